@@ -1,0 +1,14 @@
+"""`python -m pipeline_runner`, and the `prun` command."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    from pipeline_runner.cli.app import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""What travels: calls in chunks on the way out, outcomes on the way back.
+
+Everything here is imported by every worker, so it needs only the standard library's cheapest modules.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+
+class Pack(NamedTuple):
+    """Some values of a pickled list, still pickled: the parent relays them without decoding."""
+
+    data: bytes  # one pickled list
+    start: int
+    stop: int  # values[start:stop] are meant
+
+    def values(self) -> list[Any]:
+        """Decode them. Errors: whatever a user's class raises when it is unpickled."""
+        values: list[Any] = pickle.loads(self.data)
+        return values if self.start == 0 and self.stop == len(values) else values[self.start : self.stop]
+
+
+Part = list[Any] | Pack
+Column = tuple[Part, ...]  # one argument of many calls, in pieces
+
+
+def part_size(part: Part) -> int:
+    return part.stop - part.start if isinstance(part, Pack) else len(part)
+
+
+def column_values(column: Column) -> list[Any]:
+    """The column's values, decoded, as one list."""
+    if len(column) == 1:
+        (part,) = column
+        return part.values() if isinstance(part, Pack) else part
+    values: list[Any] = []
+    for part in column:
+        values.extend(part.values() if isinstance(part, Pack) else part)
+    return values
+
+
+def cut_column(column: Column, start: int, stop: int) -> Column:
+    """The pieces of rows start to stop, without decoding any."""
+    pieces: list[Part] = []
+    at = 0
+    for part in column:
+        size = part_size(part)
+        low, high = max(start - at, 0), min(stop - at, size)
+        if low < high:
+            pieces.append(
+                Pack(part.data, part.start + low, part.start + high) if isinstance(part, Pack) else part[low:high]
+            )
+        at += size
+    return tuple(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Some calls of a stage: their numbers, and one column for each argument.
+
+    Shape: every column has len(indices) rows. No column at all: a call that takes only its `with`.
+    `keywords` is a column of mappings, there only when a `with` speaks of ${item} or ${index}.
+    """
+
+    indices: Sequence[int]
+    columns: tuple[Column, ...] = ()
+    keywords: Column | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def cut(self, start: int, stop: int) -> Calls:
+        return Calls(
+            self.indices[start:stop],
+            tuple(cut_column(column, start, stop) for column in self.columns),
+            None if self.keywords is None else cut_column(self.keywords, start, stop),
+        )
+
+    def split(self, most: int) -> Iterator[Calls]:
+        """The same calls in runs of at most `most`."""
+        for start in range(0, len(self), most):
+            yield self.cut(start, min(start + most, len(self)))
+
+
+class Ticket(NamedTuple):
+    """What a worker must know of a chunk before it looks inside."""
+
+    beacon: str  # address to tell the news to
+    lease: int  # which opened pool this worker belongs to
+    job: int  # which job description the calls are for
+    step: int  # where in a fused chain they begin; 0 for the first stage of it
+    chunk: int
+    budget_s: float  # hand the rest back after this long; 0: never
+    leave: bool  # ask before starting, and wait for the answer
+
+
+Task = tuple[Ticket, bytes]  # the bytes are a pickled (columns, keywords) of Calls
+Receipt = int  # the chunk's number: all that a pool method gives back. Outcomes travel with the news.
+
+
+class Perform(NamedTuple):
+    """The one function that pools are ever given, in the two shapes that they ask for.
+
+    Both are module-level functions, so that every serializer can name them.
+    """
+
+    row: Callable[[Ticket, bytes], Receipt]  # f(ticket, payload): single, star, zip
+    one: Callable[[Task], Receipt]  # f((ticket, payload)): map
+
+
+class Chunks(Protocol):
+    """The chunks of one round, seen in the shape that a method asks for. Every view may be taken once.
+
+    A view is lazy, and its next() may wait until a chunk may be handed in: a method that takes
+    all its input first gets all of it without waiting, since nothing else could make room.
+    """
+
+    workers: int  # processes of the pool: what a batch is
+
+    def __iter__(self) -> Iterator[Task]: ...  # one at a time, or one iterable
+    def rows(self) -> Iterator[Task]: ...  # one row a chunk
+    def columns(self) -> tuple[Iterable[Ticket], Iterable[bytes]]: ...  # one column a parameter
+
+
+class Cause(StrEnum):
+    """Why a call failed. The words are also those of `retry: {on: […]}`."""
+
+    RAISED = "raised"
+    RESULT = "result"  # it ended, but its value cannot be pickled, or read back
+    LOST = "lost"  # its worker died
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one call failed, in plain text: user classes are told, never sent as themselves."""
+
+    cause: Cause
+    type: str  # the exception's class name; "WorkerDied", "Timeout" when there was none
+    message: str
+    traceback: str = ""  # the user's frames only
+    lineage: tuple[str, ...] = ()  # names of the exception's classes, itself first: what `retry: {on: …}` matches
+    pickled: bytes | None = None  # the exception itself, when it survives a round trip
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+
+class Done(NamedTuple):
+    """Calls start to stop of a chunk ended well."""
+
+    step: int
+    start: int  # positions in the chunk
+    stop: int
+    data: bytes | None  # the pickled list of their values; None where nobody reads this step
+
+
+class Failed(NamedTuple):
+    """One call of a chunk failed in a step."""
+
+    step: int
+    position: int  # in the chunk
+    failure: Failure
+    carried: bytes | None  # pickled [value] that a later step of a chain was given, so that it alone can be tried again
+
+
+class Rest(NamedTuple):
+    """Calls from this position on were not begun: the chunk's time was up."""
+
+    start: int
+
+
+Outcome = Done | Failed | Rest

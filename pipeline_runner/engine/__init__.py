@@ -1,0 +1,1 @@
+"""Runs a plan: one loop, one inbox, one owner of state."""

@@ -1,0 +1,77 @@
+"""Errors as values: fields first, their sentence made from them; every one says where, what and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import ClassVar
+
+from pipeline_runner.marks import Mark
+
+
+class PipelineError(Exception):
+    """The root of all errors that a user of this package can meet."""
+
+    exit_code: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a pipeline, before anything runs.
+
+    A subclass adds the fields of its kind and says its sentence; the class name in kebab case is
+    its `code`, the stable name for `--format json` and for editors.
+    """
+
+    mark: Mark | None
+
+    def sentence(self) -> str:
+        """What is wrong: lower case, the user's own word quoted, no full stop."""
+        raise NotImplementedError
+
+    def advice(self) -> Sequence[str]:
+        """What to do, a line each; the known names, the nearest method, the other way."""
+        return ()
+
+    @property
+    def code(self) -> str:
+        name = type(self).__name__
+        return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+
+    def __str__(self) -> str:
+        where = f"{self.mark}: " if self.mark else ""
+        snippet = self.mark.snippet() if self.mark else ""
+        lines = [where + self.sentence(), *([snippet] if snippet else []), *(f"  {line}" for line in self.advice())]
+        return "\n".join(lines)
+
+
+class Problems(PipelineError):
+    """Every problem that was found, together: nobody should have to fix a file one error at a time."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(problems)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class UsageError(PipelineError):
+    """The command line, or a call of the API, asks for what there is not."""
+
+    exit_code = 2
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """The known name that `word` was most likely meant to be, or None."""
+    found = get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
+    return next((name for name in known if found and name.lower() == found[0]), None)
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """`; did you mean "…"?`, or nothing: the tail of a sentence about an unknown name."""
+    guess = nearest(word, known)
+    return f'; did you mean "{guess}"?' if guess else ""

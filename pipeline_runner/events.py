@@ -1,0 +1,143 @@
+"""Everything that happens in a run, as values, in the order in which it was known.
+
+One stream, made by one thread. Whoever listens (progress, journal, report, a user's own callable)
+hears all of it; the state of a run is nothing but the fold of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import time
+
+from pipeline_runner.axes import Status
+from pipeline_runner.calls import Failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    at: float = field(default_factory=time)  # seconds since the epoch, for show: nothing is decided by it
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted(Event):
+    run: str
+    pipeline: str
+    workers: int
+    stages: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStarted(Event):
+    """The stage's sources are there (or stream) and its pool is being opened."""
+
+    stage: str
+    method: str
+    calls: int | None  # how many, where it is known
+    fused_into: str | None = None  # the head of its chain
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallsKnown(Event):
+    """How many calls the stage has, known only now."""
+
+    stage: str
+    calls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundStarted(Event):
+    """A pass over the calls still owed, in a pool of its own lease."""
+
+    stage: str
+    number: int  # from 1
+    workers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkStarted(Event):
+    stage: str
+    chunk: int
+    first: int  # number of its first call
+    calls: int
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallsDone(Event):
+    """Calls of one chunk ended well in this stage."""
+
+    stage: str
+    chunk: int
+    indices: tuple[int, ...] | range
+    size_bytes: int  # of the pickled values; 0 where nobody reads them
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkEnded(Event):
+    stage: str
+    chunk: int
+    calls: int  # that ended in it, well or not
+    took_s: float  # in the worker, without the queue
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallRetried(Event):
+    """A call failed and will be tried again."""
+
+    stage: str
+    index: int
+    tries: int  # so far
+    limit: int  # of tries in all
+    wait_s: float
+    failure: Failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallFailed(Event):
+    """A call failed for good."""
+
+    stage: str
+    index: int
+    tries: int
+    failure: Failure
+    argument: str = ""  # in short
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerDied(Event):
+    """A worker process ended while it had calls, or broke its pool."""
+
+    stage: str
+    pid: int
+    exitcode: int | None  # -N: signal N; None: not told
+    calls: tuple[int, ...] | range  # that it had begun, and that are not yet blamed
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolReplaced(Event):
+    stage: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Printed(Event):
+    """A line that a call wrote."""
+
+    stage: str
+    index: int | None  # None: outside a call (setup)
+    stream: str  # "stdout" or "stderr"
+    line: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageEnded(Event):
+    stage: str
+    status: Status
+    took_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEnded(Event):
+    status: Status
+    took_s: float

@@ -1,0 +1,102 @@
+"""The plan: what will run, in which company, by which method, and why. Values only; the deciding is beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline_runner.axes import Returns, StartMethod, Style
+from pipeline_runner.methods import Backend, Method
+from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
+
+
+class EdgeKind(StrEnum):
+    """What a reader may do while its source still runs."""
+
+    STREAM = "stream"  # begin
+    BARRIER = "barrier"  # nothing: it needs all of it
+    ORDER = "order"  # nothing, and it reads nothing (`needs`)
+
+
+@dataclass(frozen=True)
+class Edge:
+    source: StageName
+    target: StageName
+    kind: EdgeKind
+    why: str  # a clause: 'count takes calls as they come'
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The method of a stage and the reason, with what would have been next."""
+
+    method: Method
+    backend: Backend
+    style: Style  # the stage's argument style
+    returns: Returns  # what the stage hands back
+    why: str
+    runner_up: Method | None = None
+    why_not: str = ""  # why the runner-up came second
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    spec: StageSpec
+    choice: Choice
+    calls: int | None  # how many, where it is known before the run
+    workers: int  # at most so many processes
+    start_method: StartMethod | None  # None: the backend starts its workers in its own way
+    window: int  # chunks in flight
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Stages fused into one trip: a chunk's items go through all of them in one worker. Often just one stage."""
+
+    stages: tuple[StageName, ...]
+
+    @property
+    def head(self) -> StageName:
+        return self.stages[0]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Chains that are alive together because streams join them."""
+
+    chains: tuple[Chain, ...]
+
+    @property
+    def stages(self) -> tuple[StageName, ...]:
+        return tuple(stage for chain in self.chains for stage in chain.stages)
+
+
+@dataclass(frozen=True)
+class Plan:
+    pipeline: PipelineSpec
+    workers: int
+    stages: Mapping[StageName, StagePlan]  # in an order in which they could run one by one
+    edges: tuple[Edge, ...]
+    groups: tuple[Group, ...]  # in an order in which they could run one by one
+    waves: tuple[tuple[int, ...], ...]  # numbers of groups that may run side by side; for show, never a barrier
+
+    def sources(self, stage: StageName) -> tuple[Edge, ...]:
+        """What the stage waits for or reads."""
+        return tuple(edge for edge in self.edges if edge.target == stage)
+
+    def readers(self, stage: StageName) -> tuple[Edge, ...]:
+        """Who waits for the stage or reads it."""
+        return tuple(edge for edge in self.edges if edge.source == stage)
+
+    def explain(self) -> str:
+        """The plan for people."""
+        from pipeline_runner.plan.explain import explain
+
+        return explain(self)
+
+    def to_json(self) -> dict[str, object]:
+        """The plan as plain data."""
+        from pipeline_runner.plan.explain import as_json
+
+        return as_json(self)

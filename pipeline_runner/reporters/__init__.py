@@ -1,0 +1,1 @@
+"""Those who listen to a run's events and show them."""

@@ -1,0 +1,1 @@
+"""What a pipeline means: from marked nodes, through the models of what may be written, to a checked spec."""

@@ -1,0 +1,179 @@
+"""The checked meaning of a pipeline: what plan and engine work from, whether it came from YAML or from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NewType
+
+from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
+from pipeline_runner.marks import Mark
+from pipeline_runner.syntax.expressions import Reference
+
+StageName = NewType("StageName", str)
+
+
+@dataclass(frozen=True)
+class Named:
+    """`module:function`, or `module:Class.method`."""
+
+    module: str
+    attribute: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.attribute}"
+
+
+@dataclass(frozen=True)
+class InFile:
+    """`file.py:function`: a file found beside the YAML first."""
+
+    path: str  # as written
+    attribute: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.attribute}"
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A Python function handed to the API: lambda, closure, notebook cell. Travels by dill where it must."""
+
+    function: Callable[..., Any]
+
+    def __str__(self) -> str:
+        return getattr(self.function, "__qualname__", None) or repr(self.function)
+
+
+Function = Named | InFile | Given
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """A list in the YAML, a parameter that is a list, or any iterable given in Python (then perhaps lazy)."""
+
+    values: Iterable[Any]
+
+
+@dataclass(frozen=True)
+class FromStage:
+    """`${stages.x}`: the items of another stage; `path` says what is taken of a single call's value."""
+
+    reference: Reference  # reference.root == "stages", reference.path[0] is the stage's name
+
+    @property
+    def stage(self) -> StageName:
+        return StageName(str(self.reference.path[0]))
+
+
+@dataclass(frozen=True)
+class Range:
+    start: int
+    stop: int
+    step: int = 1
+
+
+@dataclass(frozen=True)
+class Glob:
+    pattern: str  # relative to the pipeline's folder, which stays out of the items; sorted
+
+
+@dataclass(frozen=True)
+class Lines:
+    path: str
+
+
+@dataclass(frozen=True)
+class Csv:
+    path: str  # rows are mappings, read lazily
+
+
+@dataclass(frozen=True)
+class Jsonl:
+    path: str
+
+
+@dataclass(frozen=True)
+class Generate:
+    """A generator function, drawn from lazily; may be endless when `take` bounds it."""
+
+    function: Function
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    take: int | None = None
+
+
+@dataclass(frozen=True)
+class Zip:
+    """Several sources side by side: a[i] with b[i]."""
+
+    columns: tuple[Source, ...]
+    names: tuple[str, ...] = ()  # keyword names, one a column; empty: positions
+
+
+Source = Items | FromStage | Range | Glob | Lines | Csv | Jsonl | Generate | Zip
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often, and after which wait, a failed call is tried again."""
+
+    limit: int = 0  # tries after the first
+    delay_s: float = 0.0
+    backoff: float = 1.0  # each wait is the last one times this
+    max_delay_s: float | None = None
+    jitter: float = 0.0  # share of the wait that is random, 0 to 1
+    on: tuple[str, ...] = ()  # exception class names, or lost, timeout, memory; empty: anything
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSpec:
+    """One stage, with every default filled in except what the planner chooses (those are None)."""
+
+    name: StageName
+    function: Function
+    over: Source | None = None  # None: one call
+    style: Style | None = None  # `args`; None: choose
+    constants: Any = field(default_factory=dict)
+    """The `with`: nested lists and mappings whose leaves are values, Reference or Text.
+    A mapping: keywords of every call. A list: positions (only without `over`).
+    References to params and env are already their values; stages, item, index and run remain."""
+    shortest: bool = False
+    dispatch: Dispatch | None = None
+    returns: Returns | None = None
+    method: str | None = None  # canonical
+    backend: str | None = None  # a keyword of the table
+    needs: tuple[StageName, ...] = ()
+    retry: Retry = Retry()
+    timeout_s: float | None = None
+    on_error: OnError = OnError.STOP
+    workers: int | None = None
+    chunk: int | None = None  # None: auto
+    window: int | None = None  # chunks in flight; None: 4 × workers
+    start_method: StartMethod | None = None
+    max_calls_per_worker: int | None = None
+    setup: Function | None = None
+    setup_with: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    marks: Mapping[str, Mark] = field(default_factory=dict, repr=False, compare=False)
+    """Where each key of the stage stands; "" is the stage's name. Empty for stages made in Python."""
+
+    def mark(self, *keys: str) -> Mark | None:
+        """The place of the first of these keys that was written, else of the stage's name."""
+        return next((self.marks[key] for key in (*keys, "") if key in self.marks), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineSpec:
+    """A whole pipeline, every name in it known to exist except stages (the planner draws that graph)."""
+
+    name: str
+    stages: Mapping[StageName, StageSpec]  # in the order of the file
+    folder: Path = field(default_factory=Path.cwd)  # where functions and relative paths are found
+    file: str = ""  # as the user named it; empty for a pipeline made in Python
+    params: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    workers: int | None = None
+    description: str = ""
+    warnings: Sequence[str] = ()  # accepted keys that this version does not act on yet, a sentence each

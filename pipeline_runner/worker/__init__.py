@@ -1,0 +1,1 @@
+"""Runs inside worker processes; imports nothing heavy."""
