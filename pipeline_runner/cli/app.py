@@ -1,0 +1,58 @@
+"""The `prun` command: finds the one command that was asked for and loads nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import typer
+
+from pipeline_runner.errors import PipelineError
+
+COMMANDS = ("run", "validate", "plan", "graph", "methods", "schema", "init")
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run one command line and leave with its exit code.
+
+    `prun FILE …` is `prun run FILE …`. Only the module of the command that is asked for is
+    imported: `prun schema` should not wait for networkx.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] not in COMMANDS and words[0] not in ("--help", "-h", "--version"):
+        words.insert(0, "run")
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    wanted = [words[0]] if words and words[0] in COMMANDS else COMMANDS
+    try:
+        build(wanted)(args=words, prog_name="prun")
+    except PipelineError as error:
+        if debug:
+            raise
+        typer.echo(str(error), err=True)
+        raise SystemExit(error.exit_code) from error
+
+
+def build(names: Sequence[str]) -> typer.Typer:
+    """The command line with these commands. Each is a module here that has register(app)."""
+    app = typer.Typer(
+        name="prun",
+        help="Run pipelines: stages in YAML, each on the pool method that fits it.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback(invoke_without_command=True)
+    def top(version: bool = typer.Option(False, "--version", help="Show the version and leave.")) -> None:
+        if version:
+            from importlib.metadata import version as installed
+
+            typer.echo(f"prun {installed('prun-pipelines')}")
+            raise typer.Exit
+
+    for name in names:
+        import_module(f"pipeline_runner.cli.{name}").register(app)
+    return app
