@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,13 +91,9 @@ def calls(link: Link, ticket: Ticket) -> Iterator[None]:
 
 
 def _install() -> tuple[_Lines, _Lines]:
-    """Put our streams in the place of the process's own, once.
-
-    Text written past Python, to descriptor 1, goes to stderr: the runner's stdout is for results.
-    """
+    """Put our streams in the place of the process's own, once."""
     global _streams
     if _streams is None:
-        os.dup2(2, 1)
         _streams = (_Lines("stdout", _outbox), _Lines("stderr", _outbox))
     out, err = _streams
     if sys.stdout is not out or sys.stderr is not err:

@@ -1,4 +1,4 @@
-"""Results made into bytes in the worker, and known to come back from them before they leave it."""
+"""Values made into bytes: by pickle where it can, by dill where it must, and known to come back."""
 
 from __future__ import annotations
 
@@ -11,51 +11,72 @@ TRUSTED = frozenset({"builtins", "numpy", "pandas", "datetime", "decimal", "frac
 
 
 class _Packer(pickle.Pickler):
-    """A pickler that notices whether anything but the trusted passes through it.
+    """A pickler that notices what passes through it.
 
     reducer_override is asked only for objects that the C pickler does not know itself, so a chunk
     of numbers, text, lists and mappings costs nothing more.
     """
 
-    strange = False
+    strange = False  # something not trusted to come back
+    main = False  # something of __main__, which is another module in a worker
+    error: Exception | None = None
 
     def reducer_override(self, value: Any) -> Any:
-        module = getattr(type(value), "__module__", "") if not isinstance(value, type) else value.__module__
-        if str(module).partition(".")[0] not in TRUSTED:
+        module = str(getattr(value if isinstance(value, type) else type(value), "__module__", ""))
+        if callable(value):
+            module = str(getattr(value, "__module__", module))
+        if module == "__main__":
+            self.main = True
+        if module.partition(".")[0] not in TRUSTED:
             self.strange = True
         return NotImplemented
 
 
-def pack_values(values: list[Any]) -> bytes:
-    """The values as one pickled list; by dill where pickle cannot.
+def pack(value: Any) -> bytes:
+    """The bytes of a value that goes to a worker.
 
-    Errors: what pickle, dill or the values' own classes raise, also what they would raise when read back.
+    What belongs to `__main__` (a script's or notebook's own) is shipped whole, by dill: a worker's
+    `__main__` is another one. Errors: pickle's own where dill cannot either.
     """
-    buffer = io.BytesIO()
-    packer = _Packer(buffer, pickle.HIGHEST_PROTOCOL)
-    try:
-        packer.dump(values)
-    except RecursionError:
-        raise
-    except Exception as error:
-        return _by_dill(values, error)
-    data = buffer.getvalue()
+    data, packer = _pickle(value)
+    return data if data is not None and not packer.main else _dill(value, packer)
+
+
+def pack_result(value: Any) -> bytes:
+    """The bytes of a value that comes from a worker, tried here where they might not unpickle.
+
+    Errors: what pickle, dill or the value's own classes raise, also what they would raise when read back.
+    """
+    data, packer = _pickle(value)
+    if data is None:
+        data = _dill(value, packer)
     if packer.strange:
         pickle.loads(data)
     return data
 
 
-def pack_value(value: Any) -> bytes:
-    return pack_values([value])
+def _pickle(value: Any) -> tuple[bytes | None, _Packer]:
+    buffer = io.BytesIO()
+    packer = _Packer(buffer, pickle.HIGHEST_PROTOCOL)
+    try:
+        packer.dump(value)
+    except RecursionError:
+        raise  # dill would need an even deeper stack
+    except Exception as error:  # PicklingError, AttributeError, TypeError, or what a class raises
+        packer.strange = True
+        packer.error = error
+        return None, packer
+    return buffer.getvalue(), packer
 
 
-def _by_dill(values: list[Any], first: Exception) -> bytes:
-    """Errors: pickle's own error where dill fails too, since that is the one that people know."""
+def _dill(value: Any, packer: _Packer) -> bytes:
     import dill
 
     try:
-        data: bytes = dill.dumps(values, recurse=True)
-        dill.loads(data)
+        data: bytes = dill.dumps(value, recurse=True)
     except Exception:
-        raise first from None
+        # Pickle's own error is the one that people know.
+        if packer.error is not None:
+            raise packer.error from None
+        raise
     return data

@@ -13,7 +13,7 @@ from pipeline_runner.worker import capture
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.job import Job, Step
 from pipeline_runner.worker.link import link_to
-from pipeline_runner.worker.packing import pack_value, pack_values
+from pipeline_runner.worker.packing import pack, pack_result
 from pipeline_runner.worker.steps import Call, prepare
 from pipeline_runner.worker.surroundings import enter
 
@@ -60,16 +60,9 @@ def _all_failed(ticket: Ticket, failure: Failure) -> list[Outcome]:
 def pack_payload(calls: Calls) -> bytes:
     """What a chunk's bytes are: its columns. Packed values go along as they are.
 
-    Errors: what dill raises for items that neither it nor pickle can send.
+    Errors: pickle's own for an item that neither it nor dill can send.
     """
-    outer = (calls.columns, calls.keywords)
-    try:
-        return pickle.dumps(outer, pickle.HIGHEST_PROTOCOL)
-    except Exception:  # pickle raises anything: PicklingError, AttributeError, TypeError, the class's own
-        import dill
-
-        packed: bytes = dill.dumps(outer, recurse=True)
-        return packed
+    return pack((calls.columns, calls.keywords))
 
 
 def _calls_of(ticket: Ticket, job: Job) -> tuple[Call, ...] | Failure:
@@ -152,11 +145,11 @@ def _keep(
     lost: dict[int, Failure] = {}
     for start, stop, at in _runs(done):
         try:
-            outcomes.append(Done(step, start, stop, pack_values(results[at : at + stop - start])))
+            outcomes.append(Done(step, start, stop, pack_result(results[at : at + stop - start])))
         except BaseException:  # one of them cannot be sent: find which, and keep the others
             for offset in range(stop - start):
                 try:
-                    packed = pack_values([results[at + offset]])
+                    packed = pack_result([results[at + offset]])
                 except BaseException as error:
                     lost[start + offset] = failure_of(error, Cause.RESULT)
                 else:
@@ -182,6 +175,6 @@ def _runs(positions: Sequence[int]) -> list[tuple[int, int, int]]:
 def _carry(value: Any) -> bytes | None:
     """What a later step was given, so that it alone can be tried again; None: the chain begins anew."""
     try:
-        return pack_value(value)
+        return pack_result([value])
     except BaseException:
         return None
