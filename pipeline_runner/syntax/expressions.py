@@ -42,7 +42,9 @@ Scope = Mapping[str, Any]  # root → what it stands for; a missing root stays a
 
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_STEP = re.compile(r"\.(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\[(?P<index>-?[0-9]+)\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]")
+_STEP = re.compile(
+    r"\.(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\[(?P<index>-?[0-9]+)\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]"
+)
 
 
 def parse(text: str) -> str | Reference | Text:
