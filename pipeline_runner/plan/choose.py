@@ -87,8 +87,8 @@ def choose(stage: StageSpec, table: Table, inflows: Sequence[Inflow] = ()) -> Ch
         raise Problems([_stream_into_eager(stage, named, written.source, table)])
     taste = Taste(stage, bool(inflows))
     best = min(offers, key=taste.key)
-    others = sorted(_others(stage, table, best), key=taste.key)
-    return _choice(stage, best, others[0] if others else None, taste)
+    others = _others(stage, table, best) if named else (offer for offer in offers if offer.method is not best.method)
+    return _choice(stage, best, min(others, key=taste.key, default=None), taste)
 
 
 def _named(stage: StageSpec, table: Table) -> Method | None:
@@ -218,13 +218,18 @@ def _surveyed(method: Method, key: str) -> str | None:
 def _offers(stage: StageSpec, table: Table, readings: Mapping[Style, Reading]) -> Iterable[Offer]:
     """Every method that is what the stage says on all axes, in each style in which it could be read."""
     for backend in table.backends:
-        if stage.backend not in (None, backend.keyword):
+        if stage.backend not in (None, backend.keyword) or (backend.in_process and not _asks_for_this_process(stage)):
             continue
         for method in backend.methods:
             if stage.dispatch in (None, method.dispatch) and (stage.returns is None or stage.returns in method.offers):
                 for style, reading in readings.items():
                     if style in method.styles:
                         yield Offer(method, backend, style, reading)
+
+
+def _asks_for_this_process(stage: StageSpec) -> bool:
+    """Whether calls may run in the runner itself: never as our own idea, and one by one is what serial is for."""
+    return stage.backend is not None or stage.method is not None or stage.dispatch is Dispatch.BLOCKING
 
 
 def _no_method(stage: StageSpec, table: Table, readings: Mapping[Style, Reading]) -> Problem:
@@ -254,11 +259,14 @@ def _nearest(stage: StageSpec, table: Table, most: int = 4) -> tuple[Near, ...]:
 
 def _changes(stage: StageSpec, method: Method, backend: Backend) -> tuple[tuple[str, str], ...]:
     """What the stage would have to say instead of what it says, to get this method."""
-    return tuple(
+    changes = [
         (key, _told(really))
         for key, asked, really in _axes(stage, method, backend)
         if asked is not None and asked not in really
-    )
+    ]
+    if backend.in_process and not _asks_for_this_process(stage):
+        changes.append(("backend", backend.keyword))
+    return tuple(changes)
 
 
 def _told(words: tuple[str, ...]) -> str:
@@ -475,9 +483,8 @@ def _reasons(stage: StageSpec, best: Offer, second: Offer | None, taste: Taste) 
     asked = ", ".join(_asked(stage))
     if second is None:
         return f"the only one that is {asked}{caution}" if asked else f"the only one{caution}", ""
-    return f"{asked}: {_merits(stage, best)}{caution}" if asked else _merits(stage, best) + caution, _difference(
-        best, second, taste
-    )[1]
+    merits = f"{_merits(stage, best)} ({asked})" if asked else _merits(stage, best)
+    return f"{merits}{caution}", _difference(best, second, taste)[1]
 
 
 def _beside_named(named: Offer, other: Offer, taste: Taste) -> str:

@@ -15,10 +15,6 @@ def listed(names: Sequence[str], joint: str = "and") -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}"
 
 
-def quoted(names: Sequence[str], joint: str = "and") -> str:
-    return listed([f'"{name}"' for name in names], joint)
-
-
 @dataclass(frozen=True, kw_only=True)
 class UnknownStage(Problem):
     """A reference or `needs` names a stage that there is not."""
@@ -145,14 +141,14 @@ class MethodContradicts(Problem):
 
     def sentence(self) -> str:
         return (
-            f'stage "{self.stage}" asks for {self.key} "{self.asked}", '
-            f'but method "{self.method}" is {self.key} {quoted(self.really, "or")}'
+            f'stage "{self.stage}" says {self.key}: {self.asked}, '
+            f'but method "{self.method}" has {self.key}: {listed(self.really, "or")}'
         )
 
     def advice(self) -> Sequence[str]:
         lines = [f'The survey does call it "{self.asked}", but that is out of date: {self.note}'] if self.note else []
         if self.fitting:
-            lines.append(f'With {self.key} "{self.asked}" there are:')
+            lines.append(f"These have {self.key}: {self.asked}")
             lines += [f"  {name}" for name in self.fitting]
         return [*lines, f'Or leave out "{self.key}", or "method".']
 
