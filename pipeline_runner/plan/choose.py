@@ -513,7 +513,7 @@ def _merits(stage: StageSpec, offer: Offer) -> str:
     """What is good about an offer, in a few words."""
     method = offer.method
     if stage.over is None:
-        return "one call in this process" if offer.backend.in_process else "one call, nothing to do beside it"
+        return "one call in this process" if offer.backend.in_process else "one call in a worker process"
     merits = [
         (not offer.backend.in_process and method.parallel, "parallel processes"),
         (offer.backend.in_process and method.parallel, "parallel threads"),
