@@ -30,7 +30,6 @@ from pipeline_runner.spec.problems import (
     NothingToCall,
     NotYet,
     OverNeeded,
-    ReferenceMisplaced,
     ShortestWithoutZip,
     UnknownStage,
     WrongType,
@@ -127,9 +126,9 @@ class _Builder:
         self._not_yet_top()
         specs: dict[StageName, StageSpec] = {}
         for name, entry in stages.items():
-            if isinstance(entry.value, MapNode) and filled[name] is not None:
-                keys = model.stages.get(name) if model else _alone(filled[name][0])
-                spec = _StageBuilder(self, name, entry, entry.value, filled[name], names, keys).build()
+            if isinstance(entry.value, MapNode) and (given := filled[name]) is not None:
+                keys = model.stages.get(name) if model else _alone(given[0])
+                spec = _StageBuilder(self, name, entry, entry.value, given, names, keys).build()
                 if spec is not None:
                     specs[spec.name] = spec
         if model is None:
