@@ -152,9 +152,9 @@ class Pipeline:
 
     def _repr_html_(self) -> str:
         """Its graph, for notebooks."""
-        from pipeline_runner.plan.draw import svg
+        from pipeline_runner.plan.draw import draw
 
-        return svg(self.plan())
+        return draw(self.plan(), "svg")
 
 
 def new_run_id() -> str:

@@ -6,10 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
-from pipeline_runner.spec.pipeline import StageSpec
-from pipeline_runner.spec.python import stage_from_python
 
 
 class Stage:
@@ -53,10 +50,6 @@ class Stage:
 
     def __repr__(self) -> str:
         return f"Stage({self.name!r}, call={self.call!r})"
-
-    def spec(self, defaults: Mapping[str, Any]) -> tuple[StageSpec | None, list[Problem]]:
-        """Its checked meaning, and all that is wrong with it."""
-        return stage_from_python(self.name, self.call, self.over, {**defaults, **self.keys}, self.mark)
 
 
 def _caller() -> Mark:

@@ -57,7 +57,7 @@ def command(
     console = Console(stderr=True)
     for warning in spec.warnings:
         if not quiet:
-            console.print(f"{file}: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
+            console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
     everything = "all" in (show or ())
     with redirect_stdout(sys.stderr), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending() as ending:
         result = pipeline.run(
