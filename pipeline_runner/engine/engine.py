@@ -47,6 +47,7 @@ from pipeline_runner.plan.plan import EdgeKind, Plan
 from pipeline_runner.spec.pipeline import FromStage, StageName, Zip
 from pipeline_runner.state import RunState
 from pipeline_runner.worker.failures import failure_of
+from pipeline_runner.worker.functions import add_to_path
 
 STALL_S = 1.0  # a round with a dead worker, and none at work, is broken off after so long without news
 RECEIPTS_S = 5.0  # all outcomes are here: a method that still gives no receipt is broken off after so long
@@ -121,6 +122,8 @@ class Engine:
     def run(self) -> RunState:
         """Run to the end, and leave no process behind whatever the end is."""
         began = monotonic()
+        # Values may be of the project's own classes, and are read back here.
+        add_to_path(os.path.abspath(self.plan.pipeline.folder))
         self._publish(
             events.RunStarted(
                 run=self.id,
