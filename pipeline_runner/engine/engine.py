@@ -596,9 +596,9 @@ class Engine:
             course.feed.give_up()
         self._publish(events.CallFailed(stage=name, index=-1, tries=1, failure=failure))
         course.failed = True
+        self._end(course, Status.FAILED)
         if course.head.spec.on_error is not OnError.FINISH:
             self._stop()
-        self._end(course, Status.FAILED)
 
     def _cancel_readers(self, stage: StageName) -> None:
         """What needs a stage that did not end well cannot run."""
