@@ -79,6 +79,7 @@ class Engine:
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._pools = Pools()
         self._leave = Leave(plan)
+        self._at_the_door: dict[int, tuple[Course, Flight]] = {}  # by pid: who waits for leave
         self._cancelled: Cancel | None = None
         self._stopped = False  # a failure stopped the run
         self.results = {
@@ -286,20 +287,31 @@ class Engine:
         course = self._find(message.chunk)
         course.last_news = monotonic()
         flight = course.feed.flights.get(message.chunk)
+        if flight is not None:
+            flight.pid = message.pid
         if message.waits:
-            for pid in self._leave.ask(course.number, message.pid):
-                self._beacon.give_leave(pid)
-        if flight is None:
-            return
-        flight.pid = message.pid
+            if flight is not None:
+                self._at_the_door[message.pid] = course, flight
+            self._let_in(self._leave.ask(course.number, message.pid))
+        elif flight is not None:
+            self._at_work(course, flight)
+
+    def _let_in(self, pids: Iterable[int]) -> None:
+        for pid in pids:
+            self._beacon.give_leave(pid)
+            if pid in self._at_the_door:
+                self._at_work(*self._at_the_door.pop(pid))
+
+    def _at_work(self, course: Course, flight: Flight) -> None:
+        """Only now its calls run, and their time with them: a wait for leave is not theirs."""
         flight.begun_at = monotonic()
         self._publish(
             events.ChunkStarted(
-                stage=course.head.spec.name,
-                chunk=message.chunk,
+                stage=course.chain.stages[flight.step],
+                chunk=flight.chunk,
                 first=flight.calls.indices[0],
                 calls=len(flight.calls),
-                pid=message.pid,
+                pid=flight.pid or 0,
             )
         )
 
@@ -357,9 +369,9 @@ class Engine:
         """A call failed: it is tried again, or it has failed for good."""
         (index,) = call.indices
         stage = course.stages[step].spec
-        course.tries[index] += 1
+        course.tries[step, index] += 1
         course.progress += 1
-        tries = course.tries[index]
+        tries = course.tries[step, index]
         wait_s = again_after(stage.retry, failure, tries, random.random)
         if wait_s is not None and not course.cancelled:
             if carried is not None:
@@ -463,8 +475,8 @@ class Engine:
         course.feed.close()
 
     def _give_leave(self, pid: int) -> None:
-        for other in self._leave.done(pid):
-            self._beacon.give_leave(other)
+        self._at_the_door.pop(pid, None)
+        self._let_in(self._leave.done(pid))
 
     # Looking after the rounds.
 
@@ -540,7 +552,7 @@ class Engine:
             self._fail_stage(course, failure_of(course.feed.error, Cause.RAISED))
             return
         if course.cancelled:
-            self._end(course, Status.CANCELLED)
+            self._end(course, Status.FAILED if course.failed else Status.CANCELLED)
             return
         if course.feed.finished:
             self._end(course, Status.FAILED if course.failed else Status.DONE)
@@ -624,12 +636,7 @@ class Engine:
             return
         self._stopped = True
         for course in self._courses:
-            if course.failed and course.running:
-                course.cancelled = False
-                course.feed.give_up()
-                if course.ending is None and course.ended is None:
-                    self._break_off(course)
-            elif not course.over:
+            if not course.over:
                 self._cancel_course(course)
 
     def _cancel(self, message: Cancel) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 
 from pipeline_runner.calls import Calls, Task, Ticket
@@ -35,8 +36,8 @@ class Flight:
     chunk: int
     calls: Calls
     step: int
-    pid: int | None = None  # who began it
-    begun_at: float = 0.0
+    pid: int | None = None  # who has it
+    begun_at: float = inf  # when that worker had leave to begin
 
 
 class Feed:

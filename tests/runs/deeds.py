@@ -269,3 +269,11 @@ class Picky(Exception):
 
 def raise_picky(item):
     raise Picky(item)
+
+
+def linger(seconds):
+    """Take so long."""
+    import time
+
+    time.sleep(seconds)
+    return seconds
