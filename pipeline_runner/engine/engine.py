@@ -11,6 +11,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -37,6 +38,7 @@ from pipeline_runner.engine.messages import (
     Nudge,
     PoolOpened,
     RoundOver,
+    StepReached,
     WorkerGone,
     WorkerHere,
 )
@@ -163,6 +165,8 @@ class Engine:
         match message:
             case ChunkBegun():
                 self._begun(message)
+            case StepReached():
+                self._reached(message)
             case ChunkOver():
                 self._over(message)
             case LinesSaid():
@@ -315,12 +319,18 @@ class Engine:
             )
         )
 
+    def _reached(self, message: StepReached) -> None:
+        flight = self._find(message.chunk).feed.flights.get(message.chunk)
+        if flight is not None:
+            flight.reached = message.step
+
     def _said(self, message: LinesSaid) -> None:
         course = self._find(message.chunk)
         flight = course.feed.flights.get(message.chunk)
         for position, stream, line in message.lines:
             index = None if flight is None or position is None else flight.calls.indices[position]
-            self._publish(events.Printed(stage=course.head.spec.name, index=index, stream=stream, line=line))
+            stage = course.chain.stages[flight.at if flight is not None else 0]
+            self._publish(events.Printed(stage=stage, index=index, stream=stream, line=line))
 
     def _over(self, message: ChunkOver) -> None:
         self._give_leave(message.pid)
@@ -335,7 +345,8 @@ class Engine:
                 case Done():
                     self._done(course, flight, outcome)
                 case Failed(step, position, failure, carried):
-                    self._call_failed(course, flight.calls.cut(position, position + 1), step, failure, carried)
+                    call = Owed(flight.calls.cut(position, position + 1), flight.step)
+                    self._call_failed(course, call, step, failure, carried)
                 case Rest(start):
                     ended = start
                     course.feed.again(Owed(flight.calls.cut(start, len(flight.calls)), flight.step))
@@ -365,9 +376,12 @@ class Engine:
             course.results[done.step].put(run, Pack(done.data, at, at + len(run)))
             at += len(run)
 
-    def _call_failed(self, course: Course, call: Calls, step: int, failure: Failure, carried: bytes | None) -> None:
-        """A call failed: it is tried again, or it has failed for good."""
-        (index,) = call.indices
+    def _call_failed(self, course: Course, owed: Owed, step: int, failure: Failure, carried: bytes | None) -> None:
+        """A call failed at a step: it is tried again, or it has failed for good.
+
+        `carried` is what that step was given; without it, the call begins again where it began.
+        """
+        (index,) = owed.calls.indices
         stage = course.stages[step].spec
         course.tries[step, index] += 1
         course.progress += 1
@@ -375,8 +389,8 @@ class Engine:
         wait_s = again_after(stage.retry, failure, tries, random.random)
         if wait_s is not None and not course.cancelled:
             if carried is not None:
-                call = Calls(call.indices, ((Pack(carried, 0, 1),),))
-            course.feed.again(Owed(call, step if carried is not None else 0, most=1, after=monotonic() + wait_s))
+                owed = Owed(Calls(owed.calls.indices, ((Pack(carried, 0, 1),),)), step)
+            course.feed.again(replace(owed, most=1, after=monotonic() + wait_s))
             self._publish(
                 events.CallRetried(
                     stage=stage.name, index=index, tries=tries, limit=stage.retry.limit + 1, wait_s=wait_s, failure=failure
@@ -385,7 +399,7 @@ class Engine:
             return
         self._publish(
             events.CallFailed(
-                stage=stage.name, index=index, tries=tries, failure=failure, argument=argument_in_short(call, carried)
+                stage=stage.name, index=index, tries=tries, failure=failure, argument=argument_in_short(owed.calls, carried)
             )
         )
         for later in course.chain.stages[step:]:
@@ -442,7 +456,7 @@ class Engine:
         else:
             self._publish(
                 events.WorkerDied(
-                    stage=course.chain.stages[flight.step],
+                    stage=course.chain.stages[flight.at],
                     pid=pid,
                     exitcode=exitcode,
                     calls=_numbers(flight.calls),
@@ -450,7 +464,7 @@ class Engine:
             )
             if len(flight.calls) == 1:
                 failure = blame.overdue(pid, course.timeout_s or 0.0) if overdue else blame.death(pid, exitcode)
-                self._call_failed(course, flight.calls, flight.step, failure, None)
+                self._call_failed(course, Owed(flight.calls, flight.step), flight.at, failure, None)
             else:
                 course.progress += 1
                 most = -(-len(flight.calls) // SPLIT)

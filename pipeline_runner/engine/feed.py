@@ -38,6 +38,11 @@ class Flight:
     step: int
     pid: int | None = None  # who has it
     begun_at: float = inf  # when that worker had leave to begin
+    reached: int = 0  # the step at which it is now, if that is later than `step`
+
+    @property
+    def at(self) -> int:
+        return max(self.step, self.reached)
 
 
 class Feed:

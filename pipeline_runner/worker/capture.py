@@ -90,6 +90,14 @@ def calls(link: Link, ticket: Ticket) -> Iterator[None]:
         _outbox.send()
 
 
+def send() -> None:
+    """Tell now what was said so far: what comes next belongs to another step."""
+    if _streams is not None:
+        for stream in _streams:
+            stream.finish()
+        _outbox.send()
+
+
 def _install() -> tuple[_Lines, _Lines]:
     """Put our streams in the place of the process's own, once."""
     global _streams

@@ -12,7 +12,7 @@ from pipeline_runner.calls import column_values as values_of
 from pipeline_runner.worker import capture
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.job import Job, Step
-from pipeline_runner.worker.link import link_to
+from pipeline_runner.worker.link import Link, link_to
 from pipeline_runner.worker.packing import pack, pack_result
 from pipeline_runner.worker.steps import Call, prepare
 from pipeline_runner.worker.surroundings import enter
@@ -27,7 +27,7 @@ def row(ticket: Ticket, payload: bytes) -> Receipt:
     job = link.begin(ticket)
     began = perf_counter()
     with capture.calls(link, ticket), enter(job, link.process):
-        outcomes = _outcomes(ticket, job, payload)
+        outcomes = _outcomes(ticket, job, payload, link)
     link.ended(ticket, outcomes, perf_counter() - began)
     return ticket.chunk
 
@@ -40,7 +40,7 @@ def one(task: Task) -> Receipt:
 PERFORM = Perform(row=row, one=one)
 
 
-def _outcomes(ticket: Ticket, job: Job, payload: bytes) -> list[Outcome]:
+def _outcomes(ticket: Ticket, job: Job, payload: bytes, link: Link) -> list[Outcome]:
     calls = _calls_of(ticket, job)
     if isinstance(calls, Failure):
         return _all_failed(ticket, calls)
@@ -50,7 +50,7 @@ def _outcomes(ticket: Ticket, job: Job, payload: bytes) -> list[Outcome]:
         extras = None if keywords is None else values_of(keywords)
     except BaseException as error:  # an argument that cannot be read here: whatever its class does is the call's
         return _all_failed(ticket, failure_of(error, Cause.RAISED))
-    return _run_steps(ticket, job.steps, calls, unpacked, extras)
+    return _run_steps(ticket, job.steps, calls, unpacked, extras, link)
 
 
 def _all_failed(ticket: Ticket, failure: Failure) -> list[Outcome]:
@@ -82,6 +82,7 @@ def _run_steps(
     calls: Sequence[Call],
     columns: list[list[Any]],
     keywords: list[dict[str, Any]] | None,
+    link: Link,
 ) -> list[Outcome]:
     """Run all calls through the first step, then those that are left through the next."""
     outcomes: list[Outcome] = []
@@ -93,6 +94,10 @@ def _run_steps(
     deadline = perf_counter() + ticket.budget_s if ticket.budget_s else None
     for number in range(first, len(steps)):
         step, call = steps[number], calls[number]
+        if number > first:
+            if link.process:
+                capture.send()
+            link.reached(ticket, number)
         run = call.run if keywords is None or number > first else call.run_with
         results, failures, rest = _run_calls(run, inputs, positions, deadline if number == first else None)
         if rest is not None:

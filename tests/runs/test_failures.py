@@ -261,3 +261,23 @@ def test_a_failure_in_the_middle_of_a_chain_is_told_of_its_own_stage(run):
     ran = run(stages)
     assert ran.statuses() == {"one": "done", "two": "failed", "three": "cancelled"}
     assert ran["one"] == [0, 1, 2, 3, 4]
+
+
+def test_a_later_stage_that_fails_twice_is_still_given_what_the_first_gave(run, made, tmp_path):
+    stages = {
+        "one": {"call": "deeds.py:double", "over": [1, 2, 3], "returns": "iterator"},
+        "two": {"call": "deeds.py:fail_times", "over": "${stages.one}", "with": {"times": 2, "folder": str(tmp_path)}, "retry": 2},
+    }
+    assert len(made(stages).plan(workers=2).groups[0].chains) == 1
+    assert run(stages)["two"] == [2, 4, 6]
+
+
+def test_a_later_stage_whose_worker_dies_on_a_second_try_is_still_given_what_the_first_gave(run, made, tmp_path):
+    stages = {
+        "one": {"call": "deeds.py:double", "over": [1, 2, 3], "returns": "iterator"},
+        "two": {"call": "deeds.py:fail_then_die", "over": "${stages.one}", "with": {"at": 4, "folder": str(tmp_path)}, "retry": 2},
+    }
+    assert len(made(stages).plan(workers=2).groups[0].chains) == 1
+    ran = run(stages)
+    assert ran["two"] == [2, 4, 6]
+    assert [(e.stage, e.index, e.failure.type) for e in ran.of(CallRetried)] == [("two", 1, "OSError"), ("two", 1, "WorkerDied")]
