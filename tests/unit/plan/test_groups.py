@@ -141,6 +141,8 @@ def test_calls_are_counted_where_they_are_known(plan, write, keys, calls):
         ({"over": [1, 2]}, 2),
         ({"over": list(range(9)), "workers": 3}, 3),
         ({"over": list(range(9)), "workers": 64}, 4),
+        ({"over": list(range(90)), "workers": 64, "backend": "threads"}, 64),
+        ({"over": list(range(90)), "backend": "serial"}, 1),
         ({"over": list(range(9)), "method": "multiprocessing.Pool.apply", "workers": 3}, 1),
     ],
 )
