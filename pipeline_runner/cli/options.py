@@ -49,3 +49,16 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
         if not text.partition("=")[1] or not text.partition("=")[0]:
             raise UsageError(f'-p {text}: a parameter is given as NAME=VALUE, for example -p "{text.strip("=")}=…"')
     return {name: value for name, _, value in (text.partition("=") for text in given)}
+
+
+def keep_going(spec: PipelineSpec) -> PipelineSpec:
+    """The same pipeline, in which a failure lets everything independent end."""
+    from dataclasses import replace
+
+    from pipeline_runner.axes import OnError
+
+    stages = {
+        name: replace(stage, on_error=OnError.FINISH) if stage.on_error is OnError.STOP else stage
+        for name, stage in spec.stages.items()
+    }
+    return replace(spec, stages=stages)

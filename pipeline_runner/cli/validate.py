@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def validate(
     profile: Annotated[str | None, typer.Option("--profile", help="Check with this profile.")] = None,
 ) -> None:
     """Check pipelines and tell every problem, each with its line."""
-    found = {file: problems_of(file, profile) for file in dict.fromkeys(files)}
+    found = {file: findings(file, profile) for file in dict.fromkeys(files)}
     match form:
         case Format.TEXT:
             typer.echo(as_text(found))
@@ -36,11 +37,19 @@ def validate(
             typer.echo(as_json(found))
         case Format.GITHUB:
             typer.echo(as_github(found), nl=False)
-    if any(found.values()):
+    if any(finding.problems for finding in found.values()):
         raise typer.Exit(2)
 
 
-def problems_of(file: str, profile: str | None = None) -> Sequence[Problem]:
+@dataclass(frozen=True)
+class Findings:
+    """What there is to say about a file."""
+
+    problems: Sequence[Problem]
+    warnings: Sequence[str] = ()
+
+
+def findings(file: str, profile: str | None = None) -> Findings:
     """What is wrong with a file: how it is written, and what no plan can do."""
     from pipeline_runner.plan.check import problems
     from pipeline_runner.spec.build import load
@@ -48,22 +57,20 @@ def problems_of(file: str, profile: str | None = None) -> Sequence[Problem]:
     try:
         spec = load(file, profile=profile)
     except Problems as error:
-        return error.problems
-    return problems(spec)
+        return Findings(error.problems)
+    return Findings(problems(spec), spec.warnings)
 
 
-def as_text(found: Mapping[str, Sequence[Problem]]) -> str:
+def as_text(found: Mapping[str, Findings]) -> str:
     parts = []
-    for file, problems in found.items():
-        if not problems:
-            parts.append(f"{file}: ok")
-            continue
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        parts += [*map(str, problems), f"{file}: {count}"]
+    for file, finding in found.items():
+        count = len(finding.problems)
+        verdict = f"{count} problem{'s' if count > 1 else ''}" if count else "ok"
+        parts += [*map(str, finding.problems), *finding.warnings, f"{file}: {verdict}"]
     return "\n".join(parts)
 
 
-def as_json(found: Mapping[str, Sequence[Problem]]) -> str:
+def as_json(found: Mapping[str, Findings]) -> str:
     rows = [
         {
             "file": problem.mark.file if problem.mark else file,
@@ -74,17 +81,18 @@ def as_json(found: Mapping[str, Sequence[Problem]]) -> str:
             "message": problem.sentence(),
             "advice": list(problem.advice()),
         }
-        for file, problems in found.items()
-        for problem in problems
+        for file, finding in found.items()
+        for problem in finding.problems
     ]
-    return json.dumps({"ok": not rows, "problems": rows}, indent=2, ensure_ascii=False)
+    warnings = [warning for finding in found.values() for warning in finding.warnings]
+    return json.dumps({"ok": not rows, "problems": rows, "warnings": warnings}, indent=2, ensure_ascii=False)
 
 
-def as_github(found: Mapping[str, Sequence[Problem]]) -> str:
+def as_github(found: Mapping[str, Findings]) -> str:
     """Workflow commands that GitHub shows beside the line."""
     lines = []
-    for file, problems in found.items():
-        for problem in problems:
+    for file, finding in found.items():
+        for problem in finding.problems:
             mark = problem.mark
             place = {"file": mark.file if mark else file}
             if mark:
@@ -92,6 +100,7 @@ def as_github(found: Mapping[str, Sequence[Problem]]) -> str:
             place["title"] = problem.code
             where = ",".join(f"{key}={_escape(value, ':,')}" for key, value in place.items())
             lines.append(f"::error {where}::{_escape(_message(problem))}\n")
+        lines += [f"::warning file={_escape(file, ':,')}::{_escape(warning)}\n" for warning in finding.warnings]
     return "".join(lines)
 
 
