@@ -56,9 +56,11 @@ def choose(stage: StageSpec, table: Table, inflows: Sequence[Inflow] = ()) -> Ch
     if named is not None and not named.lazy and written is not None:
         raise Problems([_stream_into_eager(stage, named, written.source, table)])
     taste = Taste(stage, bool(inflows))
-    best = min(offers, key=taste.key)
-    others = _others(stage, table, best) if named else (offer for offer in offers if offer.method is not best.method)
-    return _choice(stage, best, min(others, key=taste.key, default=None), taste)
+    best, *others = sorted(offers, key=taste.costs)
+    if named is not None:
+        others = sorted(_unnamed(stage, table), key=taste.costs)
+    second = next((offer for offer in others if offer.method is not best.method), None)
+    return _choice(stage, best, second, taste)
 
 
 def _named(stage: StageSpec, table: Table) -> Method | None:
@@ -289,11 +291,11 @@ def _keywords(table: Table, able: Callable[[Backend], bool]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(backend.keyword for backend in table.backends if able(backend)))
 
 
-def _others(stage: StageSpec, table: Table, best: Offer) -> Iterable[Offer]:
-    """Other methods that would do: for a named method, as if it had not been named."""
+def _unnamed(stage: StageSpec, table: Table) -> Iterable[Offer]:
+    """The methods that would do if none had been named."""
     abilities = [able for able, _ in _abilities(stage, table)]
     for offer in _offers(stage, table, readings(stage)):
-        if offer.method is not best.method and all(able(offer.backend) for able in abilities):
+        if all(able(offer.backend) for able in abilities):
             yield offer
 
 
@@ -314,7 +316,7 @@ def _stream_into_eager(stage: StageSpec, named: Method, source: StageName, table
 
 def _suggestions(stage: StageSpec, offers: Iterable[Offer], most: int = 5) -> tuple[str, ...]:
     """The best of these methods by name, those that run here in worker processes first."""
-    here = sorted((offer for offer in offers if _installed(offer.backend)), key=Taste(stage, streamed=False).key)
+    here = sorted((offer for offer in offers if _installed(offer.backend)), key=Taste(stage, streamed=False).costs)
     outside = [offer for offer in here if not offer.backend.in_process]
     return tuple(dict.fromkeys(offer.method.name for offer in outside or here))[:most]
 

@@ -22,53 +22,54 @@ class Offer(NamedTuple):
 
 @dataclass(frozen=True)
 class Taste:
-    """The order of preference for a stage: a list of weights, the first in which two offers differ decides."""
+    """The order of preference for a stage: which of two methods comes first."""
 
     stage: StageSpec
     streamed: bool  # a source could stream into it
 
-    def key(self, offer: Offer) -> tuple[int, ...]:
-        """Smaller is better."""
-        return tuple(cost for cost, _, _ in self.weights(offer))
-
-    def weights(self, offer: Offer) -> list[tuple[int, str, str]]:
-        """(cost, what speaks for an offer that has the lower cost, what speaks against one that has the higher)."""
+    def costs(self, offer: Offer) -> tuple[int, ...]:
+        """What speaks against an offer, the most important first: smaller is better, the first difference decides."""
         method, backend = offer.method, offer.backend
         many = self.stage.over is not None
-        returns = self.stage.returns
-        read_as_it_comes = self.streamed or _long(self.stage.over)
-        return [
-            (offer.reading is Reading.LAST, "gives each call its item as it is", "spreads list and mapping items"),
-            (backend.in_process, "runs in worker processes", "runs in this process"),
-            (many and not method.parallel, "runs calls side by side", "runs one call at a time"),
-            (offer.reading, f"takes args: {offer.style}", f"takes args: {offer.style}"),
-            (
-                read_as_it_comes and not method.lazy,
-                "takes calls as they come",
-                "wants all its input before it starts",
-            ),
-            (
-                not many and self.stage.dispatch is None and method.dispatch is not Dispatch.BLOCKING,
-                "is one call and its value",
-                "gives a handle where there is only one call",
-            ),
-            (backend.rank, "starts fast", "starts slower"),
-            (many and not method.lazy, "takes calls as they come", "wants all its input before it starts"),
-            (
-                returns is None and Returns.ITERATOR not in method.offers,
-                "hands values on in call order while it runs",
-                "hands values on in the order in which they end"
-                if Returns.UNORDERED in method.offers
-                else "hands nothing on before its end",
-            ),
-            (not method.refills, "gives a free worker the next call at once", "lets a free worker wait"),
-            (not method.ordered, "keeps call order", "gives values in the order in which they end"),
-            (
-                returns is None and method.returns not in (Returns.VALUE, Returns.LIST, Returns.ITERATOR),
-                "gives plain values",
-                "gives handles",
-            ),
-        ]
+        returns_free = self.stage.returns is None
+        return (
+            offer.reading is Reading.LAST,
+            backend.in_process,
+            many and not method.parallel,
+            offer.reading,
+            not method.lazy and (self.streamed or _long(self.stage.over)),
+            not many and self.stage.dispatch is None and method.dispatch is not Dispatch.BLOCKING,
+            backend.rank,
+            many and not method.lazy,
+            returns_free and Returns.ITERATOR not in method.offers,
+            not method.refills,
+            not method.ordered,
+            returns_free and method.returns not in (Returns.VALUE, Returns.LIST, Returns.ITERATOR),
+        )
+
+
+def _words(offer: Offer) -> list[tuple[str, str]]:
+    """For each of the costs: what is said for an offer with the smaller one, and against one with the greater."""
+    at_the_end = "hands nothing on before its end"
+    as_they_end = "hands values on in the order in which they end"
+    lazy = ("takes calls as they come", "wants all its input before it starts")
+    return [
+        ("gives each call its item as it is", "spreads list and mapping items"),
+        ("runs in worker processes", "runs in this process"),
+        ("runs calls side by side", "runs one call at a time"),
+        (f"takes args: {offer.style}", f"takes args: {offer.style}"),
+        lazy,
+        ("is one call and its value", "gives a handle where there is only one call"),
+        ("starts fast", "starts slower"),
+        lazy,
+        (
+            "hands values on in call order while it runs",
+            as_they_end if Returns.UNORDERED in offer.method.offers else at_the_end,
+        ),
+        ("gives a free worker the next call at once", "lets a free worker wait"),
+        ("keeps call order", "gives values in the order in which they end"),
+        ("gives plain values", "gives handles"),
+    ]
 
 
 def _long(source: Source | None) -> bool:
@@ -97,7 +98,7 @@ def reasons(stage: StageSpec, best: Offer, second: Offer | None, taste: Taste) -
 
 def _beside_named(named: Offer, other: Offer, taste: Taste) -> str:
     """What the best of the methods that were not named has to do with the one that was."""
-    if taste.key(other) < taste.key(named):
+    if taste.costs(other) < taste.costs(named):
         return f"would be chosen if none were named: {_difference(other, named, taste)[0]}"
     return _difference(named, other, taste)[1]
 
@@ -109,11 +110,12 @@ def _asked(stage: StageSpec) -> list[str]:
 
 
 def _difference(best: Offer, second: Offer, taste: Taste) -> tuple[str, str]:
-    """The first reason in which two offers differ: what speaks for the better, what against the other."""
-    for (cost, merit, _), (other, _, flaw) in zip(taste.weights(best), taste.weights(second), strict=True):
-        if cost != other:
-            return merit, flaw
-    return "stands first in the table", "as good, but stands later in the table"
+    """The first cost in which two offers differ: what speaks for the better, what against the other."""
+    costs = zip(taste.costs(best), taste.costs(second), strict=True)
+    decisive = next((place for place, (cost, other) in enumerate(costs) if cost != other), None)
+    if decisive is None:
+        return "stands first in the table", "as good, but stands later in the table"
+    return _words(best)[decisive][0], _words(second)[decisive][1]
 
 
 def _merits(stage: StageSpec, offer: Offer) -> str:
