@@ -177,6 +177,8 @@ class _Builder:
         filler = Filler(names, self.problems)
         values: dict[Any, Any] = {}
         for key, entry in node.entries.items():
+            if key in NOT_YET_STAGE:
+                continue  # told as such; what is in it may be what a later version knows
             roots, why = _allowed(key, node)
             value = filler.fill(entry.value, str(key), roots, why)
             if not is_broken(value):
@@ -344,9 +346,10 @@ class _StageBuilder:
     def _over(self, values: dict[Any, Any], style: Style | None) -> Any:
         node = self.node.get("over")
         if node is None:
-            for key in ("args", "shortest"):
-                if self._has(key) and style is not Style.SINGLE and values.get(key) not in (None, False):
-                    self._tell(OverNeeded(mark=self._value_mark(key), stage=self.name, key=key))
+            if style not in (None, Style.SINGLE):
+                self._tell(OverNeeded(mark=self._value_mark("args"), stage=self.name, key="args"))
+            if values.get("shortest") is True:
+                self._tell(OverNeeded(mark=self._key_mark("shortest"), stage=self.name, key="shortest"))
             return None
         if "over" not in values:
             return None
