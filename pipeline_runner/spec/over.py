@@ -236,7 +236,8 @@ def _names_source(value: Mapping[Any, Any]) -> bool:
 def _is_source(node: Node, value: Any) -> bool:
     """Whether an element of a list is a column: a reference to items, or a mapping that names a source."""
     if isinstance(value, Mapping):
-        return isinstance(node, MapNode) and _names_source(value)
+        kinds = [key for key in value if key in (*SOURCES, *LATER)]
+        return len(kinds) == 1 and set(value) <= {kinds[0], *_COMPANIONS.get(kinds[0], ())}
     return _is_reference(node) and isinstance(value, list | Reference)
 
 

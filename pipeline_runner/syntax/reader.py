@@ -541,6 +541,10 @@ def _explain(error: yaml.MarkedYAMLError, source: SourceText) -> NotYaml:
         return NotYaml(mark=mark, what='a ":" where no key can be', cure=cure)
     if "${" in mark.text[: mark.column] and "flow" in (error.context or ""):
         return NotYaml(mark=mark, what=what, cure="inside [ ] and { }, put quotes around ${…}")
+    if "unknown escape character" in what:
+        return NotYaml(mark=mark, what=r"this \ begins no escape", cure=r"write \\, or use single quotes")
+    if "escape code" in what:
+        return NotYaml(mark=mark, what="this escape is no character", cure="write the character itself")
     if error.context_mark is not None and error.context and place is not None:
         began = source.mark(error.context_mark.line, error.context_mark.column)
         what = f"{what}, {error.context} that began in line {began.line}"
