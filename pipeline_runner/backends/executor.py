@@ -15,10 +15,25 @@ from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surv
 from pipeline_runner.worker.start import begin
 
 
-@dataclass(frozen=True)
+@dataclass
 class Opened:
     pool: Any
     roster: Roster
+    manager: Any = None  # the executor's own thread, which it forgets when it is shut down
+
+
+class NeverIdle:
+    """In the place of the executor's count of idle workers.
+
+    With `max_tasks_per_child` it also counts workers that have left, and then starts none in their
+    place: everything waits for ever (cpython issue 115634).
+    """
+
+    def acquire(self, blocking: bool = True) -> bool:
+        return False
+
+    def release(self) -> None:
+        """Nothing is counted."""
 
 
 def open_executor(settings: PoolSettings) -> Opened:
@@ -31,6 +46,8 @@ def open_executor(settings: PoolSettings) -> Opened:
         initializer=begin,
         max_tasks_per_child=settings.max_calls_per_worker,
     )
+    if settings.max_calls_per_worker:
+        pool._idle_worker_semaphore = NeverIdle()
     return Opened(pool, roster)
 
 
@@ -50,29 +67,39 @@ def map_(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
 
 
 def close(opened: Opened) -> None:
-    manager = opened.pool._executor_manager_thread
-    opened.pool.shutdown(wait=False, cancel_futures=True)
-    if manager is not None:
-        manager.join(GRACE_S)
-        if manager.is_alive():
+    shut_down(opened)
+    if opened.manager is not None:
+        opened.manager.join(GRACE_S)
+        if opened.manager.is_alive():
             kill(opened)
     opened.roster.reaped(1.0)
 
 
 def kill(opened: Opened) -> None:
-    """End the workers; the executor's own thread sees it and fails every future."""
-    pool = opened.pool
-    manager = pool._executor_manager_thread
-    pending = pool._pending_work_items
+    """End the workers; the executor's own thread sees it and fails every future.
+
+    Where it does not (there may be no worker whose end it could see), we do it in its place.
+    """
     opened.roster.kill()
-    # Also wakes the thread: it may be waiting without knowing the worker that was started last.
-    pool.shutdown(wait=False, cancel_futures=True)
-    if manager is not None:
-        manager.join(2.0)
-    for item in list(pending.values()):
+    shut_down(opened)
+    manager = opened.manager
+    if manager is None:
+        return
+    manager.join(1.0)
+    for item in list(manager.pending_work_items.values()):
         with suppress(Exception):  # InvalidStateError: it has just been given its end
             item.future.set_exception(PoolKilled())
+    manager.pending_work_items.clear()
+    with manager.shutdown_lock:
+        manager.thread_wakeup.wakeup()
+    manager.join(1.0)
     opened.roster.reaped(1.0)
+
+
+def shut_down(opened: Opened) -> None:
+    """Also wakes the executor's thread: it may be waiting without knowing the worker that was started last."""
+    opened.manager = opened.pool._executor_manager_thread or opened.manager
+    opened.pool.shutdown(wait=False, cancel_futures=True)
 
 
 def processes(opened: Opened) -> Sequence[Process]:
