@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
@@ -40,7 +41,7 @@ def open_executor(settings: PoolSettings) -> Opened:
     from concurrent.futures import ProcessPoolExecutor
 
     roster = Roster()
-    pool = ProcessPoolExecutor(
+    pool: Any = ProcessPoolExecutor(
         settings.workers,
         mp_context=context("multiprocessing", settings.start_method, roster),
         initializer=begin,
@@ -67,11 +68,8 @@ def map_(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
 
 
 def close(opened: Opened) -> None:
-    shut_down(opened)
-    if opened.manager is not None:
-        opened.manager.join(GRACE_S)
-        if opened.manager.is_alive():
-            kill(opened)
+    if not shut_down(opened, GRACE_S):
+        kill(opened)
     opened.roster.reaped(1.0)
 
 
@@ -81,25 +79,28 @@ def kill(opened: Opened) -> None:
     Where it does not (there may be no worker whose end it could see), we do it in its place.
     """
     opened.roster.kill()
-    shut_down(opened)
-    manager = opened.manager
-    if manager is None:
-        return
-    manager.join(1.0)
-    for item in list(manager.pending_work_items.values()):
-        with suppress(Exception):  # InvalidStateError: it has just been given its end
-            item.future.set_exception(PoolKilled())
-    manager.pending_work_items.clear()
-    with manager.shutdown_lock:
-        manager.thread_wakeup.wakeup()
-    manager.join(1.0)
-    opened.roster.reaped(1.0)
+    if not shut_down(opened, 1.0):
+        manager = opened.manager
+        for item in list(manager.pending_work_items.values()):
+            with suppress(Exception):  # InvalidStateError: it has just been given its end
+                item.future.set_exception(PoolKilled())
+        manager.pending_work_items.clear()
+        with manager.shutdown_lock:
+            manager.thread_wakeup.wakeup()
+        manager.join(1.0)
+    opened.roster.reaped(0.5)
 
 
-def shut_down(opened: Opened) -> None:
-    """Also wakes the executor's thread: it may be waiting without knowing the worker that was started last."""
+def shut_down(opened: Opened, within_s: float) -> bool:
+    """Shut the executor down in a bounded time. False: it is still at it.
+
+    Not with wait=False, which forgets the processes while the executor's thread may still start one.
+    """
     opened.manager = opened.pool._executor_manager_thread or opened.manager
-    opened.pool.shutdown(wait=False, cancel_futures=True)
+    hand = Thread(target=opened.pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+    hand.start()
+    hand.join(within_s)
+    return not hand.is_alive()
 
 
 def processes(opened: Opened) -> Sequence[Process]:
