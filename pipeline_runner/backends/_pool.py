@@ -184,7 +184,7 @@ def starmap_async(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[
 
 
 HANG = "waits for ever; the pool starts another worker"
-FIRST = "the first is raised, all other results are lost"
+FIRST = "raised, the first only; all other results are lost"
 PARTS = "refills when asked with chunksize=1, as we do; by default a worker takes several tasks at once"
 AHEAD = "its feeder reads ahead without bound; our window holds it"
 
@@ -253,6 +253,11 @@ def rows(library: str, serializer: str, classes: Sequence[str]) -> tuple[Method,
         )
         for name, dispatch, style, returns, ask, lazy, ordered, on_raise, note in _ROWS
     )
+
+
+def raw(library: str, workers: int) -> Opened:
+    pool = import_module(library).Pool(workers)
+    return Opened(pool, pool, Roster())
 
 
 def opener(library: str) -> Callable[[PoolSettings], Opened]:

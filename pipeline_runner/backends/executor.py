@@ -52,6 +52,12 @@ def open_executor(settings: PoolSettings) -> Opened:
     return Opened(pool, roster)
 
 
+def raw(workers: int) -> Opened:
+    from concurrent.futures import ProcessPoolExecutor
+
+    return Opened(ProcessPoolExecutor(workers), Roster())
+
+
 def submit(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
     waiting: deque[Any] = deque()
     for task in chunks:
@@ -142,7 +148,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="pickle",
-            on_raise="the first ends the iterator, the rest is lost",
+            on_raise="raised; the first ends the iterator, the rest is lost",
             on_death=BROKEN,
             surveyed=Surveyed(dispatch=Dispatch.ASYNC, style=Style.ZIP, returns=Returns.ITERATOR),
             also_styles=frozenset({Style.MAP}),
@@ -154,5 +160,6 @@ BACKEND = Backend(
     close=close,
     kill=kill,
     processes=processes,
+    raw=raw,
     rank=20,
 )
