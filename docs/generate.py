@@ -1,0 +1,122 @@
+"""Writes the parts of the documents that are made from the code: `python docs/generate.py`, or with `--check` tells what is stale."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline_runner.backends import table
+
+ROOT = Path(__file__).resolve().parent.parent
+PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main() -> int:
+    """Write every part, or with --check only name the pages that would change; 1 when there are any."""
+    stale = []
+    for page in sorted((ROOT / "README.md", *ROOT.glob("docs/**/*.md"))):
+        text = page.read_text("utf-8")
+        fresh = PART.sub(lambda found: f"{found[1]}\n{PARTS[found['name']]()}\n\n{found[3]}", text)
+        if fresh != text:
+            stale.append(page.relative_to(ROOT))
+            if "--check" not in sys.argv:
+                page.write_text(fresh, "utf-8")
+    for page in stale:
+        print(f"{page} {'is stale: run python docs/generate.py' if '--check' in sys.argv else 'written'}")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+def methods() -> str:
+    """The table as `prun methods --markdown` prints it."""
+    return command("methods", "--markdown")
+
+
+def command(*words: str) -> str:
+    """What a command of ours prints."""
+    import subprocess
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "pipeline_runner", *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return ran.stdout.strip()
+
+
+def notes() -> str:
+    """The methods that have something to be warned of."""
+    return "\n".join(f"- `{method.name}`: {method.note}" for method in table() if method.note)
+
+
+def keys(model: str) -> Callable[[], str]:
+    """A table of the keys of one model of the language."""
+
+    def part() -> str:
+        return "\n".join(["| key | takes | meaning |", "| --- | --- | --- |", *rows(model)])
+
+    return part
+
+
+def rows(model: str) -> Iterator[str]:
+    import json
+
+    schema = json.loads((ROOT / "schemas" / "pipeline.schema.json").read_text("utf-8"))
+    keys = (schema["$defs"][model] if model else schema)["properties"]
+    for key, value in keys.items():
+        meaning = " ".join(value.get("description", "").split())
+        yield f"| `{key}` | {cell(takes(value))} | {cell(meaning)} |"
+
+
+def takes(value: Mapping[str, Any]) -> str:
+    """What a key takes, in a few words."""
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return " ".join(f"`{word}`" for word in value["enum"]) if len(value["enum"]) < 15 else "a name of the table"
+    if "$ref" in value:
+        return value["$ref"].rpartition("/")[2].lower()
+    if "anyOf" in value:
+        kinds = [takes(kind) for kind in value["anyOf"] if kind.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kind for kind in kinds if kind not in ("reference", "")))
+    kind = value.get("type", "")
+    return {"object": "mapping", "array": "list", "string": "text", "boolean": "true or false", "integer": "whole number"}.get(
+        str(kind), str(kind)
+    )
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    import click
+    import typer
+
+    from pipeline_runner.cli.app import COMMANDS, build
+
+    group = typer.main.get_command(build(COMMANDS))
+    assert isinstance(group, click.Group)
+    parts = []
+    for name, known in group.commands.items():
+        lines = [f"## `prun {name}`", "", (known.help or "").strip(), "", "| argument | meaning |", "| --- | --- |"]
+        for parameter in known.params:
+            words = " ".join(f"`{word}`" for word in (*parameter.opts, *parameter.secondary_opts))
+            lines.append(f"| {words} | {cell(' '.join((getattr(parameter, 'help', None) or '').split()))} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "methods": methods,
+    "notes": notes,
+    "top-level": keys(""),
+    "stage": keys("Stage"),
+    "retry": keys("Retry"),
+    "commands": commands,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
