@@ -1,4 +1,4 @@
-"""Writes the parts of the documents that are made from the code: `python docs/generate.py`, or with `--check` tells what is stale."""
+"""Writes the parts of the documents that are made from the code; with `--check` only tells which are stale."""
 
 from __future__ import annotations
 
@@ -80,9 +80,13 @@ def takes(value: Mapping[str, Any]) -> str:
         kinds = [takes(kind) for kind in value["anyOf"] if kind.get("type") != "null"]
         return " or ".join(dict.fromkeys(kind for kind in kinds if kind not in ("reference", "")))
     kind = value.get("type", "")
-    return {"object": "mapping", "array": "list", "string": "text", "boolean": "true or false", "integer": "whole number"}.get(
-        str(kind), str(kind)
-    )
+    return {
+        "object": "mapping",
+        "array": "list",
+        "string": "text",
+        "boolean": "true or false",
+        "integer": "whole number",
+    }.get(str(kind), str(kind))
 
 
 def cell(text: str) -> str:

@@ -19,7 +19,11 @@ def main() -> None:
         [
             Stage("square", call=lambda number: number * number, over=range(10), returns="iterator"),
             Stage("triple", call=times(3), over="${stages.square}", returns="iterator"),
-            Stage("total", call=lambda numbers, start: start + sum(numbers), with_={"numbers": "${stages.triple}", "start": 1000}),
+            Stage(
+                "total",
+                call=lambda numbers, start: start + sum(numbers),
+                with_={"numbers": "${stages.triple}", "start": 1000},
+            ),
         ],
     )
     result = pipeline.run(workers=2, show="all")

@@ -53,7 +53,9 @@ def matches(shown: str, got: str) -> bool:
     """Whether the output is as shown, `…` standing for anything and trailing blanks for nothing."""
     wanted = [line.rstrip() for line in shown.strip("\n").splitlines()]
     pattern = ".*".join(map(re.escape, "\n".join(wanted).split("…")))
-    return re.fullmatch(pattern, "\n".join(line.rstrip() for line in got.strip("\n").splitlines()), re.DOTALL) is not None
+    return (
+        re.fullmatch(pattern, "\n".join(line.rstrip() for line in got.strip("\n").splitlines()), re.DOTALL) is not None
+    )
 
 
 @pytest.fixture
@@ -96,7 +98,9 @@ def test_what_a_page_shows_is_what_happens(page, tmp_path, shell):
         if block.language == "console":
             for command, shown in commands(block.body):
                 code, got = shell(command)
-                assert matches(shown, got), f"{page}:{block.line}: $ {command}\nshown:\n{shown}\ngot (exit {code}):\n{got}"
+                assert matches(shown, got), (
+                    f"{page}:{block.line}: $ {command}\nshown:\n{shown}\ngot (exit {code}):\n{got}"
+                )
 
 
 @pytest.mark.parametrize("page", PAGES)
