@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pty
 import re
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -34,18 +36,25 @@ def main() -> None:
 
 def terminal_output() -> str:
     """All that the command writes when it runs in a terminal of its own."""
-    written = bytearray()
-
-    def read(descriptor: int) -> bytes:
-        data = os.read(descriptor, 65536)
-        written.extend(data)
-        return b""  # not to our own terminal
-
+    ours, theirs = pty.openpty()
     environment = {"COLUMNS": str(COLUMNS), "LINES": "60", "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    os.environ.update(environment)
-    os.environ["PYTHONPATH"] = str(ROOT)
-    os.chdir(ROOT)
-    pty.spawn([sys.executable, "-m", "pipeline_runner", *COMMAND[1:]], read)
+    command = subprocess.Popen(
+        [sys.executable, "-m", "pipeline_runner", *COMMAND[1:]],
+        cwd=ROOT,
+        env=os.environ | environment | {"PYTHONPATH": str(ROOT)},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    written = bytearray()
+    # When the last process lets go of the terminal, Linux answers with EIO, macOS with nothing.
+    with suppress(OSError):
+        while data := os.read(ours, 65536):
+            written += data
+    os.close(ours)
+    if command.wait():
+        raise SystemExit(written.decode("utf-8"))
     return written.decode("utf-8")
 
 

@@ -9,12 +9,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,27 @@ def test_links_between_pages_lead_somewhere(page):
     targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
     missing = [target for target in targets if target and not ((ROOT / page).parent / target).exists()]
     assert missing == []
+
+
+@pytest.mark.timeout(60)
+def test_a_backend_written_as_contributing_says_runs_a_pipeline(tmp_path, shell):
+    (backend,) = (block for block in blocks("CONTRIBUTING.md") if block.title == "thread_pool.py")
+    (tmp_path / "thread_pool.py").write_text(backend.body, "utf-8")
+    installed = tmp_path / "thread_pool-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: thread-pool\nVersion: 1\n", "utf-8")
+    (installed / "entry_points.txt").write_text("[pipeline_runner.backends]\nt = thread_pool:BACKEND\n", "utf-8")
+    (tmp_path / "pipeline.yaml").write_text(
+        "version: 1\nname: plugged\nstages: {root: {call: 'math:isqrt', over: {range: 100}, backend: thread_pool}}\n",
+        "utf-8",
+    )
+
+    code, got = shell(f"PYTHONPATH={tmp_path}:$PYTHONPATH prun pipeline.yaml --json")
+
+    assert code == 0, got
+    root = json.loads(got)["stages"]["root"]
+    assert root["method"] == "multiprocessing.pool.ThreadPool.apply_async"
+    assert root["value"] == [isqrt(number) for number in range(100)]
 
 
 def test_what_is_generated_is_fresh():
