@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from pipeline_runner.backends import table
+from pipeline_runner.cli.app import COMMANDS, build
 
 ROOT = Path(__file__).resolve().parent.parent
 PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -36,8 +41,6 @@ def methods() -> str:
 
 def command(*words: str) -> str:
     """What a command of ours prints."""
-    import subprocess
-
     ran = subprocess.run(
         [sys.executable, "-m", "pipeline_runner", *words], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -59,34 +62,39 @@ def keys(model: str) -> Callable[[], str]:
 
 
 def rows(model: str) -> Iterator[str]:
-    import json
-
     schema = json.loads((ROOT / "schemas" / "pipeline.schema.json").read_text("utf-8"))
-    keys = (schema["$defs"][model] if model else schema)["properties"]
-    for key, value in keys.items():
+    described = schema["$defs"][model] if model else schema
+    required = described.get("required", ())
+    for key, value in sorted(described["properties"].items(), key=lambda pair: pair[0] not in required):
         meaning = " ".join(value.get("description", "").split())
-        yield f"| `{key}` | {cell(takes(value))} | {cell(meaning)} |"
+        yield f"| `{key}` | {cell(takes(value, schema['$defs']))} | {cell(meaning)} |"
 
 
-def takes(value: Mapping[str, Any]) -> str:
-    """What a key takes, in a few words."""
-    if "const" in value:
-        return f"`{value['const']}`"
-    if "enum" in value:
-        return " ".join(f"`{word}`" for word in value["enum"]) if len(value["enum"]) < 15 else "a name of the table"
-    if "$ref" in value:
-        return value["$ref"].rpartition("/")[2].lower()
-    if "anyOf" in value:
-        kinds = [takes(kind) for kind in value["anyOf"] if kind.get("type") != "null"]
-        return " or ".join(dict.fromkeys(kind for kind in kinds if kind not in ("reference", "")))
-    kind = value.get("type", "")
-    return {
-        "object": "mapping",
-        "array": "list",
-        "string": "text",
-        "boolean": "true or false",
-        "integer": "whole number",
-    }.get(str(kind), str(kind))
+WORDS = {"object": "mapping", "array": "list", "string": "text", "boolean": "true or false", "integer": "whole number"}
+NAMED = {"Over": "see below", "Retry": "mapping", "StageKeys": "stage keys", "Reference": ""}
+
+
+def takes(value: Mapping[str, Any], named: Mapping[str, Any]) -> str:
+    """What a key takes, in a few words. That a reference may stand anywhere goes without saying."""
+    match value:
+        case {"const": word}:
+            return f"`{word}`"
+        case {"enum": words}:
+            return " ".join(f"`{word}`" for word in words) if len(words) < 15 else "a name of the table"
+        case {"$ref": reference}:
+            name = reference.rpartition("/")[2]
+            return NAMED[name] if name in NAMED else takes(named[name], named)
+        case {"anyOf": kinds}:
+            return either(takes(kind, named) for kind in kinds)
+        case {"type": list() as kinds}:
+            return either(WORDS.get(kind, kind) for kind in kinds)
+        case {"type": kind}:
+            return WORDS.get(kind, kind)
+    return ""
+
+
+def either(kinds: Iterable[str]) -> str:
+    return " or ".join(kind for kind in dict.fromkeys(kinds) if kind not in ("", "null"))
 
 
 def cell(text: str) -> str:
@@ -95,13 +103,7 @@ def cell(text: str) -> str:
 
 def commands() -> str:
     """Every command with its arguments and options."""
-    import click
-    import typer
-
-    from pipeline_runner.cli.app import COMMANDS, build
-
     group = typer.main.get_command(build(COMMANDS))
-    assert isinstance(group, click.Group)
     parts = []
     for name, known in group.commands.items():
         lines = [f"## `prun {name}`", "", (known.help or "").strip(), "", "| argument | meaning |", "| --- | --- |"]
