@@ -38,7 +38,9 @@ class Table:
 @cache
 def table() -> Table:
     """Build the table once. Errors: ValueError when two rows claim one name."""
-    here = [import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__) if not info.name.startswith("_")]
+    here = [
+        import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__) if not info.name.startswith("_")
+    ]
     found = [module.BACKEND for module in here if hasattr(module, "BACKEND")]
     found += [entry.load() for entry in entry_points(group="pipeline_runner.backends")]
     backends = tuple(sorted(found, key=lambda backend: (backend.rank, backend.name)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from pipeline_runner.errors import did_you_mean
 
 ROOTS = ("params", "env", "item", "index", "stages", "run")
 
@@ -16,6 +18,8 @@ class Reference:
 
     root: str  # one of ROOTS
     path: tuple[str | int, ...] = ()
+    start: int = field(default=0, compare=False, repr=False)  # where the scalar's text holds it, from "$"
+    stop: int = field(default=0, compare=False, repr=False)  # to after "}"
 
     def __str__(self) -> str:
         return "${" + self.root + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in self.path) + "}"
@@ -31,18 +35,23 @@ class Text:
 class ExpressionError(ValueError):
     """A `${…}` that cannot be read, or that names what there is not."""
 
-    def __init__(self, message: str, column: int = 0, width: int = 1) -> None:
+    def __init__(self, message: str, column: int = 0, width: int = 1, cure: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.column = column  # from 0, in the scalar's text
         self.width = width
+        self.cure = cure  # what to write instead, or nothing
 
 
 Scope = Mapping[str, Any]  # root → what it stands for; a missing root stays a reference
 
 
+# A "}" inside a quoted key does not end a reference; nor does a quote that is never closed begin one.
+_WHOLE = re.compile(r"\$\{((?:\[\s*(?:'[^'\n]*'|\"[^\"\n]*\")\s*\]|[^}])*+)\}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_STEP = re.compile(r"\.(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\[(?P<index>-?[0-9]+)\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]")
+_STEP = re.compile(
+    r"\.(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]"
+)
 
 
 def parse(text: str) -> str | Reference | Text:
@@ -60,14 +69,14 @@ def parse(text: str) -> str | Reference | Text:
             plain += "${"
             at += 3
         elif text.startswith("${", at):
-            end = text.find("}", at)
-            if end < 0:
+            whole = _WHOLE.match(text, at)
+            if whole is None:
                 raise ExpressionError('"${" without its "}"; write $${ for a literal "${"', at, len(text) - at)
             if plain:
                 parts.append(plain)
                 plain = ""
-            parts.append(_reference(text[at + 2 : end], at + 2))
-            at = end + 1
+            parts.append(replace(_reference(whole[1], at + 2), start=at, stop=whole.end()))
+            at = whole.end()
         else:
             plain += text[at]
             at += 1
@@ -83,21 +92,28 @@ def _reference(inside: str, column: int) -> Reference:
     column += len(inside) - len(inside.lstrip())
     root = _WORD.match(stripped)
     if root is None:
-        raise ExpressionError(f'"{stripped}" is not a reference', column, max(1, len(stripped)))
+        what = f'"{stripped}" is not a reference' if stripped else "this reference is empty"
+        raise ExpressionError(what, column, max(1, len(stripped)), f"a reference begins with {', '.join(ROOTS)}")
     path: list[str | int] = []
     at = root.end()
     while at < len(stripped):
         step = _STEP.match(stripped, at)
         if step is None:
             raise ExpressionError(
-                f'cannot read "{stripped[at:]}" in "{stripped}": a reference is a name, then .name or [number]',
+                f'cannot read "{stripped[at:]}" in this reference',
                 column + at,
                 len(stripped) - at,
+                "a reference is a name, then .name or [number]; calculations and filters are not in this version yet",
             )
         path.append(int(step["index"]) if step["index"] is not None else step["name"] or step["key"])
         at = step.end()
     if root[0] not in ROOTS:
-        raise ExpressionError(f'unknown name "{root[0]}"', column, len(root[0]))
+        raise ExpressionError(
+            f'unknown name "{root[0]}"{did_you_mean(root[0], ROOTS)}',
+            column,
+            len(root[0]),
+            f"there is {', '.join(ROOTS)}",
+        )
     return Reference(root[0], tuple(path))
 
 

@@ -1,0 +1,231 @@
+"""How worker processes are launched and kept count of: one place for what every process library shares."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from time import monotonic
+from typing import Any
+
+from pipeline_runner.axes import StartMethod
+from pipeline_runner.errors import PipelineError
+from pipeline_runner.methods import Process
+
+GRACE_S = 3.0  # how long a pool that owes nothing may take to end by itself
+PRELOAD = "pipeline_runner.worker.perform"
+
+
+class WorkerVanished(PipelineError):
+    """A worker process ended in the middle of a call, and its library does not say so."""
+
+    def __init__(self, pid: int | None, exitcode: int | None) -> None:
+        super().__init__(pid, exitcode)
+        self.pid = pid
+        self.exitcode = exitcode
+
+    def __str__(self) -> str:
+        return f"worker {self.pid} ended in a call (exit code {self.exitcode})"
+
+
+class PoolKilled(PipelineError):
+    """The pool was ended while someone waited for its answers."""
+
+    def __str__(self) -> str:
+        return "the pool was ended"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What is kept of a process that is no more."""
+
+    pid: int | None
+    exitcode: int | None
+
+
+class Roster:
+    """Every process that one pool has started, whether its library still knows it or not.
+
+    Libraries replace and forget their dead; we must still be able to say what a worker died of.
+    Of an ended process only its number and exit code stay: the object would hold descriptors.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._alive: list[Process] = []
+        self._ended: deque[Ended] = deque(maxlen=1000)
+        self.doomed = False
+
+    def add(self, process: Process) -> None:
+        """Count a process in; one that was started while the pool is being killed ends at once."""
+        with self._lock:
+            self._sweep()
+            self._alive.append(process)
+        if self.doomed:
+            kill_process(process)
+
+    def processes(self) -> Sequence[Process]:
+        with self._lock:
+            self._sweep()
+            return [*self._alive, *self._ended]
+
+    def alive(self) -> Sequence[Process]:
+        with self._lock:
+            self._sweep()
+            return list(self._alive)
+
+    def kill(self) -> None:
+        """End every process now, and every one that may still be started."""
+        self.doomed = True
+        for process in self.alive():
+            kill_process(process)
+
+    def reaped(self, within_s: float) -> bool:
+        """Wait until no process is left. False: time was up."""
+        deadline = monotonic() + within_s
+        while self.alive():
+            if monotonic() > deadline:
+                return False
+            threading.Event().wait(0.005)
+        return True
+
+    def _sweep(self) -> None:
+        alive: list[Process] = []
+        for process in self._alive:
+            code = process.exitcode
+            if code is None:
+                alive.append(process)
+            else:
+                self._ended.append(Ended(process.pid, code))
+        self._alive = alive
+
+
+def kill_process(process: Process) -> None:
+    """SIGKILL, if it is still there. The exit code is asked first, so that the number is still its own."""
+    if process.pid is not None and process.exitcode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def context(library: str, start_method: StartMethod, roster: Roster) -> Any:
+    """A context of `multiprocessing` or `multiprocess` whose processes are launched our way.
+
+    Pools start replacements from their own threads, so the way goes with the context. The
+    processes pickle as the library's own class: a worker needs nothing of this module.
+    """
+    plain = import_module(library).get_context(start_method.value)
+    base: Any = plain.Process
+
+    class Worker(base):  # type: ignore[misc]
+        @staticmethod
+        def _Popen(process: Any) -> Any:
+            with launching(library, start_method):
+                popen = base._Popen(process)
+            if start_method is StartMethod.FORKSERVER:
+                read_exit_code_once(popen)
+            process._popen = popen
+            roster.add(process)
+            return popen
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return object.__new__, (base,), self.__dict__
+
+    return type("Context", (type(plain),), {"Process": Worker})()
+
+
+_launch_lock = threading.RLock()
+
+
+@contextmanager
+def launching(library: str, start_method: StartMethod) -> Iterator[None]:
+    """Surround the launch of one process."""
+    with _launch_lock:
+        if start_method is StartMethod.FORK:
+            with without_ctrl_c(), quiet_fork():
+                yield
+            return
+        import_module(f"{library}.resource_tracker").ensure_running()
+        with hidden_main():
+            if start_method is StartMethod.FORKSERVER:
+                start_fork_server(library)
+                yield
+            else:
+                with without_ctrl_c():
+                    yield
+
+
+@contextmanager
+def without_ctrl_c() -> Iterator[None]:
+    """A process launched here is born deaf to SIGINT; `begin` makes it deaf for good and opens its ears."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def quiet_fork() -> Iterator[None]:
+    """Python 3.12 warns at a fork beside threads; whoever chose `fork` has read that."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*fork\\(\\)", category=DeprecationWarning)
+        yield
+
+
+@contextmanager
+def hidden_main() -> Iterator[None]:
+    """Keep workers from running the user's script again.
+
+    A spawned worker imports the parent's `__main__`, so a script without the usual guard would
+    start itself in every worker. Nothing of ours lives there: user functions travel by name or by
+    value. The two attributes read by `get_preparation_data` are away for as long as a launch takes.
+    """
+    main: dict[str, Any] = sys.modules["__main__"].__dict__
+    hidden = {name: value for name, value in main.items() if name in ("__file__", "__spec__")}
+    main.pop("__file__", None)
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.update(hidden)
+
+
+def start_fork_server(library: str) -> None:
+    """Have the library's fork server running, with the worker's code loaded and without the user's script.
+
+    The list of preloads is the whole program's, so it is put back as it was.
+    """
+    module = import_module(f"{library}.forkserver")
+    server = module._forkserver
+    before = server._preload_modules
+    module.set_forkserver_preload([PRELOAD])
+    try:
+        module.ensure_running()
+    finally:
+        server._preload_modules = before
+
+
+def read_exit_code_once(popen: Any) -> None:
+    """Let two threads ask for the exit code of a fork server's child.
+
+    The code can be read once from a pipe; the second of two readers at the same time would find
+    the end of the pipe and report 255 (popen_forkserver.Popen.poll).
+    """
+    plain = popen.poll
+    lock = threading.Lock()
+    wait = import_module(f"{type(popen).__module__.partition('.')[0]}.connection").wait
+
+    def poll(flag: int = os.WNOHANG) -> Any:
+        if flag != os.WNOHANG and popen.returncode is None:
+            wait([popen.sentinel])
+        with lock:
+            return plain(os.WNOHANG)
+
+    popen.poll = poll

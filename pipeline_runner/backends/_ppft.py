@@ -1,0 +1,242 @@
+"""A ppft server that tells of its dead: shared by `ppft.Server` and by pathos' ParallelPool on top of it."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import pickle
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from os import getcwd
+from time import monotonic
+from typing import Any
+
+from ppft import Server  # type: ignore[import-untyped]
+from ppft._pp import _Worker  # type: ignore[import-untyped]
+from ppft.transport import CPipeTransport  # type: ignore[import-untyped]
+
+from pipeline_runner.backends._launch import PoolKilled, Roster, WorkerVanished, without_ctrl_c
+from pipeline_runner.calls import Receipt
+from pipeline_runner.methods import PoolSettings, Process
+
+BOOT = "import sys, json; sys.path[:] = json.loads(sys.argv.pop()); import pipeline_runner.worker.ppft_worker as w; w.main()"
+PROTOCOL = 5
+
+
+@dataclass(frozen=True)
+class Vanished:
+    """Stands in the place of a result that will never come."""
+
+    pid: int | None = None
+    exitcode: int | None = None
+
+
+@dataclass(frozen=True)
+class Child:
+    """A subprocess with the two attributes by which we know every worker."""
+
+    popen: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    @property
+    def exitcode(self) -> int | None:
+        return self.popen.poll()
+
+
+class Wire(CPipeTransport):  # type: ignore[misc]
+    """ppft's pipe to a worker, remembering that it broke."""
+
+    broken = False
+
+    def receive(self, preprocess: Any = None) -> Any:
+        try:
+            return super().receive(preprocess)
+        except BaseException:
+            self.broken = True
+            raise
+
+    def send(self, message: Any) -> None:
+        try:
+            super().send(message)
+        except BaseException:
+            self.broken = True
+            raise
+
+
+class Worker(_Worker):  # type: ignore[misc]
+    """A ppft worker started our way, and started again when it has died.
+
+    ppft marks a dead worker as free, so that it swallows every later task; and it never reads its
+    workers' stderr, so that 64 kB on it stop them for ever.
+    """
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        super().__init__(restart_on_free=False, pickle_proto=PROTOCOL)
+
+    def start(self) -> None:
+        path = [entry or getcwd() for entry in sys.path]
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        with without_ctrl_c():
+            popen = subprocess.Popen(
+                [sys.executable, *flags, "-u", "-c", BOOT, json.dumps(path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        self.child = Child(popen)
+        self.roster.add(self.child)
+        self.t = Wire(popen.stdout, popen.stdin)
+        self.pid = int(self.t.receive())
+        self.t.send(str(self.pickle_proto))
+        self.is_free = True
+
+    def free(self) -> None:
+        if self.t.broken and not self.roster.doomed:
+            with suppress(subprocess.TimeoutExpired):
+                self.child.popen.wait(1.0)
+            self.cut()
+            # What cannot be started again stays broken: its tasks fail at once, and are told.
+            with suppress(Exception):
+                self.start()
+        self.is_free = True
+
+    def cut(self) -> None:
+        """Close both ends of the wire."""
+        for end in (self.child.popen.stdin, self.child.popen.stdout):
+            if end is not None:
+                with suppress(OSError):
+                    end.close()
+
+
+class Watched(Server):  # type: ignore[misc]
+    """ppft's server, whose tasks always end: with a value, or with `Vanished`.
+
+    A server that only ever lives on this machine: no ppservers, and a secret of its own all the
+    same, because ppft's default is printed in its source.
+    """
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        self.ended = threading.Event()  # some task has
+        self.given: list[Any] = []  # tasks that may still be waited for
+        self.functions: set[Any] = set()
+        with restored_pythonpath():
+            super().__init__(ncpus=0, ppservers=(), secret=secrets.token_hex(32), proto=PROTOCOL)
+
+    def hire(self, workers: int) -> None:
+        """Start the workers ourselves: the server only counts them."""
+        for _ in range(workers):
+            self._Server__workers.append(Worker(self.roster))
+        self.set_ncpus(workers)
+
+    def submit(self, func: Any, *args: Any, **keywords: Any) -> Any:
+        # ppft keeps a function's source by its address: one that is freed could run as another.
+        self.functions.add(func)
+        task = super().submit(func, *args, **keywords)
+        self.given = [one for one in self.given if not one.finished]
+        self.given.append(task)
+        return task
+
+    def _run_local(self, job: Any, sfunc: Any, sargs: Any, worker: Any) -> None:
+        child = worker.child
+        super()._run_local(job, sfunc, sargs, worker)
+        if not job.finished:
+            finish(job, Vanished(child.pid, child.exitcode))
+        self.ended.set()
+
+    def wait_for(self, handle: Any) -> None:
+        """Wait until a task, or a handle around some, is finished: ppft's and pathos' own waiting can miss it."""
+        while not (handle.ready() if hasattr(handle, "ready") else handle.finished):
+            self.ended.wait(0.05)
+            self.ended.clear()
+
+    def stop(self) -> None:
+        """End the workers and let nothing of the server outlive them."""
+        self._exiting = True
+        self.roster.kill()
+        for task in self.given:
+            finish(task, Vanished())
+        self.ended.set()
+        self.roster.reaped(2.0)
+        hands = [threading.Thread(target=worker.cut, daemon=True) for worker in self._Server__workers]
+        for hand in hands:  # a reader in another thread may hold the pipe, if the worker left a child behind
+            hand.start()
+        deadline = monotonic() + 0.5
+        for hand in hands:
+            hand.join(max(0.0, deadline - monotonic()))
+        self._Server__workers.clear()
+        atexit.unregister(self.destroy)  # it would kill by number processes that are long gone
+
+
+class restored_pythonpath:
+    """ppft puts this process's whole path into its own environment, for good."""
+
+    def __enter__(self) -> None:
+        import os
+
+        self.before = os.environ.get("PYTHONPATH")
+
+    def __exit__(self, *details: object) -> None:
+        import os
+
+        if self.before is None:
+            os.environ.pop("PYTHONPATH", None)
+        else:
+            os.environ["PYTHONPATH"] = self.before
+
+
+def finish(task: Any, result: object) -> None:
+    """End a task that ppft would leave waiting."""
+    if not task.finished:
+        with suppress(RuntimeError):  # it has just ended by itself
+            task.finalize(pickle.dumps((result, "")))
+
+
+@dataclass(frozen=True)
+class Opened:
+    pool: Any  # what is asked: the server, or pathos' pool on top of it
+    server: Watched
+    roster: Roster = field(repr=False)
+
+
+def open_server(settings: PoolSettings) -> Watched:
+    server = Watched(Roster())
+    try:
+        server.hire(settings.workers)
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def receipts(results: Iterable[Any], roster: Roster) -> Iterator[Receipt]:
+    """The receipts among the results; that some worker vanished is told when all others have ended."""
+    vanished: Vanished | None = None
+    for result in results:
+        if roster.doomed:
+            raise PoolKilled
+        if isinstance(result, Vanished):
+            vanished = result
+        elif result is None:
+            raise RuntimeError("ppft gave None for a result: the function could not be run")
+        else:
+            yield result
+    if vanished:
+        raise WorkerVanished(vanished.pid, vanished.exitcode)
+
+
+def close(opened: Opened) -> None:
+    """ppft has no gentle end that is also a sure one; its idle workers hold nothing."""
+    opened.server.stop()
+
+
+def processes(opened: Opened) -> Sequence[Process]:
+    return opened.roster.processes()

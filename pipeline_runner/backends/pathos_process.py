@@ -1,0 +1,129 @@
+"""`pathos.ProcessPool`: multiprocess' pool under pathos' names, one iterable a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from uuid import uuid4
+
+from pipeline_runner.axes import Dispatch, Returns, Style
+from pipeline_runner.backends import _pool
+from pipeline_runner.backends._launch import Roster, context
+from pipeline_runner.backends._pool import Opened
+from pipeline_runner.calls import Chunks, Perform, Receipt
+from pipeline_runner.methods import Ask, Backend, Method, PoolSettings, Surveyed
+from pipeline_runner.worker.start import begin
+
+
+def open_pool(settings: PoolSettings) -> Opened:
+    """A pool of our own, with its own start method.
+
+    pathos keeps one pool per id: two ProcessPool(2) would be the same pool, and closing one would
+    stop the other. Its other keywords go to multiprocess' Pool as they are, so the context can go
+    with them and the program's start method stays as it was.
+    """
+    from pathos.multiprocessing import ProcessPool  # type: ignore[import-untyped]
+
+    roster = Roster()
+    pool = ProcessPool(
+        settings.workers,
+        id=uuid4().hex,
+        initializer=begin,
+        maxtasksperchild=settings.max_calls_per_worker,
+        context=context("multiprocess", settings.start_method, roster),
+    )
+    return Opened(pool, pool._serve(), roster)
+
+
+def pipe(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
+    for task in chunks:
+        yield opened.pool.pipe(perform.row, *task)
+
+
+def apipe(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
+    return _pool.waited(opened.pool.apipe(perform.row, *task) for task in chunks)
+
+
+def map_(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
+    receipts: list[Receipt] = opened.pool.map(perform.row, *chunks.columns(), chunksize=1)
+    return receipts
+
+
+def imap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
+    receipts: Iterator[Receipt] = opened.pool.imap(perform.row, *chunks.columns(), chunksize=1)
+    return receipts
+
+
+def uimap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
+    receipts: Iterator[Receipt] = opened.pool.uimap(perform.row, *chunks.columns(), chunksize=1)
+    return receipts
+
+
+def amap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
+    receipts: list[Receipt] = opened.pool.amap(perform.row, *chunks.columns(), chunksize=1).get()
+    return receipts
+
+
+def close(opened: Opened) -> None:
+    _pool.close(opened)
+    forget(opened)
+
+
+def kill(opened: Opened) -> None:
+    _pool.kill(opened)
+    forget(opened)
+
+
+def forget(opened: Opened) -> None:
+    """Take the pool out of pathos' table of pools."""
+    opened.pool.__state__.pop(opened.pool._id, None)
+
+
+def row(name: str, ask: Ask, dispatch: Dispatch, returns: Returns, lazy: bool, on_raise: str, note: str = "") -> Method:
+    style = Style.SINGLE if returns in (Returns.VALUE, Returns.APPLY_RESULT) else Style.ZIP
+    return Method(
+        name=f"pathos.ProcessPool.{name}",
+        dispatch=dispatch,
+        style=style,
+        returns=returns,
+        ask=ask,
+        lazy=lazy,
+        ordered=returns is not Returns.UNORDERED,
+        parallel=dispatch is Dispatch.ASYNC,
+        refills=dispatch is Dispatch.ASYNC,
+        serializer="dill",
+        on_raise=on_raise,
+        on_death=_pool.HANG,
+        surveyed=Surveyed(dispatch=dispatch, style=style, returns=returns),
+        also_styles=frozenset({Style.MAP}) if style is Style.ZIP else frozenset(),
+        aliases=tuple(
+            f"{other}.{name}"
+            for other in (
+                "pathos.multiprocessing.ProcessPool",
+                "pathos.multiprocessing.ProcessingPool",
+                "pathos.pools.ProcessPool",
+            )
+        ),
+        note=note,
+    )
+
+
+NEXT = "raised by its next(), which goes on"
+SINGLETON = "pathos keeps one pool per number of workers; ours has an id of its own"
+
+BACKEND = Backend(
+    name="pathos.ProcessPool",
+    keyword="pathos",
+    methods=(
+        row("pipe", pipe, Dispatch.BLOCKING, Returns.VALUE, True, "raised", SINGLETON),
+        row("apipe", apipe, Dispatch.ASYNC, Returns.APPLY_RESULT, True, "raised by its get()", SINGLETON),
+        row("map", map_, Dispatch.ASYNC, Returns.LIST, False, _pool.FIRST, _pool.PARTS),
+        row("imap", imap, Dispatch.ASYNC, Returns.ITERATOR, True, NEXT, _pool.AHEAD),
+        row("uimap", uimap, Dispatch.ASYNC, Returns.UNORDERED, True, NEXT, _pool.AHEAD),
+        row("amap", amap, Dispatch.ASYNC, Returns.MAP_RESULT, False, _pool.FIRST, _pool.PARTS),
+    ),
+    open=open_pool,
+    close=close,
+    kill=kill,
+    processes=_pool.processes,
+    rank=30,
+)

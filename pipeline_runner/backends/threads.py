@@ -1,0 +1,130 @@
+"""`concurrent.futures.ThreadPoolExecutor`: threads of the runner itself, for calls that wait rather than compute."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import thread as module
+from contextlib import suppress
+from typing import Any
+from weakref import WeakSet
+
+from pipeline_runner.axes import Dispatch, Returns, Style
+from pipeline_runner.backends._launch import PoolKilled
+from pipeline_runner.calls import Chunks, Perform, Receipt
+from pipeline_runner.methods import Backend, Method, PoolSettings, Process
+
+
+class Threads(ThreadPoolExecutor):
+    """The executor, and the futures whose waiters have to be woken when it is given up."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers, thread_name_prefix="prun-call")
+        self.futures: WeakSet[Future[Any]] = WeakSet()
+
+    def submit(self, function: Any, /, *args: Any, **keywords: Any) -> Future[Any]:
+        future = super().submit(function, *args, **keywords)
+        self.futures.add(future)
+        return future
+
+
+def open_threads(settings: PoolSettings) -> Threads:
+    return Threads(settings.workers)
+
+
+def submit(pool: Threads, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
+    waiting: deque[Future[Receipt]] = deque()
+    for task in chunks:
+        waiting.append(pool.submit(perform.row, *task))
+        while waiting and waiting[0].done():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def map_(pool: Threads, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
+    return pool.map(perform.row, *chunks.columns())
+
+
+def close(pool: Threads) -> None:
+    pool.shutdown(wait=False, cancel_futures=True)
+
+
+def kill(pool: Threads) -> None:
+    """Wake whoever waits. A thread cannot be ended: its call runs on, and nobody hears of it.
+
+    The interpreter's exit is told not to wait for such a thread either.
+    """
+    pool.shutdown(wait=False, cancel_futures=True)
+    for future in list(pool.futures):
+        if not future.done():
+            fail(future)
+    queues: Any = module._threads_queues
+    for thread in pool._threads:
+        queues.pop(thread, None)
+
+
+def fail(future: Future[Any]) -> None:
+    tell = future.set_exception
+    vars(future).update(set_result=ignore, set_exception=ignore)
+    with suppress(Exception):  # InvalidStateError: it has just ended
+        tell(PoolKilled())
+
+
+def ignore(outcome: object) -> None:
+    """Takes what a call that was given up still has to say."""
+
+
+def processes(pool: Threads) -> Sequence[Process]:
+    return ()
+
+
+STUCK = "there is no process to die; a call that never ends cannot be ended"
+
+BACKEND = Backend(
+    name="concurrent.futures.ThreadPoolExecutor",
+    keyword="threads",
+    methods=(
+        Method(
+            name="concurrent.futures.ThreadPoolExecutor.submit",
+            dispatch=Dispatch.ASYNC,
+            style=Style.SINGLE,
+            returns=Returns.APPLY_RESULT,
+            ask=submit,
+            lazy=True,
+            ordered=True,
+            parallel=True,
+            refills=True,
+            serializer="none",
+            on_raise="raised by its result()",
+            on_death=STUCK,
+            aliases=("ThreadPoolExecutor.submit",),
+            note="not in the survey; for calls that wait (network, disk): one Python computes at a time",
+        ),
+        Method(
+            name="concurrent.futures.ThreadPoolExecutor.map",
+            dispatch=Dispatch.ASYNC,
+            style=Style.ZIP,
+            returns=Returns.ITERATOR,
+            ask=map_,
+            lazy=False,
+            ordered=True,
+            parallel=True,
+            refills=True,
+            serializer="none",
+            on_raise="the first ends the iterator, the rest is lost",
+            on_death=STUCK,
+            also_styles=frozenset({Style.MAP}),
+            aliases=("ThreadPoolExecutor.map",),
+            note="not in the survey; hands in all calls before it gives the first result",
+        ),
+    ),
+    open=open_threads,
+    close=close,
+    kill=kill,
+    processes=processes,
+    start_methods=frozenset(),
+    in_process=True,
+    rank=80,
+)

@@ -1,0 +1,96 @@
+"""Makes the plan of a pipeline: graph, then a method for each stage, then edges, groups, chains and waves."""
+
+from __future__ import annotations
+
+import multiprocessing
+from functools import cache
+
+from pipeline_runner.axes import Dispatch, Returns, StartMethod
+from pipeline_runner.backends import Table
+from pipeline_runner.backends import table as whole_table
+from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.methods import Backend
+from pipeline_runner.plan.choose import Inflow, choose
+from pipeline_runner.plan.counts import calls, unequal
+from pipeline_runner.plan.cpus import usable
+from pipeline_runner.plan.graph import Graph, draw, order
+from pipeline_runner.plan.groups import could_stream, edges, groups
+from pipeline_runner.plan.plan import Choice, Plan, StagePlan
+from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
+
+WINDOW = 4  # chunks in flight for each worker, where the pipeline does not say
+
+
+def make_plan(spec: PipelineSpec, *, workers: int | None = None, table: Table | None = None) -> Plan:
+    """Decide everything that can be decided before the run. Errors: Problems, all of them together.
+
+    `workers` is for the whole run; left out: what the pipeline says, else the CPUs this process may use.
+    """
+    plan, problems = attempt(spec, workers=workers, table=table)
+    if plan is None:
+        raise Problems(problems)
+    return plan
+
+
+def attempt(
+    spec: PipelineSpec, *, workers: int | None = None, table: Table | None = None
+) -> tuple[Plan | None, list[Problem]]:
+    """The plan, or every problem that stands in its way."""
+    rows = table or whole_table()
+    workers = workers or spec.workers or usable()
+    graph, problems = draw(spec.stages)
+    drawn = not problems
+    stages: dict[StageName, StagePlan] = {}
+    for name in order(graph) if drawn else spec.stages:
+        stage = spec.stages[name]
+        problems.extend(unequal(stage, spec.folder))
+        try:
+            # Without a graph no stream can be seen; what else is wrong with the stage can.
+            choice = choose(stage, rows, _inflows(graph, stages, name) if drawn else ())
+        except Problems as found:
+            problems.extend(found.problems)
+            continue
+        counts = {source: stages[source].calls for source in graph.predecessors(name) if source in stages}
+        count = calls(stage, spec.stages, counts, spec.folder) if drawn else None
+        stages[name] = _planned(stage, choice, count, workers)
+    if problems:
+        return None, problems
+    found_edges = edges(graph, stages)
+    found_groups, waves = groups(stages, found_edges)
+    return Plan(spec, workers, stages, found_edges, found_groups, waves), []
+
+
+def _inflows(graph: Graph, stages: dict[StageName, StagePlan], name: StageName) -> list[Inflow]:
+    """The sources that could stream into the stage. Its own sources were planned before it, or have problems."""
+    return [
+        Inflow(source, written=(stages[source].spec.returns or Returns.NONE).streams)
+        for source in graph.predecessors(name)
+        if source in stages and could_stream(stages[source], graph.edges[source, name]["links"])
+    ]
+
+
+def _planned(stage: StageSpec, choice: Choice, count: int | None, workers: int) -> StagePlan:
+    most = min(stage.workers or workers, workers, max(1, count or workers))
+    if choice.method.dispatch is Dispatch.BLOCKING:
+        most = 1  # one call at a time: more processes would only stand by
+    return StagePlan(
+        spec=stage,
+        choice=choice,
+        calls=count,
+        workers=most,
+        start_method=_start_method(stage, choice.backend),
+        window=stage.window or WINDOW * most,
+    )
+
+
+def _start_method(stage: StageSpec, backend: Backend) -> StartMethod | None:
+    """What the stage says, else forkserver where there is one: it forks from a process that holds nothing."""
+    if stage.start_method is not None or not backend.start_methods or backend.in_process:
+        return stage.start_method
+    here = [method for method in StartMethod if method in backend.start_methods and method in _offered_here()]
+    return here[0] if here else None
+
+
+@cache
+def _offered_here() -> tuple[str, ...]:
+    return tuple(multiprocessing.get_all_start_methods())

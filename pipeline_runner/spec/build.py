@@ -1,0 +1,421 @@
+"""From YAML text to a checked pipeline, or to every problem of it at once, each at its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline_runner.axes import OnError, Style
+from pipeline_runner.backends import table
+from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.marks import Mark
+from pipeline_runner.spec import models
+from pipeline_runner.spec.files import read_text
+from pipeline_runner.spec.functions import parse_function
+from pipeline_runner.spec.merge import with_defaults, with_profile
+from pipeline_runner.spec.over import OverBuilder
+from pipeline_runner.spec.parameters import fill_params
+from pipeline_runner.spec.pipeline import Function, PipelineSpec, Retry, StageName, StageSpec
+from pipeline_runner.spec.problems import (
+    BadFunction,
+    CallAndRun,
+    EmptyFile,
+    ListWithOver,
+    NotAMapping,
+    NothingToCall,
+    NotYet,
+    OverNeeded,
+    ReferenceMisplaced,
+    ShortestWithoutZip,
+    UnknownStage,
+    WrongType,
+    describe,
+)
+from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
+from pipeline_runner.spec.translate import translate
+from pipeline_runner.syntax.expressions import as_text
+from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, plain, read
+
+NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", "dask", "ray", "mpi")
+NOT_YET_STAGE = ("run", "if", "limits", "memory", "outs", "stdout", "workdir")
+NO_EFFECT_YET = ("cache", "salt", "priority", "deps", "threads")  # left out, they cannot change the answer
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    params: Mapping[str, object] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    profile: str | None = None,
+) -> PipelineSpec:
+    """The pipeline of a file. `params` are values, `overrides` the texts of `-p`. Errors: Problems."""
+    file = Path(path)
+    text = read_text(file, os.fspath(path))
+    folder = file.resolve().parent
+    return build(text, os.fspath(path), folder=folder, params=params, overrides=overrides, profile=profile)
+
+
+def check(text: str, name: str = "pipeline.yaml") -> list[Problem]:
+    """Every problem of a text; never an exception."""
+    try:
+        build(text, name)
+    except Problems as found:
+        return list(found.problems)
+    return []
+
+
+def build(
+    text: str,
+    name: str = "pipeline.yaml",
+    *,
+    folder: Path | None = None,
+    params: Mapping[str, object] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    profile: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> PipelineSpec:
+    """The pipeline that a text means. Errors: Problems, all of them together."""
+    document = read(text, name)
+    problems = list(document.problems)
+    root = document.root
+    if root is None:
+        raise Problems(problems or [EmptyFile(mark=None, file=name)])
+    if not isinstance(root, MapNode):
+        raise Problems([*problems, NotAMapping(mark=root.mark, what="a pipeline", got=describe(plain(root)))])
+    root = with_profile(root, profile, problems)
+    builder = _Builder(
+        with_defaults(root), problems, params or {}, overrides or {}, os.environ if environ is None else environ
+    )
+    spec = builder.pipeline(Path.cwd() if folder is None else folder, name)
+    if builder.problems or spec is None:
+        raise Problems(_in_order(builder.problems))
+    return spec
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    """As the file is read; a default that is wrong is told once, not once a stage that has it."""
+    found: dict[tuple[object, ...], Problem] = {}
+    for problem in problems:
+        mark = problem.mark
+        key = (mark.line, mark.column, type(problem)) if mark else (problem,)
+        found.setdefault(key, problem)
+    return sorted(found.values(), key=lambda p: (p.mark.line, p.mark.column) if p.mark else (0, 0))
+
+
+@dataclass
+class _Builder:
+    root: MapNode
+    problems: list[Problem]
+    given: Mapping[str, object]
+    overrides: Mapping[str, str]
+    environ: Mapping[str, str]
+    warnings: list[str] = field(default_factory=list)
+
+    def pipeline(self, folder: Path, file: str) -> PipelineSpec | None:
+        """The whole pipeline; None when it makes no sense even in parts."""
+        params = self._params()
+        env = self._env(self._section("env"), params, self.environ)
+        names = Names(params, {**self.environ, **env}, tuple(str(key) for key in self._section("stages").entries))
+        stages = {str(key): entry for key, entry in self._section("stages").entries.items()}
+        filled = {name: self._stage_values(entry.value, names) for name, entry in stages.items()}
+        model = self._validate(self._top_values(names, filled, params, env))
+        self._not_yet_top()
+        specs: dict[StageName, StageSpec] = {}
+        for name, entry in stages.items():
+            if isinstance(entry.value, MapNode) and filled[name] is not None:
+                keys = model.stages.get(name) if model else _alone(filled[name][0])
+                spec = _StageBuilder(self, name, entry, entry.value, filled[name], names, keys).build()
+                if spec is not None:
+                    specs[spec.name] = spec
+        if model is None:
+            return None
+        return PipelineSpec(
+            name=model.name or Path(file).stem,
+            stages=specs,
+            folder=folder,
+            file=file,
+            params=params,
+            env=env,
+            workers=model.workers,
+            description=model.description or "",
+            warnings=tuple(self.warnings),
+        )
+
+    def _section(self, key: str) -> MapNode:
+        """A part of the file that is a mapping; nothing in it where it is written otherwise, which is told elsewhere."""
+        node = self.root.get(key)
+        return node if isinstance(node, MapNode) else MapNode({}, self.root.mark)
+
+    def _params(self) -> dict[str, Any]:
+        section = self._section("params")
+        filler = Filler(Names({}, self.environ), self.problems)
+        defaults = {str(key): filler.fill(entry.value, "params", ("env",)) for key, entry in section.entries.items()}
+        marks = {str(key): entry.value.mark for key, entry in section.entries.items()}
+        params, problems = fill_params(defaults, self.given, self.overrides, marks)
+        self.problems += problems
+        return params
+
+    def _env(self, section: MapNode, params: Mapping[str, Any], outer: Mapping[str, str]) -> dict[str, str]:
+        filler = Filler(Names(params, outer), self.problems)
+        values = {str(key): filler.fill(entry.value, "env") for key, entry in section.entries.items()}
+        return {
+            name: "" if value is None or isinstance(value, Broken) else as_text(value) for name, value in values.items()
+        }
+
+    def _stage_values(self, node: Node, names: Names) -> _Filled | None:
+        """The values of a stage's keys, without those in which something is wrong."""
+        if not isinstance(node, MapNode):
+            return None
+        env_node = node.get("env")
+        if isinstance(env_node, MapNode):
+            own = self._env(env_node, names.params, names.env)
+            names = Names(names.params, {**names.env, **own}, names.stages)
+        filler = Filler(names, self.problems)
+        values: dict[Any, Any] = {}
+        for key, entry in node.entries.items():
+            roots, why = _allowed(key, node)
+            value = filler.fill(entry.value, str(key), roots, why)
+            if not is_broken(value):
+                values[key] = value
+        return values, filler.places
+
+    def _top_values(
+        self, names: Names, stages: Mapping[str, _Filled | None], params: dict[str, Any], env: dict[str, str]
+    ) -> dict[Any, Any]:
+        filler = Filler(names, self.problems)
+        values: dict[Any, Any] = {}
+        for key, entry in self.root.entries.items():
+            is_map = isinstance(entry.value, MapNode)
+            if isinstance(key, str) and key.startswith("x-"):
+                continue
+            if key == "stages" and is_map:
+                values[key] = {
+                    k: plain(e.value) if (s := stages[str(k)]) is None else s[0]
+                    for k, e in self._section("stages").entries.items()
+                }
+            elif key in ("profiles", "defaults") or (key in ("params", "env") and not is_map):
+                values[key] = plain(entry.value)
+            elif key == "params":
+                values[key] = dict.fromkeys(entry.value.entries if isinstance(entry.value, MapNode) else ())
+            else:
+                value = filler.fill(entry.value, str(key))
+                if not is_broken(value):
+                    values[key] = value
+        return values
+
+    def _validate(self, values: dict[Any, Any]) -> models.Pipeline | None:
+        try:
+            return models.Pipeline.model_validate(values)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                is_later = detail["loc"][:1] in (("profiles",), ("defaults",)) and "${" in str(detail.get("input"))
+                if not is_later:
+                    self.problems.append(translate(detail, self.root))
+        return None
+
+    def _not_yet_top(self) -> None:
+        for key in NOT_YET_TOP:
+            if key in self.root.entries and self.root.get(key) is not None:
+                self.problems.append(NotYet(mark=self.root.entries[key].key.mark, what=f'"{key}"'))
+
+
+_Filled = tuple[dict[Any, Any], dict[str, Mark]]  # values by key; str(reference) → its place
+
+
+def _alone(values: dict[Any, Any]) -> models.Stage | None:
+    """A stage's keys in a file where something is wrong elsewhere."""
+    try:
+        return models.Stage.model_validate(values)
+    except ValidationError:
+        return None
+
+
+def _allowed(key: object, stage: MapNode) -> tuple[tuple[str, ...], str]:
+    """Which references may stand in a key of a stage, and why no others."""
+    if key == "over":
+        return (*KNOWN_BEFORE, "stages"), 'in "over" there is no item yet, and no run'
+    if key == "with" and "over" in stage.entries:
+        return (*KNOWN_BEFORE, "stages", "run", "item", "index"), ""
+    if key == "with":
+        return (*KNOWN_BEFORE, "stages", "run"), ""
+    return KNOWN_BEFORE, ""
+
+
+@dataclass
+class _StageBuilder:
+    """One stage: its keys are checked against each other here."""
+
+    pipeline: _Builder
+    name: str
+    entry: Entry
+    node: MapNode
+    filled: _Filled
+    names: Names
+    keys: models.Stage | None  # None: a key is wrong by itself, and was told
+
+    def build(self) -> StageSpec | None:
+        before = len(self.problems)
+        values, places = self.filled
+        self._call_or_run()
+        self._later()
+        style = self.keys.args if self.keys else None
+        over = self._over(values, style)
+        self._with(values, style)
+        needs = self._needs(values)
+        function = self._function("call")
+        setup = self._function("setup")
+        if self.keys is None or function is None or len(self.problems) > before:
+            return None
+        keys = self.keys
+        method = table().find(keys.method) if keys.method else None
+        return StageSpec(
+            name=StageName(self.name),
+            function=function,
+            over=over,
+            style=style,
+            constants={} if keys.with_ is None else keys.with_,
+            shortest=bool(keys.shortest),
+            dispatch=keys.dispatch,
+            returns=keys.returns,
+            method=method.name if method else None,
+            backend=keys.backend,
+            needs=tuple(map(StageName, needs)),
+            retry=_retry(keys.retry),
+            timeout_s=keys.timeout,
+            on_error=keys.on_error or OnError.STOP,
+            workers=keys.workers,
+            chunk=keys.chunk,
+            window=keys.window,
+            start_method=keys.start_method,
+            max_calls_per_worker=keys.max_calls_per_worker,
+            setup=setup,
+            setup_with=keys.setup_with or {},
+            env={key: "" if value is None else as_text(value) for key, value in (keys.env or {}).items()},
+            description=keys.description or "",
+            marks=self._marks(places),
+        )
+
+    @property
+    def problems(self) -> list[Problem]:
+        return self.pipeline.problems
+
+    def _tell(self, problem: Problem) -> None:
+        self.problems.append(problem)
+
+    def _key_mark(self, key: str) -> Mark:
+        entry = self.node.entries.get(key)
+        return entry.key.mark if entry else self.entry.key.mark
+
+    def _value_mark(self, key: str) -> Mark:
+        entry = self.node.entries.get(key)
+        if entry is None:
+            return self.entry.key.mark
+        return entry.value.mark if isinstance(entry.value, Scalar) else entry.key.mark
+
+    def _has(self, key: str) -> bool:
+        node = self.node.get(key)
+        return node is not None and plain(node) is not None
+
+    def _call_or_run(self) -> None:
+        if self._has("call") and self._has("run"):
+            self._tell(CallAndRun(mark=self._key_mark("run"), stage=self.name))
+        elif not self._has("call") and not self._has("run"):
+            self._tell(NothingToCall(mark=self.entry.key.mark, stage=self.name))
+
+    def _later(self) -> None:
+        for key in NOT_YET_STAGE:
+            if self._has(key) and not (key == "run" and self._has("call")):
+                what = "a shell command (run)" if key == "run" else f'"{key}" of a stage'
+                instead = "call a function that starts the command with subprocess.run" if key == "run" else ""
+                self._tell(NotYet(mark=self._key_mark(key), what=what, instead=instead))
+        backend = self.keys.backend if self.keys else None
+        if backend in models.LATER_BACKENDS:
+            instead = f"it will need the extra:  pip install prun-pipelines[{backend}]"
+            self._tell(NotYet(mark=self._value_mark("backend"), what=f'backend "{backend}"', instead=instead))
+        for key in NO_EFFECT_YET:
+            if self._has(key) and plain(self.node.entries[key].value) is not False:
+                where = self._key_mark(key)
+                self.pipeline.warnings.append(f'{where}: "{key}" is accepted, but this version does not act on it yet')
+
+    def _over(self, values: dict[Any, Any], style: Style | None) -> Any:
+        node = self.node.get("over")
+        if node is None:
+            for key in ("args", "shortest"):
+                if self._has(key) and style is not Style.SINGLE and values.get(key) not in (None, False):
+                    self._tell(OverNeeded(mark=self._value_mark(key), stage=self.name, key=key))
+            return None
+        if "over" not in values:
+            return None
+        shortest = values.get("shortest") is True
+        source = OverBuilder(style, shortest, self.names.stages, self.problems).build(node, values["over"])
+        if shortest and source is not None and type(source).__name__ != "Zip":
+            self._tell(ShortestWithoutZip(mark=self._key_mark("shortest"), stage=self.name))
+        return source
+
+    def _with(self, values: dict[Any, Any], style: Style | None) -> None:
+        given = values.get("with")
+        if given is None:
+            return
+        mark = self._value_mark("with")
+        match given:
+            case list() if "over" in self.node.entries:
+                self._tell(ListWithOver(mark=self._key_mark("with"), stage=self.name))
+            case dict():
+                for key in given:
+                    if not isinstance(key, str) or not key.isidentifier():
+                        node = self.node.get("with")
+                        entry = node.entries.get(key) if isinstance(node, MapNode) else None
+                        wants = "names of arguments as keys"
+                        where = entry.key.mark if entry else mark
+                        self._tell(WrongType(mark=where, key="with", wants=wants, got=describe(key)))
+            case list():
+                pass
+            case _:
+                self._tell(WrongType(mark=mark, key="with", wants=_WITH, got=_describe(given), cure=_WITH_CURE))
+
+    def _needs(self, values: dict[Any, Any]) -> list[str]:
+        node = self.node.get("needs")
+        items = node.items if isinstance(node, ListNode) else (node,) if isinstance(node, Scalar) else ()
+        given = values.get("needs")
+        names = given if isinstance(given, list) else [given]
+        for item, name in zip(items, names, strict=False):
+            if isinstance(name, str) and name not in self.names.stages:
+                self._tell(UnknownStage(mark=item.mark, name=name, known=self.names.stages))
+        return list(self.keys.needs) if self.keys else []
+
+    def _function(self, key: str) -> Function | None:
+        text = self.filled[0].get(key)
+        if not isinstance(text, str):
+            return None
+        function = parse_function(text, self._value_mark(key))
+        if isinstance(function, BadFunction):
+            self._tell(function)
+            return None
+        return function
+
+    def _marks(self, places: Mapping[str, Mark]) -> dict[str, Mark]:
+        marks = {"": self.entry.key.mark}
+        marks |= {str(key): self._value_mark(str(key)) for key in self.node.entries}
+        needs = self.node.get("needs")
+        for item in needs.items if isinstance(needs, ListNode) else (needs,) if isinstance(needs, Scalar) else ():
+            marks[f"needs.{plain(item)}"] = item.mark
+        return {**marks, **places}
+
+
+_WITH = "a mapping of arguments (or, without over, a list of them)"
+_WITH_CURE = "write  with: {name: value}"
+
+
+def _describe(value: Any) -> str:
+    return "a reference" if hasattr(value, "path") or hasattr(value, "parts") else describe(value)
+
+
+def _retry(keys: models.Retry | None) -> Retry:
+    if keys is None:
+        return Retry()
+    return Retry(keys.limit, keys.delay, keys.backoff, keys.max_delay, keys.jitter, tuple(keys.on))

@@ -1,0 +1,282 @@
+"""What may be written in a pipeline's YAML, key by key: the models behind the checks, the JSON Schema and the docs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
+from pipeline_runner.backends import table
+from pipeline_runner.spec import durations
+
+LATER_BACKENDS = ("dask", "ray", "mpi")  # known words; each needs an extra that this version does not have
+STAGE_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+FUNCTION = r"^[^:\s][^:]*:[^\s:.]+(\.[^\s:.]+)*$"
+SIZE = r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?)?B?$"
+
+
+# ------------------------------------------------------------------------------- shapes in the schema
+
+
+class Or:
+    """In the schema, these alternatives too: what a check turns into the one type that the model keeps."""
+
+    def __init__(self, *alternatives: dict[str, Any]) -> None:
+        self.alternatives = alternatives
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [handler(core), *self.alternatives]}
+
+
+class Shape:
+    """In the schema, this in place of what pydantic would write for the type."""
+
+    def __init__(self, **schema: Any) -> None:
+        self.schema = schema
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return dict(self.schema)
+
+
+class Words(Shape):
+    """In the schema, one of the words that the table of methods knows."""
+
+    def __init__(self, which: Literal["methods", "backends"]) -> None:
+        self.which = which
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "enum": list(method_names() if self.which == "methods" else backend_words())}
+
+
+def method_names() -> tuple[str, ...]:
+    """What `method` may say: canonical names and aliases."""
+    return tuple(sorted(table().names))
+
+
+def backend_words() -> tuple[str, ...]:
+    """What `backend` may say, with the words whose extra is still to come."""
+    return tuple(dict.fromkeys((*table().keywords, *LATER_BACKENDS)))
+
+
+# pydantic wants to know every "$ref" itself: schema.py makes these into references afterwards.
+REFERENCE = {"definition": "Reference"}
+ONE_TEXT = {"type": "string"}
+
+
+# ----------------------------------------------------------------------------- turned into one type
+
+
+def _method(name: object) -> object:
+    if isinstance(name, str) and table().find(name) is None:
+        raise PydanticCustomError("unknown_method", "unknown method")
+    return name
+
+
+def _backend(word: object) -> object:
+    if isinstance(word, str) and word not in backend_words():
+        raise PydanticCustomError("unknown_backend", "unknown backend")
+    return word
+
+
+def _seconds(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = durations.seconds(value)
+    if found is None:
+        raise PydanticCustomError("bad_duration", "not a duration")
+    return found
+
+
+def _several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _retry(value: object) -> object:
+    return {"limit": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _chunk(value: object) -> object:
+    return None if value == "auto" else value
+
+
+def _tokens(value: object) -> object:
+    """`[api]` is `{api: 1}`."""
+    return dict.fromkeys(value, 1) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+
+
+Count = Annotated[int, Field(ge=1), Or(REFERENCE)]
+Flag = Annotated[bool, Or(REFERENCE)]
+Word = Annotated[str, Field(min_length=1)]
+Span = Annotated[
+    float, Field(ge=0), BeforeValidator(_seconds), Or({"type": "string", "pattern": durations.PATTERN}, REFERENCE)
+]
+LongSpan = Annotated[
+    float, Field(gt=0), BeforeValidator(_seconds), Or({"type": "string", "pattern": durations.PATTERN}, REFERENCE)
+]
+FunctionName = Annotated[str, Or(REFERENCE), Shape(anyOf=[{"type": "string", "pattern": FUNCTION}, REFERENCE])]
+Texts = Annotated[list[str], BeforeValidator(_several), Or(ONE_TEXT)]
+Environment = dict[Word, str | int | float | bool | None]
+Limits = Annotated[dict[Word, Count], BeforeValidator(_tokens)]
+Anything = Annotated[Any, Shape()]
+
+
+# -------------------------------------------------------------------------------------- the pipeline
+
+
+class Written(BaseModel):
+    """What people write: no key that we do not know, no value that has to be guessed."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Retry(Written):
+    """How often, and after which wait, a failed call is tried again."""
+
+    limit: Annotated[int, Field(ge=0), Or(REFERENCE)] = 1
+    """Tries after the first."""
+    delay: Span = 0.0
+    """The wait before the second try: `30s`, `5m`, or seconds."""
+    backoff: Annotated[float, Field(ge=1), Or(REFERENCE)] = 1.0
+    """Each wait is the last one times this."""
+    max_delay: Span | None = None
+    """No wait is longer than this."""
+    jitter: Annotated[float, Field(ge=0, le=1), Or(REFERENCE)] = 0.0
+    """The share of a wait that is random, 0 to 1."""
+    on: Texts = Field(default_factory=list)
+    """Only these: exception class names, or `lost`, `timeout`, `memory`. Left out: any failure."""
+
+
+class StageKeys(Written):
+    """The keys of a stage, as `defaults` may give them: any of them may be left out."""
+
+    call: FunctionName | None = None
+    """The Python function: `module:function`, or `file.py:function` (found beside the YAML first)."""
+    run: Texts | None = None
+    """A shell command: text for `/bin/sh -c`, or a list without a shell. Not in this version yet."""
+    over: Annotated[Any, Shape(definition="Over")] = None
+    """Where the items come from: a list, `${stages.x}`, `${params.x}`, or a source such as `{glob: "*.txt"}`;
+    for `args: zip` a list of sources, or a mapping of names to sources. Left out: one call."""
+    args: Annotated[Style, Field(strict=False), Or(REFERENCE)] | None = None
+    """How an item becomes a call: single `f(*item)`, map `f(item)`, star `f(*row)`, zip `f(a[i], b[i])`."""
+    with_: Annotated[Any, Shape(anyOf=[{"type": ["object", "array", "null"]}, REFERENCE])] = Field(None, alias="with")
+    """The same keyword arguments in every call; without `over` it may be a list of positions."""
+    shortest: Flag | None = None
+    """With `args: zip`, stop at the shortest column instead of refusing unequal ones."""
+    dispatch: Annotated[Dispatch, Field(strict=False), Or(REFERENCE)] | None = None
+    """When the next call is handed in: after one ends, after a batch ends, or as soon as a worker is free."""
+    returns: Annotated[Returns, Field(strict=False), Or(REFERENCE)] | None = None
+    """What the stage hands back; after `iterator` and `unordered` its readers start while it runs."""
+    method: Annotated[str, BeforeValidator(_method), Words("methods"), Or(REFERENCE)] | None = None
+    """Exactly this pool method, such as `multiprocessing.Pool.starmap_async`."""
+    backend: Annotated[str, BeforeValidator(_backend), Words("backends"), Or(REFERENCE)] | None = None
+    """Only methods of this library."""
+    needs: Texts = Field(default_factory=list)
+    """Stages that only have to come first."""
+    if_: Annotated[Any, Shape(type=["string", "boolean"])] = Field(None, alias="if")
+    """Run the stage or skip it. Not in this version yet."""
+    retry: Annotated[Retry, BeforeValidator(_retry), Or({"type": "integer", "minimum": 0}, REFERENCE)] | None = None
+    """Tries after the first, or `{limit, delay, backoff, max_delay, jitter, on}`."""
+    timeout: LongSpan | None = None
+    """A call's wall time: `30s`, `5m`, `1h30m`, or seconds; past it its worker is killed."""
+    on_error: Annotated[OnError, Field(strict=False), Or(REFERENCE)] | None = None
+    """After a call failed for good: stop the run, finish what is independent, or skip the call."""
+    workers: Count | None = None
+    """At most so many processes."""
+    chunk: Annotated[int | None, Field(ge=1), BeforeValidator(_chunk), Or({"const": "auto"}, REFERENCE)] = None
+    """Calls sent together: `auto` or a number."""
+    window: Count | None = None
+    """At most so many chunks in flight; left out: four a worker."""
+    start_method: Annotated[StartMethod, Field(strict=False), Or(REFERENCE)] | None = None
+    """How a worker process comes to be."""
+    max_calls_per_worker: Count | None = None
+    """A worker is replaced after so many calls."""
+    setup: FunctionName | None = None
+    """A function that is run once in each worker, before its first call."""
+    setup_with: Annotated[dict[str, Any], Or(REFERENCE)] | None = None
+    """Keyword arguments of `setup`."""
+    limits: Limits | None = None
+    """Tokens that a call holds: `[api]` or `{api: 1}`. Not in this version yet."""
+    memory: Annotated[Any, Shape(anyOf=[{"type": "string", "pattern": SIZE}, {"type": "integer"}, REFERENCE])] = None
+    """Most resident memory of a worker: `2GiB`. Not in this version yet."""
+    threads: Count | None = None
+    """BLAS and OpenMP threads in a worker. Accepted; not acted on yet."""
+    priority: Annotated[int, Or(REFERENCE)] | None = None
+    """Who goes first. Accepted; not acted on yet."""
+    cache: Flag | None = None
+    """Reuse results across runs. Accepted; not acted on yet."""
+    salt: Annotated[Any, Shape(type=["string", "integer", "number"])] = None
+    """Changes the key of cached results. Accepted; not acted on yet."""
+    deps: Texts | None = None
+    """Files whose contents belong to the key. Accepted; not acted on yet."""
+    outs: Texts | None = None
+    """Files that must exist after the call. Not in this version yet."""
+    stdout: Literal["text", "lines", "json", "none"] | None = None
+    """What the output of `run` becomes. Not in this version yet."""
+    env: Environment | None = None
+    """Environment variables of the stage's workers."""
+    workdir: str | None = None
+    """The folder in which calls run. Not in this version yet."""
+    description: str | None = None
+    """A sentence for people."""
+
+
+class Stage(StageKeys):
+    """A stage: one function, called for each item of `over`, or once."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["call"]}, {"required": ["run"]}]})
+
+
+class ProfileKeys(Written):
+    """What `--profile` may change: it is merged over the rest of the file."""
+
+    name: Word | None = None
+    """What the pipeline is called; left out: the file's name."""
+    description: str | None = None
+    """A sentence for people."""
+    params: dict[Word, Any] | None = None
+    """Values for `${params.x}`; `-p x=…` overrides, and the default's type is the type."""
+    env: Environment | None = None
+    """Environment variables of every worker, and values for `${env.X}`."""
+    workers: Count | None = None
+    """Processes for the whole run; left out: the CPUs that this process may use."""
+    limits: Annotated[dict[Word, Count], Field()] | None = None
+    """Named tokens, and how many there are of each."""
+    defaults: StageKeys | None = None
+    """Stage keys for every stage that does not say otherwise."""
+    secrets: list[str] | None = None
+    """Names read from the environment and masked everywhere. Not in this version yet."""
+    on_success: Anything = None
+    """What runs after a run that ended well. Not in this version yet."""
+    on_failure: Anything = None
+    """What runs after a run that failed. Not in this version yet."""
+
+
+class Profile(ProfileKeys):
+    """A named set of changes, chosen by `--profile NAME`."""
+
+    dask: dict[str, Any] | None = None
+    """Options of Dask. Not in this version yet."""
+    ray: dict[str, Any] | None = None
+    """Options of Ray. Not in this version yet."""
+    mpi: dict[str, Any] | None = None
+    """Options of MPI. Not in this version yet."""
+    stages: dict[str, StageKeys] | None = None
+    """Changes to single stages, by name."""
+
+
+class Pipeline(ProfileKeys):
+    """A pipeline of `prun`."""
+
+    version: Literal[1] = 1
+    """The version of this language: 1."""
+    profiles: dict[Word, Profile] | None = None
+    """Named sets of changes, chosen by `--profile NAME`."""
+    include: list[str] | None = None
+    """Other files whose stages and params are merged in. Not in this version yet."""
+    stages: Annotated[dict[Annotated[str, Field(pattern=STAGE_NAME)], Stage], Field(min_length=1)]
+    """The stages, by name, in any order: what reads what decides who goes first."""

@@ -1,0 +1,451 @@
+"""Every kind of thing that can be wrong with what is written, each with its sentence and its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline_runner.errors import Problem, did_you_mean, nearest
+
+
+def listing(names: Sequence[str]) -> str:
+    return ", ".join(names) if names else "none"
+
+
+def describe(value: object) -> str:
+    """A value as a sentence names it: `the text "4"`, `a list`."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f'the text "{short(value)}"'
+        case int() | float():
+            return f"the number {short(str(value))}"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a mapping"
+    return f"a {type(value).__name__}"
+
+
+def short(text: str) -> str:
+    """Enough of a text to know it by."""
+    first = text.split("\n")[0]
+    return first if first == text and len(text) <= 60 else f"{first[:57]}..."
+
+
+# ----------------------------------------------------------------------------------------------- files
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileUnreadable(Problem):
+    """The file that was named cannot be read."""
+
+    path: str
+    why: str
+
+    def sentence(self) -> str:
+        return f'cannot read "{self.path}": {self.why}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmptyFile(Problem):
+    """Nothing is written."""
+
+    file: str
+
+    def sentence(self) -> str:
+        return f"{self.file} is empty; a pipeline has at least stages"
+
+    def advice(self) -> Sequence[str]:
+        return ('"prun init" writes a small pipeline to begin with',)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotAMapping(Problem):
+    """Something other than keys and values where keys and values are meant."""
+
+    what: str
+    got: str
+
+    def sentence(self) -> str:
+        return f"{self.what} is a mapping of keys to values; this is {self.got}"
+
+
+# ------------------------------------------------------------------------------------------------ keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownKey(Problem):
+    """A key that means nothing here."""
+
+    key: str
+    where: str
+    known: tuple[str, ...]
+    elsewhere: str = ""  # where the key would mean something
+
+    def sentence(self) -> str:
+        return f'unknown key "{short(self.key)}" {self.where}{did_you_mean(self.key, self.known)}'
+
+    def advice(self) -> Sequence[str]:
+        if self.elsewhere:
+            return (f'"{self.key}" belongs {self.elsewhere}',)
+        return () if nearest(self.key, self.known) else (f"known here: {listing(self.known)}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingKey(Problem):
+    key: str
+    where: str
+
+    def sentence(self) -> str:
+        return f'key "{self.key}" is missing {self.where}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrongType(Problem):
+    """A value of another kind than the key takes."""
+
+    key: str
+    wants: str
+    got: str
+    cure: str = ""
+
+    def sentence(self) -> str:
+        return f'"{self.key}" takes {self.wants}, not {self.got}'
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,) if self.cure else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrongWord(Problem):
+    """A word that is none of those that the key takes."""
+
+    key: str
+    word: str
+    known: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f'"{self.key}" cannot be {self.word}{did_you_mean(self.word.strip(_QUOTES), self.known)}'
+
+    def advice(self) -> Sequence[str]:
+        return (f"it is one of: {listing(self.known)}",)
+
+
+_QUOTES = '"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfRange(Problem):
+    key: str
+    got: str
+    wants: str
+
+    def sentence(self) -> str:
+        return f'"{self.key}" is {self.wants}, not {self.got}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadDuration(Problem):
+    key: str
+    text: str
+
+    def sentence(self) -> str:
+        return f'"{self.key}" cannot be "{short(self.text)}": that is no span of time'
+
+    def advice(self) -> Sequence[str]:
+        return ("write 30s, 5m, 1h30m, 500ms, or a number of seconds",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadVersion(Problem):
+    got: str
+
+    def sentence(self) -> str:
+        return f"this prun reads version 1 of the language, not {self.got}"
+
+    def advice(self) -> Sequence[str]:
+        return ("write version: 1, or install a newer prun",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadStageName(Problem):
+    name: str
+
+    def sentence(self) -> str:
+        return f'a stage cannot be called "{short(self.name)}"'
+
+    def advice(self) -> Sequence[str]:
+        return ("a name begins with a letter or _, and goes on with letters, digits, _ and -",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoStages(Problem):
+    def sentence(self) -> str:
+        return "there are no stages"
+
+    def advice(self) -> Sequence[str]:
+        return ("add at least one:  stages: {NAME: {call: module:function}}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotYet(Problem):
+    """A word of the language that this version does not know how to do."""
+
+    what: str
+    instead: str = ""
+
+    def sentence(self) -> str:
+        return f"{self.what} is not in this version yet"
+
+    def advice(self) -> Sequence[str]:
+        return (self.instead,) if self.instead else ()
+
+
+# ---------------------------------------------------------------------------------------------- stages
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallAndRun(Problem):
+    stage: str
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" has both "call" and "run"; it is one or the other'
+
+
+@dataclass(frozen=True, kw_only=True)
+class NothingToCall(Problem):
+    stage: str
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" does not say what to call'
+
+    def advice(self) -> Sequence[str]:
+        return ("add  call: module:function  or  call: file.py:function",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadFunction(Problem):
+    """A `call` that names no function."""
+
+    text: str
+    why: str
+    cure: str
+
+    def sentence(self) -> str:
+        return f'"{short(self.text)}" names no function: {self.why}'
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownMethod(Problem):
+    name: str
+    known: tuple[str, ...]  # aliases too
+    canonical: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f'unknown method "{short(self.name)}"{did_you_mean(self.name, self.known)}'
+
+    def advice(self) -> Sequence[str]:
+        last = self.name.rsplit(".", 1)[-1]
+        same = [name for name in self.canonical if name.rsplit(".", 1)[-1] == last]
+        if same:
+            return (f'these are called "{last}": {listing(same)}',)
+        return ('"prun methods" shows them all',)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownBackend(Problem):
+    word: str
+    known: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f'unknown backend "{short(self.word)}"{did_you_mean(self.word, self.known)}'
+
+    def advice(self) -> Sequence[str]:
+        return (f"it is one of: {listing(self.known)}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownStage(Problem):
+    """A stage that is not there."""
+
+    name: str
+    known: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f'there is no stage "{short(self.name)}"{did_you_mean(self.name, self.known)}'
+
+    def advice(self) -> Sequence[str]:
+        return (f"there is: {listing(self.known)}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownName(Problem):
+    """A parameter, or a variable of the environment, that is not there."""
+
+    root: str
+    name: str
+    known: tuple[str, ...]
+
+    def sentence(self) -> str:
+        what = "parameter" if self.root == "params" else "environment variable"
+        return f'there is no {what} "{short(self.name)}"{did_you_mean(self.name, self.known)}'
+
+    def advice(self) -> Sequence[str]:
+        if self.root == "params":
+            return (f'there is: {listing(self.known)}; add it to "params" with a default',)
+        return (f'set it before the run, or give it a value under "env":  env: {{{self.name}: …}}',)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadReference(Problem):
+    """A `${…}` that cannot be read or leads nowhere."""
+
+    what: str
+    cure: str = ""
+
+    def sentence(self) -> str:
+        return self.what
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,) if self.cure else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceMisplaced(Problem):
+    """A `${…}` whose value is not known yet where it stands."""
+
+    reference: str
+    key: str
+    why: str
+    cure: str = ""
+
+    def sentence(self) -> str:
+        return f'{self.reference} cannot stand in "{self.key}": {self.why}'
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,) if self.cure else ()
+
+
+# --------------------------------------------------------------------------------- over, args and with
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverNeeded(Problem):
+    stage: str
+    key: str
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" says "{self.key}" but has no "over" to take items from'
+
+    def advice(self) -> Sequence[str]:
+        return ('add "over", or leave this out for one call',)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListWithOver(Problem):
+    """Positions for every call, on top of those that `over` gives."""
+
+    stage: str
+
+    def sentence(self) -> str:
+        return f'"with" of stage "{self.stage}" is a list, and there is "over": which comes first would be a guess'
+
+    def advice(self) -> Sequence[str]:
+        return ("name the arguments:  with: {name: value}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortestWithoutZip(Problem):
+    stage: str
+
+    def sentence(self) -> str:
+        return f'"shortest" of stage "{self.stage}" means something only for several columns (args: zip)'
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadSource(Problem):
+    """An `over` from which no items can be taken."""
+
+    why: str
+    cure: str = ""
+
+    def sentence(self) -> str:
+        return self.why
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,) if self.cure else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnequalColumns(Problem):
+    """Columns that are read side by side, and one ends first."""
+
+    first: str
+    first_length: int
+    other: str
+    other_length: int
+
+    def sentence(self) -> str:
+        return f"the columns have unequal lengths: {self.first} has {self.first_length}, {self.other} has {self.other_length}"
+
+    def advice(self) -> Sequence[str]:
+        return ("make them equal, or say  shortest: true",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadRow(Problem):
+    """An item of `args: star` that is no row of arguments."""
+
+    got: str
+
+    def sentence(self) -> str:
+        return f"with args: star an item is a list or a mapping of arguments; this is {self.got}"
+
+    def advice(self) -> Sequence[str]:
+        return ("args: map  gives each item as one argument",)
+
+
+# ------------------------------------------------------------------------------ parameters and profiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownParameter(Problem):
+    name: str
+    known: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f'there is no parameter "{short(self.name)}"{did_you_mean(self.name, self.known)}'
+
+    def advice(self) -> Sequence[str]:
+        return (f"the pipeline has: {listing(self.known)}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadParameter(Problem):
+    """A value for a parameter that is not of its default's type."""
+
+    name: str
+    wants: str
+    got: str
+
+    def sentence(self) -> str:
+        return f'parameter "{self.name}" is {self.wants}, as its default is; {self.got} is not'
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownProfile(Problem):
+    name: str
+    known: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f'there is no profile "{short(self.name)}"{did_you_mean(self.name, self.known)}'
+
+    def advice(self) -> Sequence[str]:
+        return (f"there is: {listing(self.known)}",)

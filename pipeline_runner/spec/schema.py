@@ -1,0 +1,85 @@
+"""The JSON Schema of a pipeline file, made from the models: editors check and complete with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipeline_runner.spec.models import FUNCTION, STAGE_NAME, Pipeline
+
+_REFERENCE = {
+    "type": "string",
+    "pattern": r"^\$\{.*\}$",
+    "description": "`${params.x}`, `${env.X}`: what it stands for is checked when the file is read.",
+}
+_PATH = {"type": "string", "minLength": 1}
+_WHOLE = {"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/Reference"}]}
+
+
+def _source(key: str, value: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {key: {**value, "description": description}, **more},
+        "required": [key],
+        "additionalProperties": False,
+    }
+
+
+_SOURCES = [
+    _source("range", {"anyOf": [_WHOLE, {"type": "array", "items": _WHOLE, "minItems": 2, "maxItems": 3}]}, "Numbers."),
+    _source("glob", _PATH, "Paths that match, sorted."),
+    _source("lines", _PATH, "The lines of a file."),
+    _source("csv", _PATH, "The rows of a CSV file, as mappings."),
+    _source("jsonl", _PATH, "The values of a JSON lines file."),
+    _source(
+        "generate",
+        {"type": "string", "pattern": FUNCTION},
+        "A generator function, drawn from lazily.",
+        **{"with": {"type": "object"}, "take": _WHOLE},
+    ),
+]
+_OVER = {
+    "anyOf": [
+        {"type": "array", "description": "Items; or, where all of them are sources, the columns of `args: zip`."},
+        {"$ref": "#/$defs/Reference"},
+        *_SOURCES,
+        {
+            "type": "object",
+            "description": "The columns of `args: zip`: a keyword of the function, and its source.",
+            "minProperties": 1,
+            "additionalProperties": {"anyOf": [{"type": "array"}, {"$ref": "#/$defs/Reference"}, *_SOURCES]},
+        },
+    ]
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema, draft 2020-12."""
+    schema = Pipeline.model_json_schema(by_alias=True)
+    _tidy(schema)
+    schema["$defs"] |= {"Reference": _REFERENCE, "Over": _OVER}
+    schema["properties"]["stages"] |= {"propertyNames": {"pattern": STAGE_NAME}}
+    schema["patternProperties"] = {"^x-": {"description": "Anything: a place for YAML anchors."}}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "prun pipeline"}
+    return {**head, **{key: value for key, value in schema.items() if key != "title"}}
+
+
+def text() -> str:
+    """The schema as the file in `schemas/` holds it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _tidy(schema: Any) -> None:
+    """Point to our own definitions, and drop titles and defaults that say nothing."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("title"), str):
+            del schema["title"]
+        if schema.get("default", "") is None:
+            del schema["default"]
+        if isinstance(schema.get("definition"), str):
+            schema["$ref"] = f"#/$defs/{schema.pop('definition')}"
+        for value in schema.values():
+            _tidy(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            _tidy(value)

@@ -1,0 +1,114 @@
+"""A node's value with `${params.x}` and `${env.X}` filled in, and every other name in it known to exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline_runner.errors import Problem
+from pipeline_runner.marks import Mark
+from pipeline_runner.spec.problems import BadReference, ReferenceMisplaced, UnknownName, UnknownStage
+from pipeline_runner.syntax.expressions import ExpressionError, Reference, Text, parse, references, render
+from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar
+
+KNOWN_BEFORE = ("params", "env")
+
+
+class Broken:
+    """Stands for a value in which something is wrong, and was told."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What references may speak of."""
+
+    params: Mapping[str, Any]
+    env: Mapping[str, str]
+    stages: tuple[str, ...] = ()
+
+
+@dataclass
+class Filler:
+    """Fills nodes, and gathers the problems and the places of what it meets."""
+
+    names: Names
+    problems: list[Problem] = field(default_factory=list)
+    places: dict[str, Mark] = field(default_factory=dict)  # str(reference) → where it stands first
+
+    def fill(self, node: Node, key: str, roots: tuple[str, ...] = KNOWN_BEFORE, why: str = "") -> Any:
+        """The node's value; `Broken` leaves are problems already told.
+
+        `roots` are the names whose values may be asked for here, `why` tells why the others may not.
+        """
+        match node:
+            case MapNode():
+                return {k: self.fill(entry.value, key, roots, why) for k, entry in node.entries.items()}
+            case ListNode():
+                return [self.fill(item, key, roots, why) for item in node.items]
+            case Scalar(value=str(text)) if "${" in text:
+                return self._text(node, text, key, roots, why)
+            case Scalar():
+                return node.value
+
+    def _text(self, node: Scalar, text: str, key: str, roots: tuple[str, ...], why: str) -> Any:
+        try:
+            template = parse(text)
+        except ExpressionError as error:
+            mark = node.inside(error.column, error.width)
+            self.problems.append(BadReference(mark=mark, what=error.message, cure=error.cure))
+            return Broken()
+        before = len(self.problems)
+        for reference in references(template):
+            mark = node.inside(reference.start, reference.stop - reference.start)
+            self.places.setdefault(str(reference), mark)
+            if problem := self._check(reference, mark, key, roots, why):
+                self.problems.append(problem)
+        return Broken() if len(self.problems) > before else self._value(template)
+
+    def _value(self, template: str | Reference | Text) -> Any:
+        return render(template, {"params": self.names.params, "env": self.names.env})
+
+    def _check(self, ref: Reference, mark: Mark, key: str, roots: tuple[str, ...], why: str) -> Problem | None:
+        if ref.root not in roots:
+            return ReferenceMisplaced(mark=mark, reference=str(ref), key=key, why=why or _WHY.get(ref.root, _LATER))
+        first = str(ref.path[0]) if ref.path else ""
+        match ref.root:
+            case "params" if first and first not in self.names.params:
+                return UnknownName(mark=mark, root="params", name=first, known=tuple(self.names.params))
+            case "env" if first and first not in self.names.env:
+                return UnknownName(mark=mark, root="env", name=first, known=tuple(self.names.env))
+            case "env" | "stages" if not first:
+                return BadReference(mark=mark, what=f"{ref} does not say which", cure=f"write ${{{ref.root}.NAME}}")
+            case "stages" if first not in self.names.stages:
+                return UnknownStage(mark=mark, name=first, known=self.names.stages)
+            case "run" if ref.path not in (("id",), ("dir",)):
+                return BadReference(mark=mark, what=f"{ref} leads nowhere", cure="there is ${run.id} and ${run.dir}")
+            case "params" | "env":
+                try:
+                    self._value(ref)
+                except ExpressionError as error:
+                    return BadReference(mark=mark, what=error.message, cure=error.cure)
+        return None
+
+
+_LATER = "its value is only known during the run"
+_WHY = {
+    "params": "parameters are not known here",
+    "stages": 'results of stages are only known in "over" and "with"',
+    "item": 'an item is only known in "with" of a stage that has "over"',
+    "index": 'an item\'s number is only known in "with" of a stage that has "over"',
+    "run": 'the run is only known in "with"',
+}
+
+
+def is_broken(value: Any) -> bool:
+    """Whether something in a filled value is wrong."""
+    match value:
+        case Broken():
+            return True
+        case dict():
+            return any(map(is_broken, value.values()))
+        case list():
+            return any(map(is_broken, value))
+    return False

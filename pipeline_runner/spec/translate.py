@@ -1,0 +1,175 @@
+"""pydantic's errors in our own sentences, each at the place in the file that it speaks of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from pipeline_runner.backends import table
+from pipeline_runner.errors import Problem
+from pipeline_runner.marks import Mark
+from pipeline_runner.spec.models import Pipeline, Profile, Retry, Stage, Written, backend_words
+from pipeline_runner.spec.problems import (
+    BadDuration,
+    BadStageName,
+    BadVersion,
+    MissingKey,
+    NoStages,
+    OutOfRange,
+    UnknownBackend,
+    UnknownKey,
+    UnknownMethod,
+    WrongType,
+    WrongWord,
+    describe,
+)
+from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node
+
+_WANTS = {
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "string_type": "text",
+}
+
+
+def keys(model: type[Written]) -> tuple[str, ...]:
+    """The keys of a model as people write them."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def translate(error: ErrorDetails, root: Node) -> Problem:
+    """One error of pydantic's, whose `loc` is looked up in the marked nodes."""
+    loc = error["loc"]
+    about_key = loc[-1] == "[key]" if loc else False
+    path = loc[:-1] if about_key else loc
+    entry, node = _find(root, path)
+    mark = node.mark
+    key = next((str(step) for step in reversed(path) if isinstance(step, str)), "the file")
+    got = error.get("input")
+    match error["type"]:
+        case "extra_forbidden":
+            return _unknown_key(path, entry.key.mark if entry else mark)
+        case "missing":
+            parent, _ = _find(root, path[:-1])
+            return MissingKey(mark=parent.key.mark if parent else root.mark, key=key, where=_where(path[:-1]))
+        case "too_short" if path == ("stages",):
+            return NoStages(mark=mark)
+        case "literal_error" if path == ("version",):
+            return BadVersion(mark=mark, got=describe(got))
+        case "enum" | "literal_error":
+            return WrongWord(mark=mark, key=key, word=_quoted(got), known=_expected(error))
+        case "unknown_method":
+            return UnknownMethod(mark=mark, name=str(got), known=tuple(table().names), canonical=tuple(table().methods))
+        case "unknown_backend":
+            return UnknownBackend(mark=mark, word=str(got), known=backend_words())
+        case "bad_duration":
+            return BadDuration(mark=mark, key=key, text=str(got))
+        case "greater_than" | "greater_than_equal" | "less_than_equal":
+            return OutOfRange(mark=mark, key=key, got=str(got), wants=_range(error))
+        case "string_pattern_mismatch" | "string_type" if about_key and len(path) == 2 and path[0] == "stages":
+            return BadStageName(mark=entry.key.mark if entry else mark, name=str(got))
+    wants = _WANTS.get(error["type"], error["msg"].removeprefix("Input should be ").removeprefix("a valid "))
+    if about_key:
+        return WrongType(mark=entry.key.mark if entry else mark, key=key, wants="keys that are text", got=describe(got))
+    return WrongType(mark=mark, key=key, wants=_also(key, wants), got=describe(got), cure=_cure(wants, got))
+
+
+def _find(root: Node, path: tuple[Any, ...]) -> tuple[Entry | None, Node]:
+    """The node of a path, as far as it was written: a default, a shorthand or a reference has nothing inside."""
+    entry: Entry | None = None
+    node = root
+    for step in path:
+        if isinstance(node, MapNode) and step in node.entries:
+            entry = node.entries[step]
+            node = entry.value
+        elif isinstance(node, ListNode) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
+        else:
+            break
+    return entry, node
+
+
+def _where(path: tuple[Any, ...]) -> str:
+    match path:
+        case ("stages", name):
+            return f'in stage "{name}"'
+        case ("profiles", name):
+            return f'in profile "{name}"'
+        case ("profiles", name, "stages", stage):
+            return f'in stage "{stage}" of profile "{name}"'
+        case ("stages", name, *_, last):
+            return f'in "{last}" of stage "{name}"'
+        case ():
+            return "at the top level"
+    return f'in "{path[-1]}"'
+
+
+def _unknown_key(path: tuple[Any, ...], mark: Mark) -> UnknownKey:
+    *where, key = path
+    match where:
+        case []:
+            known = keys(Pipeline)
+        case ["profiles", _]:
+            known = keys(Profile)
+        case [*_, "retry"]:
+            known = keys(Retry)
+        case _:
+            known = keys(Stage)
+    elsewhere = ""
+    if len(where) >= 2 and key in keys(Pipeline):
+        elsewhere = "at the top level"
+    elif not where and key in keys(Stage):
+        elsewhere = "in a stage, or in defaults"
+    return UnknownKey(mark=mark, key=str(key), where=_where(tuple(where)), known=known, elsewhere=elsewhere)
+
+
+def _expected(error: ErrorDetails) -> tuple[str, ...]:
+    """`'single', 'map' or 'zip'` as its words."""
+    text = str(error.get("ctx", {}).get("expected", ""))
+    return tuple(word.strip(" '") for word in text.replace(" or ", ",").split(","))
+
+
+def _range(error: ErrorDetails) -> str:
+    limits = error.get("ctx", {})
+    if "gt" in limits:
+        return f"more than {limits['gt']:g}"
+    return f"at least {limits['ge']:g}" if "ge" in limits else f"at most {limits['le']:g}"
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else describe(value)
+
+
+def _also(key: str, wants: str) -> str:
+    """The other ways in which the value may be written."""
+    match key:
+        case "timeout" | "delay" | "max_delay":
+            return "a span of time (30s, 5m, 1h30m, or seconds)"
+        case "retry":
+            return "a number, or a mapping with limit, delay, backoff, max_delay, jitter, on"
+        case "chunk":
+            return 'a whole number, or "auto"'
+        case "needs" | "deps" | "outs" | "on" if wants == "a list":
+            return "a name, or a list of names"
+    return wants
+
+
+def _cure(wants: str, got: object) -> str:
+    if wants == "true or false" and isinstance(got, str) and got.lower() in ("yes", "no", "on", "off", "y", "n"):
+        return f"write {'true' if got.lower() in ('yes', 'on', 'y') else 'false'}: YAML 1.2 reads {got} as text"
+    if wants == "text" and isinstance(got, bool | int | float):
+        return "put quotes around it"
+    if wants in ("a number", "a whole number", "true or false") and isinstance(got, str):
+        return "write it without quotes" if _looks_right(wants, got) else ""
+    return ""
+
+
+def _looks_right(wants: str, text: str) -> bool:
+    return text.isdigit() if "number" in wants else text in ("true", "false")

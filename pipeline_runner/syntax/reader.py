@@ -1,0 +1,552 @@
+"""YAML text becomes nodes that know their place; nothing that a text may hold can hang, crash or surprise us.
+
+PyYAML gives only its parser's events: its composer and constructors, where bombs, tags and YAML 1.1's `no` live,
+are never used. Everything else of a pipeline is read from these nodes and from nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import yaml
+
+from pipeline_runner.errors import Problem, did_you_mean
+from pipeline_runner.marks import Mark
+
+MOST_CHARACTERS = 16 * 1024 * 1024
+MOST_NODES = 250_000  # counted with every alias written out
+MOST_DEPTH = 40
+MOST_DIGITS = 1000  # reading a number takes time in the square of them
+
+Value = str | int | float | bool | None
+
+
+# ----------------------------------------------------------------------------------------------- nodes
+
+
+class SourceText:
+    """The lines of one file, from which marks are cut."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.lines = _LINE_END.split(text)
+
+    def mark(self, line: int, column: int, width: int = 1) -> Mark:
+        """The stretch at a line and column counted from 0, moved into the text where it is past the end."""
+        line = min(line, len(self.lines) - 1)
+        text = self.lines[line]
+        column = min(column, len(text))
+        return Mark(self.file, line + 1, column + 1, max(1, min(width, len(text) - column)), text)
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One value."""
+
+    value: Value
+    mark: Mark
+    plain: bool  # written without quotes
+    lines: int = 1  # of the file, from the mark's
+    source: SourceText | None = field(default=None, repr=False, compare=False)
+
+    def inside(self, start: int, width: int) -> Mark:
+        """The place of value[start : start + width], or of the whole scalar where escapes or folding hide it."""
+        if not isinstance(self.value, str) or self.source is None:
+            return self.mark
+        word = self.value[start : start + width].split("\n")[0]
+        before = self.value[:start].count(word) if word else 0
+        for line in range(self.mark.line - 1, self.mark.line - 1 + self.lines):
+            text = self.source.lines[line]
+            at = self.mark.column - 1 if line == self.mark.line - 1 else 0
+            while word and (at := text.find(word, at)) >= 0:
+                if before == 0:
+                    return self.source.mark(line, at, len(word))
+                before -= 1
+                at += 1
+        return self.mark
+
+
+@dataclass(frozen=True, slots=True)
+class ListNode:
+    """A list."""
+
+    items: tuple[Node, ...]
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a mapping, with its value."""
+
+    key: Scalar
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class MapNode:
+    """Keys and values, in the order of the file; no key twice."""
+
+    entries: dict[Value, Entry]
+    mark: Mark
+
+    def get(self, key: Value) -> Node | None:
+        entry = self.entries.get(key)
+        return entry.value if entry else None
+
+
+Node = Scalar | ListNode | MapNode
+
+
+def plain(node: Node) -> Any:
+    """The node's value as Python's own lists, dicts and scalars."""
+    match node:
+        case Scalar():
+            return node.value
+        case ListNode():
+            return [plain(item) for item in node.items]
+        case MapNode():
+            return {key: plain(entry.value) for key, entry in node.entries.items()}
+
+
+@dataclass(frozen=True)
+class Document:
+    """What was read. No root: the text is empty, or a problem ended the reading."""
+
+    root: Node | None
+    problems: tuple[Problem, ...]
+
+
+# -------------------------------------------------------------------------------------------- problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotYaml(Problem):
+    """The text cannot be read as YAML."""
+
+    what: str
+    cure: str = ""
+
+    def sentence(self) -> str:
+        return f"this is not YAML: {self.what}"
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,) if self.cure else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadCharacter(Problem):
+    """A character that YAML does not allow."""
+
+    character: str
+
+    def sentence(self) -> str:
+        return f"the character U+{ord(self.character):04X} may not stand in YAML"
+
+    def advice(self) -> Sequence[str]:
+        return (r'remove it, or write it as "\x00"-style escape inside double quotes',)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotUtf8(Problem):
+    """Bytes that are not UTF-8."""
+
+    byte: int
+
+    def sentence(self) -> str:
+        return f"the file is not UTF-8: byte 0x{self.byte:02X}"
+
+    def advice(self) -> Sequence[str]:
+        return ("save it as UTF-8, the only encoding that a pipeline may have",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooLarge(Problem):
+    """More than the reader is willing to take."""
+
+    what: str
+    most: int
+
+    def sentence(self) -> str:
+        return f"{self.what}: at most {self.most:,} are read"
+
+    def advice(self) -> Sequence[str]:
+        return ("long lists belong in a file: over: {lines: FILE}, {csv: FILE} or {jsonl: FILE}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooDeep(Problem):
+    """Lists and mappings inside each other without end."""
+
+    def sentence(self) -> str:
+        return f"nested more than {MOST_DEPTH} deep"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuplicateKey(Problem):
+    """A key written twice in one mapping."""
+
+    key: str
+    first_line: int
+
+    def sentence(self) -> str:
+        return f'key "{self.key}" is already there in line {self.first_line}; this one is in line {self.line}'
+
+    @property
+    def line(self) -> int:
+        return self.mark.line if self.mark else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagRefused(Problem):
+    """A `!tag`: they make objects, and a pipeline is only data."""
+
+    tag: str
+
+    def sentence(self) -> str:
+        return f'tags such as "{self.tag}" are not read'
+
+    def advice(self) -> Sequence[str]:
+        return ("remove it; put quotes around a text that begins with !",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownAnchor(Problem):
+    """A `*name` without its `&name` before it."""
+
+    name: str
+    known: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f'there is no anchor "&{self.name}" before this{did_you_mean(self.name, self.known)}'
+
+    def advice(self) -> Sequence[str]:
+        return ("put quotes around a text that begins with *, such as a file pattern",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecursiveAnchor(Problem):
+    """A `*name` inside its own `&name`."""
+
+    name: str
+
+    def sentence(self) -> str:
+        return f'"*{self.name}" stands inside its own anchor "&{self.name}": it would never end'
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadKey(Problem):
+    """A key that is a list or a mapping."""
+
+    kind: str
+
+    def sentence(self) -> str:
+        return f"a key is a word; this one is {self.kind}"
+
+    def advice(self) -> Sequence[str]:
+        return ('put quotes around a text that holds { } or [ ], such as "${params.name}"',)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadMerge(Problem):
+    """`<<` with something that is not a mapping."""
+
+    def sentence(self) -> str:
+        return '"<<" merges a mapping, or a list of mappings, and this is neither'
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadNumber(Problem):
+    """A number that no computer holds."""
+
+    why: str
+
+    def sentence(self) -> str:
+        return f"this number is {self.why}"
+
+    def advice(self) -> Sequence[str]:
+        return ("put quotes around it if it is text",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondDocument(Problem):
+    """`---` a second time."""
+
+    def sentence(self) -> str:
+        return "a second document begins here; a pipeline is one document"
+
+
+# --------------------------------------------------------------------------------------------- reading
+
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+# YAML 1.2's core schema, but numbers with leading zeros are text: nobody means 755 by 0755.
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+
+def decode(data: bytes, file: str) -> str | NotUtf8:
+    """The text of a file's bytes, or the place where they are no UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        lines = data[: error.start].decode("utf-8").split("\n")
+        text = lines[-1] + data[error.start :].split(b"\n")[0].decode("utf-8", "replace")
+        mark = Mark(file, len(lines), len(lines[-1]) + 1, 1, text.rstrip("\r"))
+        return NotUtf8(mark=mark, byte=data[error.start])
+
+
+def read(text: str, file: str) -> Document:
+    """Read one YAML document, with all the problems that can be told in one go. Never raises."""
+    text = text.removeprefix("\ufeff")
+    if len(text) > MOST_CHARACTERS:
+        return Document(None, (TooLarge(mark=None, what="too many characters in the file", most=MOST_CHARACTERS),))
+    source = SourceText(file, text)
+    if strange := tuple(_strange_characters(source)):
+        return Document(None, strange)
+    reader = _Reader(source, text)
+    try:
+        root = reader.document()
+    except _Stop as stop:
+        return Document(None, (*reader.problems, stop.problem))
+    return Document(root, tuple(reader.problems))
+
+
+def _strange_characters(source: SourceText) -> Iterator[BadCharacter]:
+    """Those that YAML forbids; a few are enough to tell."""
+    found = 0
+    for number, line in enumerate(source.lines):
+        for match in _NOT_ALLOWED.finditer(line):
+            yield BadCharacter(mark=source.mark(number, match.start()), character=match[0])
+            found += 1
+            if found == 10:
+                return
+
+
+class _Stop(Exception):  # noqa: N818 - not an error: the end of the reading
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+@dataclass
+class _Anchor:
+    node: Node | None = None  # None while it is still being read
+    size: int = 0
+    height: int = 0
+
+
+class _Reader:
+    def __init__(self, source: SourceText, text: str) -> None:
+        self.source = source
+        self.text = text
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, _Anchor] = {}
+        self.events = self._events()
+        self.nodes = 0
+        self.deepest = 0  # depth reached since the innermost open anchor began
+
+    def _events(self) -> Iterator[Any]:
+        """The parser's events. Whatever it raises ends the reading with a marked problem."""
+        try:
+            yield from yaml.parse(self.text, Loader=getattr(yaml, "CLoader", yaml.Loader))
+        except yaml.MarkedYAMLError as error:
+            raise _Stop(_explain(error, self.source)) from error
+        except Exception as error:
+            # Not only YAMLError: its scanners were measured to leak ValueError, IndexError and more.
+            last = len(self.source.lines) - 1
+            raise _Stop(NotYaml(mark=self.source.mark(last, 0), what=str(error) or type(error).__name__)) from error
+
+    def document(self) -> Node | None:
+        root: Node | None = None
+        documents = 0
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self._stop(SecondDocument(mark=self._mark(event)))
+            elif isinstance(event, yaml.NodeEvent):
+                root = self._node(event, 1)
+        if isinstance(root, Scalar) and root.plain and root.value is None:
+            return None
+        return root
+
+    def _node(self, event: Any, depth: int) -> Node:
+        self.nodes += 1
+        self.deepest = max(self.deepest, depth)
+        if depth > MOST_DEPTH:
+            self._stop(TooDeep(mark=self._mark(event)))
+        if self.nodes > MOST_NODES:
+            self._stop(TooLarge(mark=self._mark(event), what="too many values in the file", most=MOST_NODES))
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, depth)
+        if event.tag is not None:
+            self.problems.append(TagRefused(mark=self._mark(event, len(event.tag)), tag=event.tag))
+        if event.anchor is None:
+            return self._content(event, depth)
+        return self._anchored(event, depth)
+
+    def _anchored(self, event: Any, depth: int) -> Node:
+        anchor = self.anchors[event.anchor] = _Anchor()
+        outer, self.deepest = self.deepest, depth
+        before = self.nodes
+        node = self._content(event, depth)
+        anchor.node, anchor.size, anchor.height = node, self.nodes - before, self.deepest - depth
+        self.deepest = max(outer, self.deepest)
+        return node
+
+    def _alias(self, event: Any, depth: int) -> Node:
+        mark = self._mark(event)
+        anchor = self.anchors.get(event.anchor)
+        if anchor is None:
+            self.problems.append(UnknownAnchor(mark=mark, name=event.anchor, known=tuple(self.anchors)))
+            return Scalar(None, mark, plain=False)
+        if anchor.node is None:
+            self._stop(RecursiveAnchor(mark=mark, name=event.anchor))
+        self.nodes += anchor.size
+        self.deepest = max(self.deepest, depth + anchor.height)
+        if self.nodes > MOST_NODES:
+            self._stop(TooLarge(mark=mark, what="too many values, with aliases written out", most=MOST_NODES))
+        if depth + anchor.height > MOST_DEPTH:
+            self._stop(TooDeep(mark=mark))
+        return anchor.node
+
+    def _content(self, event: Any, depth: int) -> Node:
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(event, depth)
+        return self._mapping(event, depth)
+
+    def _sequence(self, start: Any, depth: int) -> ListNode:
+        items: list[Node] = []
+        for event in self.events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                return ListNode(tuple(items), self._span(start, event))
+            items.append(self._node(event, depth + 1))
+        raise AssertionError("the parser ended a list without saying so: it never does")
+
+    def _mapping(self, start: Any, depth: int) -> MapNode:
+        entries: dict[Value, Entry] = {}
+        merged: list[MapNode] = []
+        for event in self.events:
+            if isinstance(event, yaml.MappingEndEvent):
+                for other in merged:
+                    for key, entry in other.entries.items():
+                        entries.setdefault(key, entry)
+                return MapNode(entries, self._span(start, event))
+            key = self._node(event, depth + 1)
+            value = self._node(next(self.events), depth + 1)
+            self._entry(key, value, entries, merged)
+        raise AssertionError("the parser ended a mapping without saying so: it never does")
+
+    def _entry(self, key: Node, value: Node, entries: dict[Value, Entry], merged: list[MapNode]) -> None:
+        if not isinstance(key, Scalar):
+            kind = "a list" if isinstance(key, ListNode) else "a mapping"
+            self.problems.append(BadKey(mark=key.mark, kind=kind))
+        elif key.plain and key.value == "<<":
+            merged += self._merged(value)
+        elif key.value in entries:
+            first = entries[key.value].key.mark.line
+            self.problems.append(DuplicateKey(mark=key.mark, key=_written(key), first_line=first))
+        else:
+            if isinstance(value, Scalar) and value.plain and value.value is None and value.lines == 0:
+                value = Scalar(None, key.mark, plain=True)  # nothing was written: the key is what can be shown
+            entries[key.value] = Entry(key, value)
+
+    def _merged(self, value: Node) -> list[MapNode]:
+        given = value.items if isinstance(value, ListNode) else (value,)
+        wrong = [node for node in given if not isinstance(node, MapNode)]
+        self.problems += [BadMerge(mark=node.mark) for node in wrong]
+        return [node for node in given if isinstance(node, MapNode)]
+
+    def _scalar(self, event: Any) -> Scalar:
+        is_plain = not event.style
+        mark = self._span(event, event)
+        lines = event.end_mark.line - event.start_mark.line + 1
+        if is_plain and event.start_mark.line == event.end_mark.line and event.value == "":
+            lines = 0
+        value = self._resolve(event.value, mark) if is_plain else event.value
+        return Scalar(value, mark, is_plain, min(lines, len(self.source.lines) - mark.line + 1), self.source)
+
+    def _resolve(self, text: str, mark: Mark) -> Value:
+        """A plain scalar's value in YAML 1.2's core schema."""
+        if text in _NULL:
+            return None
+        if text in _BOOL:
+            return _BOOL[text]
+        if text[0] not in "+-.0123456789":
+            return text
+        if _INFINITE.fullmatch(text):
+            return float(text.replace(".", "", 1))
+        is_int, is_based = _INT.fullmatch(text), _BASED.fullmatch(text)
+        if not (is_int or is_based or _FLOAT.fullmatch(text)):
+            return text
+        if len(text) > MOST_DIGITS:
+            self.problems.append(BadNumber(mark=mark, why=f"{len(text):,} characters long"))
+            return 0
+        if is_int:
+            return int(text)
+        if is_based:
+            return int(text, 0)
+        number = float(text)
+        if math.isinf(number):
+            self.problems.append(BadNumber(mark=mark, why="too large to be held"))
+        return number
+
+    def _mark(self, event: Any, width: int | None = None) -> Mark:
+        if width is not None:
+            return self.source.mark(event.start_mark.line, event.start_mark.column, width)
+        return self._span(event, event)
+
+    def _span(self, start: Any, end: Any) -> Mark:
+        """From where one event starts to where the other ends, or to the end of the first line."""
+        line, column = start.start_mark.line, start.start_mark.column
+        if end.end_mark.line == line:
+            return self.source.mark(line, column, end.end_mark.column - column)
+        text = self.source.lines[min(line, len(self.source.lines) - 1)]
+        return self.source.mark(line, column, len(text.rstrip()) - column)
+
+    def _stop(self, problem: Problem) -> NoReturn:
+        raise _Stop(problem)
+
+
+def _written(key: Scalar) -> str:
+    return str(key.value) if isinstance(key.value, str) else key.mark.text[key.mark.column - 1 :][: key.mark.width]
+
+
+def _explain(error: yaml.MarkedYAMLError, source: SourceText) -> NotYaml:
+    """The parser's complaint in words that say what to do."""
+    place = error.problem_mark or error.context_mark
+    line, column = (place.line, place.column) if place else (len(source.lines) - 1, 0)
+    mark = source.mark(line, column)
+    what = error.problem or "it cannot be read"
+    at = mark.text[mark.column - 1 : mark.column]
+    if "\t" in mark.text[: max(mark.column, 1)] and not mark.text[: mark.column].strip():
+        return NotYaml(mark=mark, what="a tab begins this line", cure="indent with spaces")
+    if "cannot start any token" in what and at:
+        return NotYaml(mark=mark, what=f'a text cannot begin with "{at}"', cure="put quotes around it")
+    if "mapping values are not allowed" in what:
+        cure = 'put quotes around a text that holds ": ", or move the key to its own line'
+        return NotYaml(mark=mark, what='a ":" where no key can be', cure=cure)
+    if error.context_mark is not None and error.context and place is not None:
+        began = source.mark(error.context_mark.line, error.context_mark.column)
+        what = f"{what}, {error.context} that began in line {began.line}"
+        if "quoted scalar" in error.context:
+            return NotYaml(mark=began, what="this quote is never closed", cure="add the closing quote")
+        if "flow" in error.context:
+            cure = "is a bracket not closed, or a comma missing?"
+            return NotYaml(mark=mark, what=what, cure=f"{cure} It was opened in line {began.line}")
+        if "block" in error.context:
+            cure = "is this line indented as the ones before it?"
+            return NotYaml(mark=mark, what=what, cure=cure)
+        if "simple key" in error.context:
+            return NotYaml(mark=began, what='there is no ":" after this key', cure='write "key: value"')
+    return NotYaml(mark=mark, what=what)
