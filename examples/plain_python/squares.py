@@ -26,7 +26,7 @@ def main() -> None:
             ),
         ],
     )
-    result = pipeline.run(workers=2, show="all")
+    result = pipeline.run(workers=2)
     print(json.dumps({"status": result.status, "triple": result["triple"], "total": result["total"]}))
 
     with pipeline.start(workers=2) as run:  # returns at once: the values are read as they come

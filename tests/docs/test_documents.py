@@ -65,9 +65,11 @@ def shell(tmp_path: Path):
     """Run a line of shell where `prun` and `python` are this checkout's."""
     tools = tmp_path / ".bin"
     tools.mkdir()
-    for name, words in {"python": "", "prun": "-m pipeline_runner"}.items():
-        (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
-        (tools / name).chmod(0o755)
+    # As pip installs it: the current folder is not on the path of `prun`, as it is on that of `python -m`.
+    (tools / "prun").write_text(f"#!{sys.executable}\nfrom pipeline_runner.__main__ import main\n\nmain()\n")
+    (tools / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
     state = str(tmp_path / "state")
