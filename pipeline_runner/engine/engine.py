@@ -10,11 +10,11 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any, assert_never
+from typing import assert_never
 
 from pipeline_runner import events
 from pipeline_runner.axes import OnError, Returns, Status
@@ -25,7 +25,7 @@ from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.driver import start_round
 from pipeline_runner.engine.feed import Feed, Flight, Owed
-from pipeline_runner.engine.inputs import constants_of, intake_of
+from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, constants_of, intake_of
 from pipeline_runner.engine.jobs import environment, job
 from pipeline_runner.engine.leave import Leave
 from pipeline_runner.engine.messages import (
@@ -104,9 +104,17 @@ class Engine:
         """End the run soon. May be called from any thread and from a signal handler."""
         self._inbox.put(Cancel(by_signal))
 
+    def kill_all(self) -> None:
+        """End every worker now, in no order, before the runner itself leaves at once."""
+        self._pools.kill_processes()
+
     @property
     def interrupted_by(self) -> int | None:
         return self._cancelled.signal if self._cancelled else None
+
+    def kept(self, name: StageName) -> bool:
+        """Whether all values of a stage are there at the end."""
+        return self._kept(name, self._keep)
 
     # The loop.
 
@@ -209,8 +217,9 @@ class Engine:
         course.started_at = monotonic()
         head = course.head
         try:
-            constants = [self._constants(plan) for plan in course.stages]
-            intake, calls = intake_of(self.plan, head, constants[0].per_call, self.results, self._moved, self._readers)
+            scope = {"stages": Values(self.plan, self.results), "run": RunNames(self.id, self._folder)}
+            constants = [constants_of(plan.spec, scope) for plan in course.stages]
+            intake, calls = intake_of(self.plan, head, constants[0].per_call, self.results, self.moved)
             described = job(
                 self.plan.pipeline,
                 course.stages,
@@ -246,12 +255,6 @@ class Engine:
             numbers=count(course.number, len(self._courses)),
         )
         self._begin_round(course, calls)
-
-    def _constants(self, plan: Any) -> Any:
-        return constants_of(plan.spec, self._scope())
-
-    def _scope(self) -> Mapping[str, Any]:
-        return {"stages": _Stages(self.plan, self.results), "run": _Run(self.id, self._folder)}
 
     def _ticket(self, course: Course, chunk: int, step: int, size: int) -> Ticket:
         """Called in the driver's thread."""
@@ -541,8 +544,8 @@ class Engine:
             return
         course.barren = 0 if course.progress else course.barren + 1
         if course.barren >= BARREN:
-            why = error or RuntimeError("its workers die before they begin a call")
-            self._fail_stage(course, failure_of(why, Cause.LOST))
+            broken = error or RuntimeError("its workers die before they begin a call")
+            self._fail_stage(course, failure_of(broken, Cause.LOST))
             return
         if error is not None or course.sick:
             why = f"{type(error).__name__}: {error}" if error is not None else "a worker died"
@@ -654,6 +657,8 @@ class Engine:
     # Who reads what.
 
     def _kept(self, name: StageName, keep: Callable[[StageName], bool]) -> bool:
+        if self.plan.stages[name].choice.returns is Returns.NONE:
+            return False
         return keep(name) or any(edge.kind is EdgeKind.BARRIER for edge in self.plan.readers(name))
 
     def _wanted(self, name: StageName, course: Course) -> bool:
@@ -662,10 +667,7 @@ class Engine:
             return True
         return any(self._course_of[e.target] is not course for e in self.plan.readers(name) if e.kind is not EdgeKind.ORDER)
 
-    def _readers(self, source: StageName, reader: Any, ordered: bool) -> None:
-        self.results[source].read_along(reader, ordered=ordered)
-
-    def _moved(self) -> None:
+    def moved(self) -> None:
         """A reader has drawn: whoever waits for room looks again."""
         with self.lock:
             self.lock.notify_all()

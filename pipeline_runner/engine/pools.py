@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -59,6 +62,14 @@ class Pools:
         with self._lock:
             self._leased.discard(lease)
         self._end(lambda: lease.backend.kill(lease.pool), f"prun-kill-{lease.number}")
+
+    def kill_processes(self) -> None:
+        """SIGKILL to every worker; takes no lock, since a signal handler may have interrupted whoever holds it."""
+        for lease in [*self._idle, *self._leased]:
+            for process in lease.backend.processes(lease.pool):
+                if process.pid and process.exitcode is None:
+                    with suppress(OSError):
+                        os.kill(process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Let every pool go, side by side, and wait until their processes are gone."""

@@ -260,7 +260,7 @@ def _nearest(stage: StageSpec, table: Table, most: int = 4) -> tuple[Near, ...]:
 def _changes(stage: StageSpec, method: Method, backend: Backend) -> tuple[tuple[str, str], ...]:
     """What the stage would have to say instead of what it says, to get this method."""
     changes = [
-        (key, _told(really))
+        (key, _told(stage, key, really))
         for key, asked, really in _axes(stage, method, backend)
         if asked is not None and asked not in really
     ]
@@ -269,9 +269,10 @@ def _changes(stage: StageSpec, method: Method, backend: Backend) -> tuple[tuple[
     return tuple(changes)
 
 
-def _told(words: tuple[str, ...]) -> str:
-    """The word to show of those that an axis offers: to keep nothing is nobody's wish here."""
-    return next((str(word) for word in words if word != Returns.NONE), str(words[0]))
+def _told(stage: StageSpec, key: str, words: tuple[str, ...]) -> str:
+    """The word to show of those that an axis offers: one that `over` fits, and to keep nothing is nobody's wish."""
+    fitting = [word for word in words if word != Returns.NONE and (key != "args" or _fits(Style(word), stage.over))]
+    return str((fitting or words)[0])
 
 
 def _weight(near: Near) -> int:
@@ -512,7 +513,7 @@ def _merits(stage: StageSpec, offer: Offer) -> str:
     """What is good about an offer, in a few words."""
     method = offer.method
     if stage.over is None:
-        return "one call in this process" if offer.backend.in_process else "one call, nothing to do beside it"
+        return "one call in this process" if offer.backend.in_process else "one call in a worker process"
     merits = [
         (not offer.backend.in_process and method.parallel, "parallel processes"),
         (offer.backend.in_process and method.parallel, "parallel threads"),

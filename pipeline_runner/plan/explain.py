@@ -1,1 +1,118 @@
-"""The plan for people and for programs."""
+"""The plan in words, for people at a terminal, and as plain data for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from textwrap import wrap
+
+from pipeline_runner.plan.plan import Edge, Group, Plan, StagePlan
+
+WIDTH = 100  # columns
+INDENT = "  "
+
+
+def explain(plan: Plan) -> str:
+    """Every stage with its method and the reasons, then who runs beside whom."""
+    blocks = [_title(plan), *(_stage(plan, stage) for stage in plan.stages.values()), _waves(plan)]
+    if plan.pipeline.warnings:
+        blocks.append("\n".join(f"warning: {warning}" for warning in plan.pipeline.warnings))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _title(plan: Plan) -> str:
+    sizes = (
+        _counted(len(plan.stages), "stage"),
+        _counted(len(plan.groups), "group"),
+        _counted(len(plan.waves), "wave"),
+        _counted(plan.workers, "worker"),
+    )
+    return f"{plan.pipeline.name}: {', '.join(sizes)}"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _stage(plan: Plan, stage: StagePlan) -> str:
+    lines = list(_told("method", stage.choice.method.name))
+    lines += _told("calls", ", ".join(_shape(stage)))
+    lines += _told("why", stage.choice.why)
+    if stage.choice.runner_up is not None:
+        lines += _told("not", f"{stage.choice.runner_up.name}: {stage.choice.why_not}")
+    for edge in plan.sources(stage.spec.name):
+        lines += _told(str(edge.kind), f"{edge.source} → {edge.target}: {edge.why}")
+    return "\n".join([stage.spec.name, *lines])
+
+
+def _shape(stage: StagePlan) -> Iterator[str]:
+    choice = stage.choice
+    yield "as many as there are items" if stage.calls is None else _counted(stage.calls, "call")
+    yield f"args {choice.style}"
+    yield f"dispatch {choice.method.dispatch}"
+    yield f"returns {choice.returns}"
+    if not choice.backend.in_process:
+        yield _counted(stage.workers, "worker")
+    elif choice.method.parallel:
+        yield _counted(stage.workers, "thread")
+    if stage.start_method is not None:
+        yield str(stage.start_method)
+
+
+def _told(label: str, text: str) -> Iterable[str]:
+    """`  label    text`, wrapped under itself."""
+    first = f"{INDENT}{label:<9}"
+    return wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False)
+
+
+def _waves(plan: Plan) -> str:
+    lines: list[str] = []
+    for number, wave in enumerate(plan.waves, 1):
+        lines.append(f"wave {number}")
+        for group in wave:
+            lines += _told(f"group {group + 1}", _group(plan.groups[group]))
+    lines.append("")
+    lines.append("Groups of a wave may run side by side; the stages of a group run at the same time.")
+    if any(len(chain.stages) > 1 for group in plan.groups for chain in group.chains):
+        lines.append("Stages joined by → make one trip: an item goes through all of them in the same worker.")
+    return "\n".join(lines)
+
+
+def _group(group: Group) -> str:
+    return ", ".join(" → ".join(chain.stages) for chain in group.chains)
+
+
+def as_json(plan: Plan) -> dict[str, object]:
+    """The plan as plain data. Groups and waves are numbered from 0."""
+    group_of = {stage: number for number, group in enumerate(plan.groups) for stage in group.stages}
+    return {
+        "pipeline": plan.pipeline.name,
+        "file": plan.pipeline.file,
+        "workers": plan.workers,
+        "stages": {name: _stage_json(stage) | {"group": group_of[name]} for name, stage in plan.stages.items()},
+        "edges": [_edge_json(edge) for edge in plan.edges],
+        "groups": [{"chains": [list(chain.stages) for chain in group.chains]} for group in plan.groups],
+        "waves": [list(wave) for wave in plan.waves],
+        "warnings": list(plan.pipeline.warnings),
+    }
+
+
+def _stage_json(stage: StagePlan) -> dict[str, object]:
+    choice = stage.choice
+    second = choice.runner_up
+    return {
+        "method": choice.method.name,
+        "backend": choice.backend.keyword,
+        "dispatch": str(choice.method.dispatch),
+        "args": str(choice.style),
+        "returns": str(choice.returns),
+        "calls": stage.calls,
+        "workers": stage.workers,
+        "start_method": None if stage.start_method is None else str(stage.start_method),
+        "window": stage.window,
+        "why": choice.why,
+        "runner_up": None if second is None else {"method": second.name, "why_not": choice.why_not},
+    }
+
+
+def _edge_json(edge: Edge) -> dict[str, object]:
+    return {"source": edge.source, "target": edge.target, "kind": str(edge.kind), "why": edge.why}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from pipeline_runner.axes import Returns, StartMethod, Style
 from pipeline_runner.methods import Backend, Method
@@ -83,11 +84,21 @@ class Plan:
 
     def sources(self, stage: StageName) -> tuple[Edge, ...]:
         """What the stage waits for or reads."""
-        return tuple(edge for edge in self.edges if edge.target == stage)
+        return self._by_target.get(stage, ())
 
     def readers(self, stage: StageName) -> tuple[Edge, ...]:
         """Who waits for the stage or reads it."""
-        return tuple(edge for edge in self.edges if edge.source == stage)
+        return self._by_source.get(stage, ())
+
+    # Looked up once for all stages: a search for each would make thousands of stages slow.
+
+    @cached_property
+    def _by_target(self) -> Mapping[StageName, tuple[Edge, ...]]:
+        return _gathered((edge.target, edge) for edge in self.edges)
+
+    @cached_property
+    def _by_source(self) -> Mapping[StageName, tuple[Edge, ...]]:
+        return _gathered((edge.source, edge) for edge in self.edges)
 
     def explain(self) -> str:
         """The plan for people."""
@@ -100,3 +111,10 @@ class Plan:
         from pipeline_runner.plan.explain import as_json
 
         return as_json(self)
+
+
+def _gathered(pairs: Iterable[tuple[StageName, Edge]]) -> Mapping[StageName, tuple[Edge, ...]]:
+    found: dict[StageName, list[Edge]] = {}
+    for stage, edge in pairs:
+        found.setdefault(stage, []).append(edge)
+    return {stage: tuple(edges) for stage, edges in found.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from pipeline_runner.spec.problems import (
     NothingToCall,
     NotYet,
     OverNeeded,
-    ReferenceMisplaced,
     ShortestWithoutZip,
     UnknownStage,
     WrongType,
@@ -87,11 +86,31 @@ def build(
         raise Problems(problems or [EmptyFile(mark=None, file=name)])
     if not isinstance(root, MapNode):
         raise Problems([*problems, NotAMapping(mark=root.mark, what="a pipeline", got=describe(plain(root)))])
-    root = with_profile(root, profile, problems)
-    builder = _Builder(
-        with_defaults(root), problems, params or {}, overrides or {}, os.environ if environ is None else environ
+    return build_node(
+        with_profile(root, profile, problems),
+        name,
+        folder=Path.cwd() if folder is None else folder,
+        problems=problems,
+        params=params,
+        overrides=overrides,
+        environ=environ,
     )
-    spec = builder.pipeline(Path.cwd() if folder is None else folder, name)
+
+
+def build_node(
+    root: MapNode,
+    file: str,
+    *,
+    folder: Path,
+    problems: Sequence[Problem] = (),
+    params: Mapping[str, object] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> PipelineSpec:
+    """The pipeline that marked nodes mean; `problems` were found before. Errors: Problems, all of them together."""
+    environ = os.environ if environ is None else environ
+    builder = _Builder(with_defaults(root), list(problems), params or {}, overrides or {}, environ)
+    spec = builder.pipeline(folder, file)
     if builder.problems or spec is None:
         raise Problems(_in_order(builder.problems))
     return spec
@@ -127,9 +146,9 @@ class _Builder:
         self._not_yet_top()
         specs: dict[StageName, StageSpec] = {}
         for name, entry in stages.items():
-            if isinstance(entry.value, MapNode) and filled[name] is not None:
-                keys = model.stages.get(name) if model else _alone(filled[name][0])
-                spec = _StageBuilder(self, name, entry, entry.value, filled[name], names, keys).build()
+            if isinstance(entry.value, MapNode) and (given := filled[name]) is not None:
+                keys = model.stages.get(name) if model else _alone(given[0])
+                spec = _StageBuilder(self, name, entry, entry.value, given, names, keys).build()
                 if spec is not None:
                     specs[spec.name] = spec
         if model is None:

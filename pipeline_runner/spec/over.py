@@ -209,8 +209,10 @@ class OverBuilder:
                 self.problems.append(BadRow(mark=where.mark, got=describe(row)))
                 return
 
-    def _wrong(self, mark: Mark, why: str, cure: str = "") -> None:
+    def _wrong(self, mark: Mark, why: str, cure: str = "") -> Source | None:
+        """Tell it; there is no source then."""
         self.problems.append(BadSource(mark=mark, why=why, cure=cure))
+        return None
 
 
 _CURE = f"over takes a list, ${{stages.x}}, ${{params.x}}, or one of: {', '.join(f'{{{s}: …}}' for s in SOURCES)}"

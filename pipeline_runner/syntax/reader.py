@@ -330,7 +330,7 @@ def _strange_characters(source: SourceText) -> Iterator[BadCharacter]:
                 return
 
 
-class _Stop(Exception):  # noqa: N818 - not an error: the end of the reading
+class _Stop(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self.problem = problem
@@ -439,8 +439,8 @@ class _Reader:
         for event in self.events:
             if isinstance(event, yaml.MappingEndEvent):
                 for other in merged:
-                    for key, entry in other.entries.items():
-                        entries.setdefault(key, entry)
+                    for name, entry in other.entries.items():
+                        entries.setdefault(name, entry)
                 return MapNode(entries, self._span(start, event))
             key = self._node(event, depth + 1)
             value = self._node(next(self.events), depth + 1)
@@ -536,6 +536,8 @@ def _explain(error: yaml.MarkedYAMLError, source: SourceText) -> NotYaml:
     if "mapping values are not allowed" in what:
         cure = 'put quotes around a text that holds ": ", or move the key to its own line'
         return NotYaml(mark=mark, what='a ":" where no key can be', cure=cure)
+    if "${" in mark.text[: mark.column] and "flow" in (error.context or ""):
+        return NotYaml(mark=mark, what=what, cure="inside [ ] and { }, put quotes around ${…}")
     if error.context_mark is not None and error.context and place is not None:
         began = source.mark(error.context_mark.line, error.context_mark.column)
         what = f"{what}, {error.context} that began in line {began.line}"

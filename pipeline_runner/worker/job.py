@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 from pipeline_runner.axes import Style
 
@@ -10,7 +10,7 @@ from pipeline_runner.axes import Style
 class FunctionSource(NamedTuple):
     """Where a worker finds a function."""
 
-    kind: str  # "module", "file" or "pickle"
+    kind: Literal["module", "file", "pickle"]
     where: str  # module name, or path of the file
     attribute: str
     data: bytes = b""  # kind "pickle": by pickle, or dill where it had to be

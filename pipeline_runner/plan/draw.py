@@ -1,0 +1,141 @@
+"""Pictures of a plan: a tree in text, and the sources of mermaid and graphviz. The SVG is drawn in `svg`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pipeline_runner.plan.plan import Edge, EdgeKind, Group, Plan
+from pipeline_runner.plan.svg import svg
+from pipeline_runner.spec.pipeline import StageName
+
+FORMATS = ("text", "mermaid", "dot", "svg")
+
+ARROWS = {EdgeKind.STREAM: "⇣", EdgeKind.BARRIER: "↓", EdgeKind.ORDER: "·"}
+LEGEND = "⇣ begins while the stage above it runs   ↓ waits for all of it   · only comes after it"
+
+
+def draw(plan: Plan, format: str) -> str:
+    """The plan's graph as text in one of FORMATS, with a line end."""
+    match format:
+        case "mermaid":
+            return mermaid(plan)
+        case "dot":
+            return dot(plan)
+        case "svg":
+            return svg(plan)
+    return tree(plan)
+
+
+# Text
+
+
+def tree(plan: Plan) -> str:
+    """The stages as a tree: a stage stands below the last source that it reads, and names the others.
+
+    A stage with one stage below it does not indent that one, so that long pipelines stay narrow.
+    """
+    above = {name: max(edges, key=_reads) for name in plan.stages if (edges := plan.sources(name)[::-1])}
+    below: dict[StageName, list[StageName]] = {}
+    for name, edge in above.items():
+        below.setdefault(edge.source, []).append(name)
+    lines = [plan.pipeline.name]
+    # A stack of (stage, what stands before its line, what stands before the lines below it).
+    waiting = [(name, "", "") for name in reversed(tuple(plan.stages)) if name not in above]
+    while waiting:
+        name, first, rest = waiting.pop()
+        lines.append(first + _line(plan, name, above.get(name)))
+        waiting.extend(reversed(list(_children(below.get(name, []), rest))))
+    return "\n".join([*lines, "", LEGEND]) + "\n"
+
+
+def _reads(edge: Edge) -> bool:
+    return edge.kind is not EdgeKind.ORDER
+
+
+def _children(names: list[StageName], before: str) -> Iterator[tuple[StageName, str, str]]:
+    if len(names) == 1:
+        yield names[0], before, before
+        return
+    for name in names:
+        last = name is names[-1]
+        yield name, before + ("└─" if last else "├─"), before + ("  " if last else "│ ")
+
+
+def _line(plan: Plan, name: StageName, above: Edge | None) -> str:
+    arrow = f"{ARROWS[above.kind]} " if above else ""
+    others = ", ".join(f"{ARROWS[edge.kind]} {edge.source}" for edge in plan.sources(name) if edge != above)
+    return f"{arrow}{name}  [{plan.stages[name].choice.method.name}]" + (f"  also from {others}" if others else "")
+
+
+# Mermaid
+
+
+LINKS = {EdgeKind.STREAM: "==>|stream|", EdgeKind.BARRIER: "-->", EdgeKind.ORDER: "-.->"}
+
+
+def mermaid(plan: Plan) -> str:
+    ids = _ids(plan)
+    lines = ["flowchart LR"]
+    for number, group in enumerate(plan.groups, 1):
+        together = len(group.stages) > 1
+        if together:
+            lines.append(f'  subgraph g{number}["group {number}"]')
+        for name in group.stages:
+            method = plan.stages[name].choice.method.name
+            pad = "    " if together else "  "
+            lines.append(f'{pad}{ids[name]}("{_mermaid_text(name)}<br/><small>{_mermaid_text(method)}</small>")')
+        if together:
+            lines.append("  end")
+    lines += [f"  {ids[edge.source]} {LINKS[edge.kind]} {ids[edge.target]}" for edge in plan.edges]
+    return "\n".join(lines) + "\n"
+
+
+def _ids(plan: Plan) -> Mapping[StageName, str]:
+    """Names that every language of pictures takes: a stage's own may be a keyword there, such as `end`."""
+    return {name: f"s{number}" for number, name in enumerate(plan.stages, 1)}
+
+
+def _mermaid_text(text: str) -> str:
+    """Text in mermaid's quotes: everything that could mean something as a numbered entity."""
+    return "".join(c if c.isalnum() or c in " ._-" else f"#{ord(c)};" for c in text)
+
+
+# Graphviz
+
+
+STYLES = {
+    EdgeKind.STREAM: 'color="#0969da" penwidth=2 label="stream"',
+    EdgeKind.BARRIER: 'color="#57606a"',
+    EdgeKind.ORDER: 'color="#57606a" style=dashed',
+}
+
+
+def dot(plan: Plan) -> str:
+    ids = _ids(plan)
+    lines = [
+        f"digraph {_dot_text(plan.pipeline.name)} {{",
+        "  rankdir=LR;",
+        '  node [shape=box style=rounded fontname="sans-serif"];',
+        '  edge [fontname="sans-serif" fontsize=10];',
+    ]
+    for number, group in enumerate(plan.groups, 1):
+        lines += _dot_group(plan, ids, number, group)
+    lines += [f"  {ids[edge.source]} -> {ids[edge.target]} [{STYLES[edge.kind]}];" for edge in plan.edges]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _dot_group(plan: Plan, ids: Mapping[StageName, str], number: int, group: Group) -> Iterator[str]:
+    together = len(group.stages) > 1
+    if together:
+        yield f'  subgraph cluster_{number} {{ label="group {number}"; style="rounded,dashed"; color="#8c959f";'
+    for name in group.stages:
+        method = plan.stages[name].choice.method.name
+        yield f"  {ids[name]} [label={_dot_text(name, method)}];"
+    if together:
+        yield "  }"
+
+
+def _dot_text(*lines: str) -> str:
+    """Lines of text in graphviz's quotes."""
+    escaped = (line.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") for line in lines)
+    return '"' + "\\n".join(escaped) + '"'

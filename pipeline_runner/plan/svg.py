@@ -1,0 +1,220 @@
+"""Draws a plan as one SVG that needs nothing else: stages in columns from left to right, edges by their kind.
+
+The layout is the classic layered one, kept simple: a stage's column is its distance from the start,
+edges that pass over columns get a place of their own in each (so that no line runs through a box),
+and each column is sorted by where its sources stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import networkx as nx
+
+from pipeline_runner.plan.plan import Edge, EdgeKind, Plan
+from pipeline_runner.spec.pipeline import StageName
+
+MARGIN = 24
+HEIGHT = 46  # of a box
+GAP = 18  # between boxes of a column
+AISLE = 72  # between columns
+LANE = 14  # height of a passing edge's place
+MOST_PLACES = 20_000  # for passing edges; a graph beyond that is drawn with straight ones
+
+Point = tuple[float, float]
+Passing = tuple[Edge, int]  # an edge and a column that it passes over
+Node = StageName | Passing
+
+
+@dataclass(frozen=True)
+class Box:
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def left(self) -> Point:
+        return self.x, self.y + self.height / 2
+
+    @property
+    def right(self) -> Point:
+        return self.x + self.width, self.y + self.height / 2
+
+
+def svg(plan: Plan) -> str:
+    """The whole picture, with a line end."""
+    columns = _columns(plan)
+    boxes = _place(plan, columns)
+    lanes: dict[Edge, list[Node]] = {}  # the places of passing edges, from left to right
+    for node in boxes:
+        if isinstance(node, tuple):
+            lanes.setdefault(node[0], []).append(node)
+    width = max([box.x + box.width for box in boxes.values()] + [LEGEND_WIDTH]) + MARGIN
+    bottom = max((box.y + box.height for box in boxes.values()), default=MARGIN + TITLE)
+    height = bottom + GAP + LEGEND_HEIGHT
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(plan.pipeline.name)}">',
+        STYLE,
+        f'<rect class="page" width="{width:.0f}" height="{height:.0f}"/>',
+        f'<text class="name" x="{MARGIN}" y="{MARGIN + 6}">{escape(plan.pipeline.name)}</text>',
+        *(_edge(edge, lanes.get(edge, []), boxes) for edge in plan.edges),
+        *(_stage(plan, name, boxes[name]) for name in plan.stages),
+        *_legend(bottom + GAP),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+# Layout
+
+
+def _columns(plan: Plan) -> list[list[Node]]:
+    """What stands in each column, from top to bottom."""
+    graph: nx.DiGraph[StageName] = nx.DiGraph()
+    graph.add_nodes_from(plan.stages)
+    graph.add_edges_from((edge.source, edge.target) for edge in plan.edges)
+    layers = list(nx.topological_generations(graph))
+    column_of = {name: number for number, layer in enumerate(layers) for name in layer}
+    columns: list[list[Node]] = [[] for _ in layers]
+    for name in plan.stages:
+        columns[column_of[name]].append(name)
+    spans = {edge: range(column_of[edge.source] + 1, column_of[edge.target]) for edge in plan.edges}
+    if sum(map(len, spans.values())) <= MOST_PLACES:
+        for edge, span in spans.items():
+            for number in span:
+                columns[number].append((edge, number))
+    return _sorted(plan, columns)
+
+
+def _sorted(plan: Plan, columns: Sequence[list[Node]]) -> list[list[Node]]:
+    """Each column by the middle of where its nodes' sources stand in those before it."""
+    height: dict[Node, float] = {}
+    done: list[list[Node]] = []
+    for number, column in enumerate(columns):
+        at = {node: _middle(plan, node, height, place, number) for place, node in enumerate(column)}
+        ordered = sorted(column, key=at.__getitem__)
+        height.update({node: (place + 0.5) / len(ordered) for place, node in enumerate(ordered)})
+        done.append(ordered)
+    return done
+
+
+def _middle(plan: Plan, node: Node, height: Mapping[Node, float], place: int, number: int) -> float:
+    if isinstance(node, tuple):
+        edge, _ = node
+        return _before(edge, number, height)
+    sources = [_before(edge, number, height) for edge in plan.sources(node)]
+    return sum(sources) / len(sources) if sources else float(place)
+
+
+def _before(edge: Edge, number: int, height: Mapping[Node, float]) -> float:
+    """Where an edge comes from, seen from a column: its place in the one before, else its source."""
+    passing: Node = (edge, number - 1)
+    return height.get(passing, height[edge.source])
+
+
+def _place(plan: Plan, columns: Sequence[Sequence[Node]]) -> dict[Node, Box]:
+    tallest = max((_tall(column) for column in columns), default=0.0)
+    boxes: dict[Node, Box] = {}
+    x = float(MARGIN)
+    for column in columns:
+        width = max([_width(plan, node) for node in column if not isinstance(node, tuple)])
+        y = MARGIN + TITLE + (tallest - _tall(column)) / 2
+        for node in column:
+            height = LANE if isinstance(node, tuple) else HEIGHT
+            boxes[node] = Box(x, y, width, height)
+            y += height + GAP
+        x += width + AISLE
+    return boxes
+
+
+def _tall(column: Sequence[Node]) -> float:
+    return sum(LANE if isinstance(node, tuple) else HEIGHT for node in column) + GAP * (len(column) - 1)
+
+
+def _width(plan: Plan, name: StageName) -> float:
+    """Of a box, by the length of its two lines: fonts differ, so with some room."""
+    return max(80.0, 8.6 * _cells(name) + 24, 6.6 * _cells(plan.stages[name].choice.method.name) + 24)
+
+
+def _cells(text: str) -> int:
+    """How many narrow characters wide a text is: those of East Asia count twice."""
+    return sum(2 if ord(c) > 0x2E7F else 1 for c in text)
+
+
+# Drawing
+
+TITLE = 28
+LEGEND_HEIGHT = 40
+LEGEND_WIDTH = 560
+STYLE = """<style>
+  .page { fill: #ffffff }
+  .box { fill: #f6f8fa; stroke: #8c959f; stroke-width: 1.2 }
+  text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
+  .name { font-size: 14px; font-weight: 600 }
+  .method, .legend { font-size: 11px; fill: #57606a }
+  .edge { fill: none; stroke: #57606a; stroke-width: 1.4 }
+  .stream { stroke: #0969da; stroke-width: 2.6 }
+  .order { stroke-dasharray: 5 4 }
+  .head { fill: #57606a }
+  .stream-head { fill: #0969da }
+  @media (prefers-color-scheme: dark) {
+    .page { fill: #0d1117 } .box { fill: #161b22; stroke: #6e7681 } text { fill: #e6edf3 }
+    .method, .legend { fill: #9198a1 } .edge { stroke: #9198a1 } .stream { stroke: #4493f8 }
+    .head { fill: #9198a1 } .stream-head { fill: #4493f8 }
+  }
+</style>"""
+
+
+def _stage(plan: Plan, name: StageName, box: Box) -> str:
+    stage = plan.stages[name]
+    middle = box.x + box.width / 2
+    about = f"{name}: {stage.choice.why}"
+    return (
+        f"<g><title>{escape(about)}</title>"
+        f'<rect class="box" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="9"/>'
+        f'<text class="name" text-anchor="middle" x="{middle:.1f}" y="{box.y + 20:.1f}">{escape(name)}</text>'
+        f'<text class="method" text-anchor="middle" x="{middle:.1f}" y="{box.y + 36:.1f}">'
+        f"{escape(stage.choice.method.name)}</text></g>"
+    )
+
+
+def _edge(edge: Edge, lanes: Sequence[Node], boxes: Mapping[Node, Box]) -> str:
+    points = [boxes[edge.source].right]
+    for lane in lanes:
+        points += [boxes[lane].left, boxes[lane].right]
+    points.append(boxes[edge.target].left)
+    about = f"{edge.source} → {edge.target}, {edge.kind}: {edge.why}"
+    return f"<g><title>{escape(about)}</title>{_line(points, edge.kind)}</g>"
+
+
+def _line(points: Sequence[Point], kind: EdgeKind) -> str:
+    """A line that leaves and enters level: curved across aisles, straight across columns."""
+    (x, y), *rest = points
+    path = f"M{x:.1f},{y:.1f}"
+    for number, (to_x, to_y) in enumerate(rest):
+        last = number == len(rest) - 1
+        tip = to_x - 8 if last else to_x  # the head's point touches the box
+        bend = (tip - x) / 2
+        path += f" C{x + bend:.1f},{y:.1f} {tip - bend:.1f},{to_y:.1f} {tip:.1f},{to_y:.1f}"
+        x, y = to_x, to_y
+    head = "stream-head" if kind is EdgeKind.STREAM else "head"
+    return f'<path class="edge {kind}" d="{path}"/><path class="{head}" d="M{x:.1f},{y:.1f} l-10,-5 v10 z"/>'
+
+
+def _legend(y: float) -> list[str]:
+    told = [
+        (EdgeKind.STREAM, "stream: begins while it runs"),
+        (EdgeKind.BARRIER, "barrier: waits for all of it"),
+        (EdgeKind.ORDER, "order: only comes after"),
+    ]
+    parts: list[str] = []
+    x = float(MARGIN)
+    for kind, text in told:
+        parts.append(_line([(x, y), (x + 40, y)], kind))
+        parts.append(f'<text class="legend" x="{x + 48:.1f}" y="{y + 4:.1f}">{text}</text>')
+        x += 48 + 6.2 * len(text) + 14
+    return parts

@@ -1,0 +1,166 @@
+"""Opens the sources that need no stage: items from lists, numbers, files and generators, as lazily as they can be had."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+from collections.abc import Iterable, Iterator, Sized
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from pipeline_runner.errors import PipelineError
+from pipeline_runner.spec.pipeline import (
+    Csv,
+    FromStage,
+    Function,
+    Generate,
+    Given,
+    Glob,
+    InFile,
+    Items,
+    Jsonl,
+    Lines,
+    Named,
+    Range,
+    Source,
+    Zip,
+)
+from pipeline_runner.worker.functions import resolve
+
+Opened = Items | Range | Glob | Lines | Csv | Jsonl | Generate
+
+
+class SourceError(PipelineError):
+    """A source whose items cannot be had."""
+
+    def __init__(self, path: str, line: int | None, why: str) -> None:
+        super().__init__(path, line, why)
+        self.path = path  # of the file, or the name of the generator
+        self.line = line  # from 1; None: the whole
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.why}" if self.line else f"{self.path}: {self.why}"
+
+
+def is_open(source: Source | None) -> TypeGuard[Opened]:
+    """Whether `items` can open it: it needs no stage, and is no set of columns."""
+    return source is not None and not isinstance(source, FromStage | Zip)
+
+
+def items(source: Opened, folder: Path) -> Iterator[Any]:
+    """The source's items, one by one. Errors: SourceError, at the item; what a user's generator raises."""
+    match source:
+        case Items(values):
+            return iter(values)
+        case Range(start, stop, step):
+            return iter(range(start, stop, step))
+        case Glob(pattern):
+            return iter(matches(pattern, folder))
+        case Lines(path):
+            return _lines(path, folder)
+        case Csv(path):
+            return _csv(path, folder)
+        case Jsonl(path):
+            return _jsonl(path, folder)
+        case Generate():
+            return _generated(source, folder)
+
+
+def size(source: Opened, folder: Path) -> int | None:
+    """How many items there will be, where that is known without reading them."""
+    match source:
+        case Items(values):
+            return len(values) if isinstance(values, Sized) else None
+        case Range(start, stop, step):
+            return len(range(start, stop, step))
+        case Glob(pattern):
+            return len(matches(pattern, folder))
+    return None
+
+
+def matches(pattern: str, folder: Path) -> list[str]:
+    """The paths that a pattern finds, sorted; relative ones stay relative to the folder, as the pattern is."""
+    return sorted(glob.glob(pattern, root_dir=folder, recursive=True))
+
+
+def function(of: Function, folder: Path) -> Any:
+    """The callable that a spec names. Errors: FunctionNotFound."""
+    match of:
+        case Named(module, attribute):
+            return resolve("module", module, attribute, folder)
+        case InFile(path, attribute):
+            return resolve("file", path, attribute, folder)
+        case Given(given):
+            return given
+
+
+def _rows(path: str, folder: Path) -> Iterator[tuple[int, str]]:
+    """A text file's lines with their numbers, without their ends."""
+    try:
+        # utf-8-sig: spreadsheets write a mark that is no part of the first column's name.
+        with (folder / path).open(encoding="utf-8-sig", newline="\n") as file:
+            number = 0
+            try:
+                for number, line in enumerate(file, 1):
+                    yield number, line.removesuffix("\n").removesuffix("\r")
+            except UnicodeDecodeError as error:
+                raise SourceError(path, number + 1, f"not UTF-8: {error.reason}") from error
+    except (OSError, ValueError) as error:
+        raise SourceError(path, None, _why(error, folder)) from error
+
+
+def _lines(path: str, folder: Path) -> Iterator[str]:
+    return (line for _, line in _rows(path, folder))
+
+
+def _jsonl(path: str, folder: Path) -> Iterator[Any]:
+    for number, line in _rows(path, folder):
+        if not line.strip():
+            continue
+        try:
+            yield json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise SourceError(path, number, f"not JSON: {error}") from error
+
+
+def _csv(path: str, folder: Path) -> Iterator[dict[str, str]]:
+    try:
+        with (folder / path).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            try:
+                head = next(reader, None)
+                if head is None:
+                    return
+                if twice := {name for name in head if head.count(name) > 1}:
+                    raise SourceError(path, 1, f"the column {', '.join(sorted(twice))} is there twice")
+                for row in reader:
+                    if not row:
+                        continue
+                    if len(row) != len(head):
+                        raise SourceError(path, reader.line_num, f"{len(row)} values for {len(head)} columns")
+                    yield dict(zip(head, row, strict=True))
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise SourceError(path, reader.line_num + 1, str(error)) from error
+    except (OSError, ValueError) as error:
+        raise SourceError(path, None, _why(error, folder)) from error
+
+
+def _generated(source: Generate, folder: Path) -> Iterator[Any]:
+    made = function(source.function, folder)(**source.keywords)
+    if not isinstance(made, Iterable):
+        raise SourceError(str(source.function), None, f"gave a {type(made).__name__}, from which no items can be taken")
+    return iter(made) if source.take is None else islice(made, source.take)
+
+
+def _why(error: OSError | ValueError, folder: Path) -> str:
+    match error:
+        case FileNotFoundError():
+            return f"there is no such file in {folder}"
+        case IsADirectoryError():
+            return "it is a folder"
+        case OSError():
+            return (error.strerror or str(error)).lower()
+    return str(error)

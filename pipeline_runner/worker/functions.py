@@ -1,0 +1,213 @@
+"""Finds the function that a pipeline names, the same way in the runner and in every worker.
+
+`module:function` is imported with the project's folder after the standard library and before what is
+installed; `file.py:function` is a file beside the pipeline. Either is loaded once in a process, under a name
+that is the same in all of them, so that a class defined in it can be pickled in one and read in another.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from pipeline_runner.errors import PipelineError
+
+Kind = Literal["module", "file"]
+
+
+class FunctionNotFound(PipelineError):
+    """A pipeline names a function that cannot be had."""
+
+    exit_code = 2
+
+    def __init__(self, kind: Kind, place: str, attribute: str, folder: str, why: str, cure: str = "") -> None:
+        super().__init__(kind, place, attribute, folder, why, cure)
+        self.kind = kind
+        self.place = place
+        self.attribute = attribute
+        self.folder = folder
+        self.why = why
+        self.cure = cure
+
+    def __str__(self) -> str:
+        sentence = f'cannot find "{self.place}:{self.attribute}": {self.why}'
+        return f"{sentence}\n  {self.cure}" if self.cure else sentence
+
+
+def resolve(kind: Kind, place: str, attribute: str, folder: str | os.PathLike[str]) -> Callable[..., Any]:
+    """The callable. Errors: FunctionNotFound; whatever the user's module raises when it is imported."""
+    where = os.path.abspath(folder)
+    add_to_path(where)
+    module = _file(place, attribute, where) if kind == "file" else _module(place, attribute, where)
+    found: Any = module
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise _no_attribute(kind, place, attribute, where, found, name) from None
+    if not callable(found):
+        why = f"{attribute} is a {type(found).__name__}, which cannot be called"
+        raise FunctionNotFound(kind, place, attribute, where, why)
+    function: Callable[..., Any] = found
+    return function
+
+
+_projects: list[str] = []  # folders put on sys.path here, newest first
+
+
+def add_to_path(folder: str) -> None:
+    """Put a folder on sys.path after the standard library and before what is installed.
+
+    A project that has a json.py must not take json away from everyone. Of several projects in one
+    process, the one asked for last comes first.
+    """
+    if not any(isinstance(finder, _FileFinder) for finder in sys.meta_path):
+        sys.meta_path.append(_FileFinder())
+    if _projects[:1] == [folder] and folder in sys.path:
+        return
+    if folder in _projects and folder in sys.path:
+        sys.path.remove(folder)
+    if folder in _projects:
+        _projects.remove(folder)
+    _projects.insert(0, folder)
+    if folder not in sys.path:
+        installed = [sysconfig.get_path(kind) for kind in ("purelib", "platlib")]
+        before = [*_projects[1:], *installed]
+        sys.path.insert(next((i for i, path in enumerate(sys.path) if path in before), len(sys.path)), folder)
+    importlib.invalidate_caches()
+
+
+def _forget_namesake(root: str, folder: str) -> None:
+    """Let go of another project's module of this name: two notebooks' `steps.py` are not one module."""
+    loaded = sys.modules.get(root)
+    origin = getattr(loaded, "__file__", None)
+    if origin is None or root in sys.stdlib_module_names:
+        return
+    own = importlib.machinery.PathFinder.find_spec(root, [folder])
+    others = [project for project in _projects if project != folder]
+    if own is None or own.origin == origin or not any(origin.startswith(other + os.sep) for other in others):
+        return
+    for name in [name for name in sys.modules if f"{name}.".startswith(f"{root}.")]:
+        del sys.modules[name]
+
+
+def _module(name: str, attribute: str, folder: str) -> ModuleType:
+    _forget_namesake(name.partition(".")[0], folder)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module is there; something that it imports is not
+        raise _no_module(name, attribute, folder) from error
+    root = name.partition(".")[0]
+    if root in sys.stdlib_module_names and (Path(folder) / f"{root}.py").exists() and not hasattr(module, attribute):
+        why = f'"{root}" is the standard library\'s module'
+        cure = f"name the file beside the pipeline: {root}.py:{attribute}"
+        raise FunctionNotFound("module", name, attribute, folder, why, cure)
+    return module
+
+
+def _file(path: str, attribute: str, folder: str) -> ModuleType:
+    """The module of a file, loaded once."""
+    file = os.path.realpath(os.path.join(folder, path))
+    if not os.path.isfile(file):
+        why = f"there is no file {os.path.join(folder, path)}"
+        raise FunctionNotFound("file", path, attribute, folder, why, _nearest_file(path, folder))
+    name = module_name(file, folder)
+    _forget_namesake(name, folder)
+    return sys.modules.get(name) or _load(name, file)
+
+
+def _load(name: str, file: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise AssertionError(f"{file} ends in .py, for which there is always a loader")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: its own dataclasses look themselves up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+_PREFIX = "prun_file_"
+
+
+def module_name(file: str, folder: str) -> str:
+    """The name under which a file is loaded: the same in every process, whatever each has imported before.
+
+    A file straight in the folder that `import` would find too has its plain name, so that it is one module
+    however it is reached. Any other has a name that spells its path, from which it can be found again.
+    """
+    stem, extension = os.path.splitext(os.path.basename(file))
+    beside = os.path.dirname(file) == os.path.realpath(folder)
+    if beside and extension == ".py" and stem.isidentifier() and _is_free(stem, folder):
+        return stem
+    return f"{_PREFIX}{os.fsencode(file).hex()}"
+
+
+class _FileFinder:
+    """Finds a file again by the name that it was given: a value's class may be asked for before its function."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not name.startswith(_PREFIX):
+            return None
+        try:
+            file = os.fsdecode(bytes.fromhex(name.removeprefix(_PREFIX)))
+        except ValueError:
+            return None
+        return importlib.util.spec_from_file_location(name, file) if os.path.isfile(file) else None
+
+
+def _is_free(stem: str, folder: str) -> bool:
+    """Whether `import stem` would find the folder's own file. Asked of what is on disk, never of sys.modules."""
+    if stem in sys.stdlib_module_names or stem == "__main__":
+        return False
+    found = importlib.machinery.PathFinder.find_spec(stem, [folder])
+    return found is not None and found.origin is not None and found.origin.endswith(f"{stem}.py")
+
+
+def _no_module(name: str, attribute: str, folder: str) -> FunctionNotFound:
+    why = f'there is no module "{name}"; looked in {folder}, the standard library and what is installed'
+    guess = get_close_matches(name, [path.stem for path in _python_files(folder)], n=1)
+    cure = f"did you mean {guess[0]}:{attribute}?" if guess else ""
+    return FunctionNotFound("module", name, attribute, folder, why, cure)
+
+
+def _no_attribute(kind: Kind, place: str, attribute: str, folder: str, owner: object, name: str) -> FunctionNotFound:
+    public = [word for word in dir(owner) if not word.startswith("_") and callable(getattr(owner, word, None))]
+    guesses = get_close_matches(name, public, n=3) or public[:6]
+    root = place.partition(".")[0]
+    if kind == "module" and root in sys.stdlib_module_names:
+        why = f'"{root}" is the standard library\'s module, and has no "{name}"'
+        cure = f"for a file beside the pipeline write {root}.py:{attribute}"
+        return FunctionNotFound(kind, place, attribute, folder, why, cure)
+    cure = f"it has: {', '.join(guesses)}" if guesses else ""
+    return FunctionNotFound(kind, place, attribute, folder, f'it has no "{name}"', cure)
+
+
+def _nearest_file(path: str, folder: str) -> str:
+    names = [file.name for file in _python_files(folder)]
+    guess = get_close_matches(os.path.basename(path), names, n=1)
+    return f"did you mean {guess[0]}?" if guess else ""
+
+
+def _python_files(folder: str) -> list[Path]:
+    try:
+        return sorted(Path(folder).glob("*.py"))
+    except OSError:
+        return []
