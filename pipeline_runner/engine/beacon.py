@@ -168,9 +168,10 @@ class Beacon:
                 self._tell(WorkerHere(lease, pid))
             case (kind, int(lease), int(chunk), job, bool(waits)) if kind == BEGIN:
                 worker.lease = lease
-                self._tell(ChunkBegun(lease, chunk, worker.pid, waits))
+                # First the job, then the news: the leave that follows the news must not overtake the job.
                 if job is not None:
                     _send(worker.connection, self._jobs.get(job, b""))
+                self._tell(ChunkBegun(lease, chunk, worker.pid, waits))
             case (kind, int(lease), int(chunk), outcomes, float(took_s)) if kind == ENDED:
                 self._tell(ChunkOver(lease, chunk, worker.pid, outcomes, took_s))
             case (kind, int(lease), int(chunk), lines) if kind == SAID:
