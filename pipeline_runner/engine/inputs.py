@@ -24,8 +24,10 @@ class StageUnfinished(PipelineError):
     def __init__(self, stage: str, state: RunState) -> None:
         self.stage = stage
         self.status = state.stages[stage].status or Status.CANCELLED
-        first = next((failure for failure in state.failures if failure.stage == stage), None)
-        because = f": call {first.index}: {first.failure}" if first else ""
+        own = next((failed for failed in state.failures if failed.stage == stage), None)
+        first = own or next(iter(state.failures), None)
+        self.failed = first
+        because = "" if first is None else f", because {first}"
         super().__init__(f'stage "{stage}" has no result: it was {self.status}{because}')
 
 

@@ -22,7 +22,7 @@ class CallError(Exception):
     def __init__(self, failed: CallFailed) -> None:
         self.failed = failed
         self.failure = failed.failure
-        super().__init__(f'stage "{failed.stage}", call {failed.index}: {failed.failure}')
+        super().__init__(str(failed))
         if failed.failure.pickled is not None:
             self.__cause__ = pickle.loads(failed.failure.pickled)
 
