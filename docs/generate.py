@@ -35,16 +35,18 @@ def main() -> int:
 
 
 def methods() -> str:
-    """The table as `prun methods --markdown` prints it."""
-    return command("methods", "--markdown")
+    """The survey's three tables as `prun methods --markdown` prints them."""
+    command = [sys.executable, "-m", "pipeline_runner", "methods", "--markdown"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def command(*words: str) -> str:
-    """What a command of ours prints."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "pipeline_runner", *words], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return ran.stdout.strip()
+def overview() -> str:
+    """A line for each method, with what one chooses by."""
+    lines = ["| method | dispatch | args | returns | takes calls as they come |", "| --- | --- | --- | --- | --- |"]
+    for method in table():
+        lazy = "yes" if method.lazy else "no"
+        lines.append(f"| `{method.name}` | {method.dispatch} | {method.style} | {method.returns} | {lazy} |")
+    return "\n".join(lines)
 
 
 def notes() -> str:
@@ -116,6 +118,7 @@ def commands() -> str:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "methods": methods,
+    "overview": overview,
     "notes": notes,
     "top-level": keys(""),
     "stage": keys("Stage"),
