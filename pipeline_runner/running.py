@@ -57,12 +57,9 @@ class Result(Mapping[str, Any]):
 
     def __getitem__(self, stage: str) -> Any:
         spec, results = _find(self._engine, stage)
-        if not self._engine.kept(spec.name):
-            raise UsageError(
-                f'the values of stage "{stage}" were passed on and not kept; ask for them with keep=["{stage}"]'
-            )
         if spec.returns is Returns.NONE:
             return None
+        _must_be_kept(self._engine, spec.name)
         return whole_value(spec, results)
 
     def __iter__(self) -> Iterator[str]:
@@ -158,6 +155,10 @@ class Run:
         spec, results = _find(self._engine, stage)
         returns = self._engine.plan.stages[spec.name].choice.returns
         about = (stage, results, self._engine.lock, self._engine.state)
+        if returns is Returns.NONE:
+            MapHandle(*about).wait()
+            return None
+        _must_be_kept(self._engine, spec.name)
         if returns.streams and spec.over is not None:
             return self._follow(spec.name)
         if returns is Returns.APPLY_RESULT:
@@ -169,7 +170,7 @@ class Run:
         if returns is Returns.MAP_RESULT:
             return MapHandle(*about)
         MapHandle(*about).wait()
-        return None if returns is Returns.NONE else whole_value(spec, results)
+        return whole_value(spec, results)
 
     def cancel(self) -> None:
         """End it soon. Its status will be `interrupted`."""
@@ -232,6 +233,12 @@ def as_json(value: Any) -> Any:
     except (TypeError, ValueError, RecursionError):
         return repr(value)
     return value
+
+
+def _must_be_kept(engine: Engine, stage: StageName) -> None:
+    """Errors: UsageError. A reader that came late would otherwise get a part, and take it for all."""
+    if not engine.kept(stage):
+        raise UsageError(f'the values of stage "{stage}" are passed on and not kept; ask for them with keep=["{stage}"]')
 
 
 def _find(engine: Engine, stage: str) -> tuple[StageSpec, Any]:

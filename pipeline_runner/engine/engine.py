@@ -42,15 +42,18 @@ from pipeline_runner.engine.messages import (
 )
 from pipeline_runner.engine.pools import Pools
 from pipeline_runner.engine.results import Results, runs
+from pipeline_runner.engine.schedule import Schedule
 from pipeline_runner.engine.retries import again_after, argument_in_short
 from pipeline_runner.plan.plan import EdgeKind, Plan
 from pipeline_runner.spec.pipeline import FromStage, StageName, Zip
 from pipeline_runner.state import RunState
 from pipeline_runner.worker.failures import failure_of
+from pipeline_runner.worker.functions import add_to_path
 
 STALL_S = 1.0  # a round with a dead worker, and none at work, is broken off after so long without news
 RECEIPTS_S = 5.0  # all outcomes are here: a method that still gives no receipt is broken off after so long
 EXITCODE_S = 0.5  # a library may need a moment to learn of its worker's exit code
+LAG_S = 0.1  # by which news may be behind a method that broke
 BARREN = 3  # rounds in a row that may break without having got anywhere
 SPLIT = 8  # parts into which a chunk is cut whose worker died
 
@@ -97,6 +100,10 @@ class Engine:
         ]
         self._course_of = {name: course for course in self._courses for name in course.chain.stages}
         self._keep = keep
+        self._schedule = Schedule(plan, [course.chain for course in self._courses])
+        self._running: dict[int, Course] = {}  # by number, in the order of their start
+        self._left = len(self._courses)
+        self._unread = {name: len(plan.readers(name)) for name in plan.stages}
 
     # What others may do: put a message in the inbox.
 
@@ -121,6 +128,8 @@ class Engine:
     def run(self) -> RunState:
         """Run to the end, and leave no process behind whatever the end is."""
         began = monotonic()
+        # Values may be of the project's own classes, and are read back here.
+        add_to_path(os.path.abspath(self.plan.pipeline.folder))
         self._publish(
             events.RunStarted(
                 run=self.id,
@@ -132,7 +141,7 @@ class Engine:
         self._beacon = Beacon(self._inbox.put)
         try:
             self._start_ready()
-            while not all(course.over for course in self._courses):
+            while self._left:
                 self._take(self._next_message())
                 self._start_ready()
         except BaseException:
@@ -183,9 +192,7 @@ class Engine:
         """How long nothing may arrive before we look for ourselves."""
         waits = [0.5]
         now = monotonic()
-        for course in self._courses:
-            if not course.running:
-                continue
+        for course in self._running.values():
             if course.sick or course.ended is not None:
                 waits.append(0.05)
             if course.timeout_s:
@@ -196,25 +203,20 @@ class Engine:
     # Starting.
 
     def _start_ready(self) -> None:
-        for course in self._courses:
-            if course.started_at is None and not course.over and self._ready(course):
+        """Start chains whose sources are there, while there are workers for them."""
+        while (number := self._schedule.next(self._busy())) is not None:
+            course = self._courses[number]
+            if not course.over:
                 self._start(course)
 
-    def _ready(self, course: Course) -> bool:
-        for name in course.chain.stages:
-            for edge in self.plan.sources(name):
-                source = self._course_of[edge.source]
-                if source is course:
-                    continue
-                if edge.kind is EdgeKind.STREAM:
-                    if source.started_at is None:
-                        return False
-                elif not self.results[edge.source].ended:
-                    return False
-        return True
+    def _busy(self) -> int:
+        """Workers that the running chains can still use."""
+        return sum(course.demand() for course in self._running.values())
 
     def _start(self, course: Course) -> None:
         course.started_at = monotonic()
+        self._running[course.number] = course
+        self._schedule.started(course.chain)
         head = course.head
         try:
             scope = {"stages": Values(self.plan, self.results), "run": RunNames(self.id, self._folder)}
@@ -406,7 +408,7 @@ class Engine:
 
     def _gone(self, message: WorkerGone) -> None:
         self._give_leave(message.pid)
-        course = next((c for c in self._courses if c.running and c.lease and c.lease.number == message.lease), None)
+        course = next((c for c in self._running.values() if c.lease and c.lease.number == message.lease), None)
         if course is None:
             return  # an idle worker of a warm pool, or one that we ended
         course.last_news = monotonic()
@@ -472,9 +474,7 @@ class Engine:
 
     def _look_after(self) -> None:
         now = monotonic()
-        for course in self._courses:
-            if not course.running:
-                continue
+        for course in list(self._running.values()):
             self._kill_overdue(course, now)
             if course.ended is not None:
                 self._settle(course, now)
@@ -523,7 +523,7 @@ class Engine:
         if course.ended is None:
             return
         (error,) = course.ended
-        if course.begun and now - course.ended_at < STALL_S:
+        if course.feed.flights and now - max(course.ended_at, course.last_news) < self._news_due_s(course, error):
             return
         if course.lease is not None and course.ending is None:
             if error is None and not course.sick and not course.feed.flights:
@@ -535,6 +535,17 @@ class Engine:
             course.feed.again(Owed(flight.calls, flight.step))
             course.feed.landed(flight.chunk)
         self._conclude(course, error)
+
+    def _news_due_s(self, course: Course, error: BaseException | None) -> float:
+        """How long a round that has ended may owe us news of its chunks.
+
+        Receipts and news come by different ways, and either may be first. After an orderly end all
+        chunks have been told, so their news is surely on its way; after a broken one, that of chunks
+        which nobody began will never come.
+        """
+        if error is None and not course.sick and course.ending is None:
+            return RECEIPTS_S
+        return STALL_S if course.begun else LAG_S
 
     def _conclude(self, course: Course, error: BaseException | None) -> None:
         """After a round: the next one, or the end."""
@@ -561,6 +572,8 @@ class Engine:
 
     def _end(self, course: Course, status: Status) -> None:
         course.over = True
+        self._left -= 1
+        self._running.pop(course.number, None)
         took_s = 0.0 if course.started_at is None else monotonic() - course.started_at
         self._beacon.withdraw(course.number)
         total = course.feed.total if hasattr(course, "feed") else 0
@@ -572,6 +585,8 @@ class Engine:
             results.end(total, None if of_stage is Status.DONE else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
             if of_stage is not Status.DONE:
                 self._cancel_readers(name, of_stage)
+        self._schedule.ended(course.chain)
+        for name in course.chain.stages:
             self._forget_read(name)
 
     def _stage_status(self, status: Status, course: Course, place: int) -> Status:
@@ -593,10 +608,9 @@ class Engine:
     def _forget_read(self, ended: StageName) -> None:
         """Values that nobody will read any more need no memory."""
         for edge in self.plan.sources(ended):
-            name = edge.source
-            readers = self.plan.readers(name)
-            if not self._keep(name) and all(self._course_of[r.target].over for r in readers):
-                self.results[name].forget()
+            self._unread[edge.source] -= 1
+            if not self._unread[edge.source] and not self._keep(edge.source):
+                self.results[edge.source].forget()
 
     def _fail_stage(self, course: Course, failure: Failure) -> None:
         """The stage as a whole failed, not one of its calls."""
@@ -605,9 +619,9 @@ class Engine:
             course.feed.give_up()
         self._publish(events.CallFailed(stage=name, index=-1, tries=1, failure=failure))
         course.failed = True
+        self._end(course, Status.FAILED)
         if course.head.spec.on_error is not OnError.FINISH:
             self._stop()
-        self._end(course, Status.FAILED)
 
     def _cancel_readers(self, stage: StageName, status: Status) -> None:
         """What needs a stage that did not end well cannot run: it is skipped with it, or cancelled."""

@@ -82,8 +82,9 @@ class Feed:
         return self._drawn_out and not self._owed and not self.flights
 
     @property
-    def idle(self) -> bool:
-        return not self.flights
+    def drawn_out(self) -> bool:
+        """Nothing new will come."""
+        return self._drawn_out
 
     def again(self, owed: Owed) -> None:
         """These calls are to run again, before any that are new; unless the stage has been given up."""
@@ -118,6 +119,7 @@ class Feed:
             self._drawn_out = True
             self._closed = True
             self._lock.notify_all()
+        self._intake.leave()
 
     def next(self) -> Task | None:
         """The next chunk, when there is room for it; None at the end of the round."""
@@ -216,8 +218,11 @@ class Feed:
             calls = self._intake.draw(size)
         except BaseException as error:  # a user's source may raise anything: it ends the stage, not the thread
             self.error = error
+            self._intake.leave()
             return None
         if calls is None:
+            # A zip that stops at its shortest column leaves values in the others.
+            self._intake.leave()
             with self._lock:
                 self._drawn_out = True
                 self.total = self._intake.total

@@ -47,6 +47,10 @@ class Intake(Protocol):
         """Grows whenever something new has come, so that a waiter can tell whether to look again."""
         ...
 
+    def leave(self) -> None:
+        """Nothing more will be drawn: no stage has to wait until its values are."""
+        ...
+
 
 class Once:
     """One call, which takes nothing but its `with`."""
@@ -66,6 +70,9 @@ class Once:
             return None
         self._drawn = True
         return Calls(range(1))
+
+    def leave(self) -> None:
+        pass
 
 
 class FromItems:
@@ -94,6 +101,9 @@ class FromItems:
         self._at += len(part)
         return Calls(indices, ((part,),))
 
+    def leave(self) -> None:
+        pass
+
 
 class FromValues:
     """The values of another stage, still packed: those that are there, and those that will come.
@@ -104,6 +114,7 @@ class FromValues:
     def __init__(self, moved: Callable[[], None]) -> None:
         self._segments: deque[tuple[range, Pack]] = deque()
         self._ended = False
+        self._left = False
         self.total = 0
         self._moved = moved
         self.arrivals = 0
@@ -118,9 +129,11 @@ class FromValues:
     @property
     def backlog(self) -> int:
         """Segments that wait to be drawn."""
-        return len(self._segments)
+        return 0 if self._left else len(self._segments)
 
     def push(self, indices: range, pack: Pack) -> None:
+        if self._left:
+            return
         self._segments.append((indices, pack))
         self._pushed += len(indices)
         self.arrivals += 1
@@ -147,6 +160,11 @@ class FromValues:
         self._moved()
         contiguous = indices[-1] - indices[0] + 1 == len(indices)
         return Calls(range(indices[0], indices[-1] + 1) if contiguous else indices, (tuple(parts),))
+
+    def leave(self) -> None:
+        # What is here stays: a driver may be drawing it at this moment.
+        self._left = True
+        self._moved()
 
 
 class SideBySide:
@@ -193,6 +211,10 @@ class SideBySide:
                 return None if self._over() else Calls(range(0))
             else:
                 self._drop_beyond()
+
+    def leave(self) -> None:
+        for column in self._columns:
+            column.leave()
 
     def _fill(self, place: int, most: int) -> None:
         if self._held[place] or self._ended[place]:
@@ -278,3 +300,6 @@ class PerCall:
         items = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
         given = [self._keywords(index, item) for index, item in zip(calls.indices, items, strict=True)]
         return Calls(calls.indices, calls.columns, (given,))
+
+    def leave(self) -> None:
+        self._intake.leave()

@@ -6,6 +6,7 @@ import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -24,7 +25,9 @@ class CallError(Exception):
         self.failure = failed.failure
         super().__init__(str(failed))
         if failed.failure.pickled is not None:
-            self.__cause__ = pickle.loads(failed.failure.pickled)
+            # Its class may be one that only workers can import, and may do anything when it is read.
+            with suppress(Exception):
+                self.__cause__ = pickle.loads(failed.failure.pickled)
 
 
 class LiveValues(Iterator[Any]):

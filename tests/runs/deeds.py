@@ -1,0 +1,271 @@
+"""What the stages of the tests call."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from pathlib import Path
+
+
+def same(item):
+    return item
+
+
+def double(item):
+    return item * 2
+
+
+def join(*args, **kwargs):
+    """Its arguments, so that a test sees how it was called."""
+    return [list(args), dict(sorted(kwargs.items()))]
+
+
+def total(values):
+    return sum(values)
+
+
+def add(a, b):
+    return a + b
+
+
+def nothing():
+    return None
+
+
+def boom(item):
+    raise ValueError(f"no {item}")
+
+
+def boom_at(item, at):
+    if item in at:
+        raise ValueError(f"no {item}")
+    return item
+
+
+def pid(_=None):
+    return os.getpid()
+
+
+def record(path, line):
+    """Append a line to a file, whole, whoever else does."""
+    with open(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{line}\n")
+
+
+def recorded(item, path):
+    record(path, item)
+    return item
+
+
+def pass_gate(item, gate, at):
+    """Wait at a gate, if it is this one's turn."""
+    if item == at:
+        with open(gate):
+            pass
+    return item
+
+
+def open_gate(item, gate, at):
+    if item == at:
+        with open(gate, "w"):
+            pass
+    return item
+
+
+def die_of(item, how, at):
+    """Kill the worker it runs in, in a given way."""
+    if item != at:
+        return item
+    match how:
+        case "exit":
+            os._exit(0)
+        case int():
+            os.kill(os.getpid(), how)
+            signal.pause()
+
+
+def die_once(item, at, folder):
+    if item == at:
+        try:
+            os.close(os.open(f"{folder}/died-{item}", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return item
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def fail_times(item, times, folder):
+    """Raise so many times, and then be well."""
+    tries = Path(folder) / f"tries-{item}"
+    record(tries, "x")
+    if len(tries.read_text().split()) <= times:
+        raise OSError(f"not yet {item}")
+    return item
+
+
+def hang(item, at):
+    if item == at:
+        signal.pause()
+    return item
+
+
+def print_it(item):
+    print(f"out {item}")
+    print(f"err {item}", file=sys.stderr)
+    os.write(1, f"raw {item}\n".encode())
+    return item
+
+
+def environment(name):
+    return os.environ.get(name)
+
+
+def setup_into(path, word="set"):
+    record(path, os.getpid())
+    os.environ["WAS_SET"] = word
+
+
+def was_set(_):
+    return [os.getpid(), os.environ.get("WAS_SET")]
+
+
+def busy(item, path):
+    """Note how many calls of this test are at work now, in any process."""
+    with _counted(path, +1) as now, _counted(path, 0):
+        record(f"{path}.seen", now)
+        for _ in range(20_000):
+            pass
+    return item
+
+
+@contextlib.contextmanager
+def _counted(path, step):
+    yield _count(path, step)
+    if step:
+        _count(path, -step)
+
+
+def _count(path, step):
+    with open(path, "a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        now = int(file.read() or 0) + step
+        file.truncate(0)
+        file.write(str(now))
+    return now
+
+
+def pairs():
+    return {"a": 1, "b": 2}
+
+
+def numbers(n=3):
+    return list(range(n))
+
+
+def counting(n):
+    yield from range(n)
+
+
+def lambda_of(item):
+    return lambda: item
+
+
+def call_it(function):
+    return function()
+
+
+def unpicklable(item):
+    return (x for x in [item]) if item == 1 else item
+
+
+class Unreadable:
+    """Pickles, and does not come back."""
+
+    def __reduce__(self):
+        return (_refuse, ())
+
+
+def _refuse():
+    raise RuntimeError("cannot be read")
+
+
+def unreadable(item):
+    return Unreadable() if item == 1 else item
+
+
+class TwoArguments(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def raise_two(item):
+    raise TwoArguments(item, 2)
+
+
+class Wordless(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+    def __reduce__(self):
+        raise RuntimeError("no pickle")
+
+
+def raise_wordless(item):
+    raise Wordless
+
+
+def interrupt(item):
+    raise KeyboardInterrupt if item == 1 else SystemExit(3)
+
+
+def deep(item):
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    return nested if item == 1 else item
+
+
+def dying_generator():
+    yield 1
+    raise LookupError("the source broke")
+
+
+def endless():
+    number = 0
+    while True:
+        yield number
+        number += 1
+
+
+class Point:
+    """A class of the project, that values have."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __eq__(self, other):
+        return self.x == other.x
+
+    def norm(self):
+        return abs(self.x)
+
+
+def point(x):
+    return Point(x)
+
+
+def norm(point):
+    return point.norm()
+
+
+class Picky(Exception):
+    """An exception of the project, that can be sent."""
+
+
+def raise_picky(item):
+    raise Picky(item)

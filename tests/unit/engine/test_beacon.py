@@ -1,0 +1,105 @@
+"""The beacon as a worker meets it: who says what on the socket, and in which order the answers come."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+from queue import SimpleQueue
+
+import pytest
+
+from pipeline_runner.engine.beacon import Beacon
+from pipeline_runner.engine.messages import ChunkBegun, ChunkOver, WorkerGone, WorkerHere
+from pipeline_runner.worker.job import Job
+from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH
+
+JOB = Job(folder="/", steps=(), setup=None, setup_with=b"", env=())
+
+pytestmark = pytest.mark.timeout(10)
+
+
+class Worker:
+    """A worker's end of the socket."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(b"\0" + address[1:].encode() if address.startswith("@") else address)
+
+    def say(self, *message):
+        data = pickle.dumps(message)
+        self.socket.sendall(LENGTH.pack(len(data)) + data)
+
+    def hear(self):
+        (length,) = LENGTH.unpack(self._exactly(LENGTH.size))
+        return self._exactly(length)
+
+    def _exactly(self, size):
+        data = b""
+        while len(data) < size:
+            data += self.socket.recv(size - len(data))
+        return data
+
+
+@pytest.fixture
+def heard():
+    return SimpleQueue()
+
+
+@pytest.fixture
+def beacon(heard):
+    beacon = Beacon(heard.put)
+    yield beacon
+    beacon.close()
+
+
+def test_a_worker_is_heard_from_hello_to_the_end(beacon, heard):
+    worker = Worker(beacon.address)
+    worker.say(HELLO, 3, os.getpid())
+    worker.say(BEGIN, 3, 7, None, False)
+    worker.say(ENDED, 3, 7, [], 0.5)
+    assert heard.get() == WorkerHere(3, os.getpid())
+    assert heard.get() == ChunkBegun(3, 7, os.getpid(), False)
+    assert heard.get() == ChunkOver(3, 7, os.getpid(), [], 0.5)
+    worker.socket.close()
+    assert heard.get() == WorkerGone(3, os.getpid())
+
+
+def test_a_job_is_sent_before_the_engine_can_give_leave_to_begin():
+    # The engine answers at once here, from the very call that tells it.
+    beacon = Beacon(lambda message: beacon.give_leave(message.pid) if isinstance(message, ChunkBegun) else None)
+    try:
+        beacon.publish(1, JOB)
+        worker = Worker(beacon.address)
+        worker.say(HELLO, 0, os.getpid())
+        worker.say(BEGIN, 0, 1, 1, True)
+        assert pickle.loads(worker.hear()) == JOB
+        assert worker.hear() == b""
+        worker.socket.close()
+    finally:
+        beacon.close()
+
+
+def test_what_a_worker_said_before_it_died_is_heard_before_its_death(beacon, heard):
+    worker = Worker(beacon.address)
+    worker.say(HELLO, 0, os.getpid())
+    for chunk in range(50):
+        worker.say(ENDED, 0, chunk, [], 0.0)
+    worker.socket.close()
+    assert isinstance(heard.get(), WorkerHere)
+    assert [heard.get().chunk for _ in range(50)] == list(range(50))
+    assert isinstance(heard.get(), WorkerGone)
+
+
+def test_a_frame_that_arrives_in_pieces_is_one_message(beacon, heard):
+    worker = Worker(beacon.address)
+    data = pickle.dumps((HELLO, 5, os.getpid()))
+    frame = LENGTH.pack(len(data)) + data
+    for byte in frame:
+        worker.socket.sendall(bytes([byte]))
+    assert heard.get() == WorkerHere(5, os.getpid())
+    worker.socket.close()
+
+
+def test_leave_for_a_worker_that_has_died_is_nobodys_error(beacon):
+    beacon.give_leave(2**22)
