@@ -168,7 +168,7 @@ class Beacon:
                 self._tell(WorkerHere(lease, pid))
             case (kind, int(lease), int(chunk), job, bool(waits)) if kind == BEGIN:
                 worker.lease = lease
-                # First the job, then the news: the leave that follows the news must not overtake the job.
+                # The job goes first: once the engine knows, it may send the leave that the worker reads second.
                 if job is not None:
                     _send(worker.connection, self._jobs.get(job, b""))
                 self._tell(ChunkBegun(lease, chunk, worker.pid, waits))

@@ -262,7 +262,7 @@ class Engine:
         lease = course.lease
         if lease is None:
             raise AssertionError("a chunk was drawn before its pool was leased: this is our bug")
-        budget_s = course.sizes.budget_s if course.head.choice.method.lazy else 0.0
+        budget_s = course.sizes.budget_s(course.head.choice.method.lazy)
         leave = self._leave.needed and not backend.in_process
         address = self._beacon.here if backend.in_process else self._beacon.address
         return Ticket(address, lease.number, course.number, step, chunk, budget_s, leave, size)
@@ -556,7 +556,7 @@ class Engine:
 
     def _end(self, course: Course, status: Status) -> None:
         course.over = True
-        took_s = monotonic() - (course.started_at or monotonic())
+        took_s = 0.0 if course.started_at is None else monotonic() - course.started_at
         self._beacon.withdraw(course.number)
         total = course.feed.total if hasattr(course, "feed") else 0
         for place, (name, results) in enumerate(zip(course.chain.stages, course.results, strict=True)):
@@ -566,11 +566,18 @@ class Engine:
             self._publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s))
             results.end(total, None if of_stage is Status.DONE else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
             if of_stage is not Status.DONE:
-                self._cancel_readers(name)
+                self._cancel_readers(name, of_stage)
             self._forget_read(name)
 
     def _stage_status(self, status: Status, course: Course, place: int) -> Status:
-        """A chain fails as a whole, but only the stage that had the failure is called failed."""
+        """A chain fails as a whole, but only the stage that had the failure is called failed.
+
+        A single call that failed, where failures are skipped, leaves its stage without a value: the
+        stage is skipped, and so is what depends on it.
+        """
+        head = course.head.spec
+        if status is Status.DONE and head.over is None and self.state.stages[head.name].failed:
+            return Status.SKIPPED
         if status is not Status.FAILED:
             return status
         failed_at = [at for at, name in enumerate(course.chain.stages) if self.state.stages[name].failed]
@@ -597,19 +604,19 @@ class Engine:
             self._stop()
         self._end(course, Status.FAILED)
 
-    def _cancel_readers(self, stage: StageName) -> None:
-        """What needs a stage that did not end well cannot run."""
+    def _cancel_readers(self, stage: StageName, status: Status) -> None:
+        """What needs a stage that did not end well cannot run: it is skipped with it, or cancelled."""
         for edge in self.plan.readers(stage):
             course = self._course_of[edge.target]
             if not course.over and course is not self._course_of[stage]:
-                self._cancel_course(course)
+                self._cancel_course(course, Status.SKIPPED if status is Status.SKIPPED else Status.CANCELLED)
 
-    def _cancel_course(self, course: Course) -> None:
+    def _cancel_course(self, course: Course, status: Status = Status.CANCELLED) -> None:
         if course.cancelled:
             return
         course.cancelled = True
         if course.started_at is None:
-            self._end(course, Status.CANCELLED)
+            self._end(course, status)
             return
         course.feed.give_up()
         if course.ending is None and course.ended is None:

@@ -18,6 +18,7 @@ from pipeline_runner.spec import models
 from pipeline_runner.spec.files import read_text
 from pipeline_runner.spec.functions import parse_function
 from pipeline_runner.spec.merge import with_defaults, with_profile
+from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params
 from pipeline_runner.spec.pipeline import Function, PipelineSpec, Retry, StageName, StageSpec
@@ -40,7 +41,7 @@ from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, plain, read
 
-NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", "dask", "ray", "mpi")
+NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
 NOT_YET_STAGE = ("run", "if", "limits", "memory", "outs", "stdout", "workdir")
 NO_EFFECT_YET = ("cache", "salt", "priority", "deps", "threads")  # left out, they cannot change the answer
 
@@ -197,6 +198,8 @@ class _Builder:
         filler = Filler(names, self.problems)
         values: dict[Any, Any] = {}
         for key, entry in node.entries.items():
+            if key in NOT_YET_STAGE:
+                continue  # told as such; what is in it may be what a later version knows
             roots, why = _allowed(key, node)
             value = filler.fill(entry.value, str(key), roots, why)
             if not is_broken(value):
@@ -210,7 +213,7 @@ class _Builder:
         values: dict[Any, Any] = {}
         for key, entry in self.root.entries.items():
             is_map = isinstance(entry.value, MapNode)
-            if isinstance(key, str) and key.startswith("x-"):
+            if isinstance(key, str) and (key.startswith("x-") or key in LATER_BACKENDS):
                 continue
             if key == "stages" and is_map:
                 values[key] = {
@@ -347,16 +350,16 @@ class _StageBuilder:
             self._tell(NothingToCall(mark=self.entry.key.mark, stage=self.name))
 
     def _later(self) -> None:
-        for key in NOT_YET_STAGE:
+        for key in [key for key in map(str, self.node.entries) if key in NOT_YET_STAGE]:
             if self._has(key) and not (key == "run" and self._has("call")):
                 what = "a shell command (run)" if key == "run" else f'"{key}" of a stage'
                 instead = "call a function that starts the command with subprocess.run" if key == "run" else ""
                 self._tell(NotYet(mark=self._key_mark(key), what=what, instead=instead))
         backend = self.keys.backend if self.keys else None
-        if backend in models.LATER_BACKENDS:
+        if backend in LATER_BACKENDS:
             instead = f"it will need the extra:  pip install prun-pipelines[{backend}]"
             self._tell(NotYet(mark=self._value_mark("backend"), what=f'backend "{backend}"', instead=instead))
-        for key in NO_EFFECT_YET:
+        for key in [key for key in map(str, self.node.entries) if key in NO_EFFECT_YET]:
             if self._has(key) and plain(self.node.entries[key].value) is not False:
                 where = self._key_mark(key)
                 self.pipeline.warnings.append(f'{where}: "{key}" is accepted, but this version does not act on it yet')
@@ -364,9 +367,10 @@ class _StageBuilder:
     def _over(self, values: dict[Any, Any], style: Style | None) -> Any:
         node = self.node.get("over")
         if node is None:
-            for key in ("args", "shortest"):
-                if self._has(key) and style is not Style.SINGLE and values.get(key) not in (None, False):
-                    self._tell(OverNeeded(mark=self._value_mark(key), stage=self.name, key=key))
+            if style not in (None, Style.SINGLE):
+                self._tell(OverNeeded(mark=self._value_mark("args"), stage=self.name, key="args"))
+            if values.get("shortest") is True:
+                self._tell(OverNeeded(mark=self._key_mark("shortest"), stage=self.name, key="shortest"))
             return None
         if "over" not in values:
             return None

@@ -87,7 +87,8 @@ class UnknownKey(Problem):
     elsewhere: str = ""  # where the key would mean something
 
     def sentence(self) -> str:
-        return f'unknown key "{short(self.key)}" {self.where}{did_you_mean(self.key, self.known)}'
+        guess = "" if self.elsewhere else did_you_mean(self.key, self.known)
+        return f'unknown key "{short(self.key)}" {self.where}{guess}'
 
     def advice(self) -> Sequence[str]:
         if self.elsewhere:
