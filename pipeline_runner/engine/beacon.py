@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any
 
@@ -240,10 +241,8 @@ def _same_user(connection: socket.socket) -> bool:
 
 def _send(connection: socket.socket, data: bytes) -> None:
     """Send a whole frame. A worker that asked is reading, so this waits for nothing but the copy."""
-    try:
+    with suppress(OSError):  # it died meanwhile, and its connection's end will say so
         connection.sendall(LENGTH.pack(len(data)) + data)
-    except OSError:
-        pass  # it died meanwhile, and its connection's end will say so
 
 
 def _close(worker: _Worker) -> None:

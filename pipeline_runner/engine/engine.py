@@ -364,7 +364,12 @@ class Engine:
             course.feed.again(Owed(call, step if carried is not None else 0, most=1, after=monotonic() + wait_s))
             self._publish(
                 events.CallRetried(
-                    stage=stage.name, index=index, tries=tries, limit=stage.retry.limit + 1, wait_s=wait_s, failure=failure
+                    stage=stage.name,
+                    index=index,
+                    tries=tries,
+                    limit=stage.retry.limit + 1,
+                    wait_s=wait_s,
+                    failure=failure,
                 )
             )
             return
@@ -672,7 +677,9 @@ class Engine:
         """Whether anyone but the next stage of its own chain reads a stage's values."""
         if self._kept(name, self._keep):
             return True
-        return any(self._course_of[e.target] is not course for e in self.plan.readers(name) if e.kind is not EdgeKind.ORDER)
+        return any(
+            self._course_of[e.target] is not course for e in self.plan.readers(name) if e.kind is not EdgeKind.ORDER
+        )
 
     def moved(self) -> None:
         """A reader has drawn: whoever waits for room looks again."""

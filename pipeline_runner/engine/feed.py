@@ -280,4 +280,3 @@ def _drain(payloads: deque[bytes]) -> Iterator[bytes]:
     """The second column: what the first one, drawn just before, has left here."""
     while payloads:
         yield payloads.popleft()
-
