@@ -78,8 +78,9 @@ class Worker(_Worker):  # type: ignore[misc]
     workers' stderr, so that 64 kB on it stop them for ever.
     """
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, most: int | None) -> None:
         self.roster = roster
+        self.most = most  # tasks that it may run before a fresh one takes its place
         super().__init__(restart_on_free=False, pickle_proto=PROTOCOL)
 
     def start(self) -> None:
@@ -94,12 +95,20 @@ class Worker(_Worker):  # type: ignore[misc]
         self.child = Child(popen)
         self.roster.add(self.child)
         self.t = Wire(popen.stdout, popen.stdin)
-        self.pid = int(self.t.receive())
-        self.t.send(str(self.pickle_proto))
+        self.served = 0
+        try:
+            self.pid = int(self.t.receive())
+            self.t.send(str(self.pickle_proto))
+        except BaseException:
+            self.cut()
+            raise
         self.is_free = True
 
     def free(self) -> None:
-        if self.t.broken and not self.roster.doomed:
+        self.served += 1
+        if (self.t.broken or self.served == self.most) and not self.roster.doomed:
+            if not self.t.broken:  # it waits for work, and holds nothing that others need
+                self.child.popen.kill()
             with suppress(subprocess.TimeoutExpired):
                 self.child.popen.wait(1.0)
             self.cut()
@@ -131,10 +140,10 @@ class Watched(Server):  # type: ignore[misc]
         with restored_pythonpath():
             super().__init__(ncpus=0, ppservers=(), secret=secrets.token_hex(32), proto=PROTOCOL)
 
-    def hire(self, workers: int) -> None:
+    def hire(self, workers: int, most: int | None) -> None:
         """Start the workers ourselves: the server only counts them."""
         for _ in range(workers):
-            self._Server__workers.append(Worker(self.roster))
+            self._Server__workers.append(Worker(self.roster, most))
         self.set_ncpus(workers)
 
     def submit(self, func: Any, *args: Any, **keywords: Any) -> Any:
@@ -203,18 +212,36 @@ def finish(task: Any, result: object) -> None:
 @dataclass(frozen=True)
 class Opened:
     pool: Any  # what is asked: the server, or pathos' pool on top of it
-    server: Watched
+    server: Any  # Watched, or what stands in its place while measuring
     roster: Roster = field(repr=False)
+    guarded: bool = True
 
 
 def open_server(settings: PoolSettings) -> Watched:
     server = Watched(Roster())
     try:
-        server.hire(settings.workers)
+        server.hire(settings.workers, settings.max_calls_per_worker)
     except BaseException:
         server.stop()
         raise
     return server
+
+
+class Unwatched:
+    """Waits for a task of a server as ppft makes it."""
+
+    def wait_for(self, handle: Any) -> None:
+        while not (handle.ready() if hasattr(handle, "ready") else handle.finished):
+            threading.Event().wait(0.01)
+
+
+def raw_server(workers: int) -> Any:
+    return Server(workers, ppservers=(), secret=secrets.token_hex(32))
+
+
+def told(opened: Opened, results: Iterable[Any]) -> Iterable[Receipt]:
+    """The receipts among the results; without our guards, whatever came."""
+    return receipts(results, opened.roster) if opened.guarded else results
 
 
 def receipts(results: Iterable[Any], roster: Roster) -> Iterator[Receipt]:

@@ -34,6 +34,13 @@ def open_pool(settings: PoolSettings) -> Opened:
     return Opened(pool, pool._serve(), roster)
 
 
+def raw(workers: int) -> Opened:
+    from pathos.multiprocessing import ProcessPool
+
+    pool = ProcessPool(workers, id=uuid4().hex)
+    return Opened(pool, pool._serve(), Roster())
+
+
 def pipe(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
     for task in chunks:
         yield opened.pool.pipe(perform.row, *task)
@@ -125,5 +132,6 @@ BACKEND = Backend(
     close=close,
     kill=kill,
     processes=_pool.processes,
+    raw=raw,
     rank=30,
 )

@@ -47,6 +47,12 @@ def open_processes(settings: PoolSettings) -> Processes:
     return Processes(settings.workers, context("multiprocessing", settings.start_method, roster), roster)
 
 
+def raw(workers: int) -> Processes:
+    from multiprocessing import get_context
+
+    return Processes(workers, get_context(), Roster())
+
+
 def start(pool: Processes, perform: Perform, task: Task) -> Running:
     if pool.roster.doomed:
         raise PoolKilled
@@ -154,5 +160,6 @@ BACKEND = Backend(
     close=close,
     kill=kill,
     processes=processes,
+    raw=raw,
     rank=50,
 )
