@@ -97,6 +97,7 @@ class Ticket(NamedTuple):
     chunk: int
     budget_s: float  # hand the rest back after this long; 0: never
     leave: bool  # ask before starting, and wait for the answer
+    size: int = 1  # calls in the chunk
 
 
 Task = tuple[Ticket, bytes]  # the bytes are a pickled (columns, keywords) of Calls

@@ -95,13 +95,17 @@ class CallRetried(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CallFailed(Event):
-    """A call failed for good."""
+    """A call failed for good; index -1: the stage failed as a whole."""
 
     stage: str
     index: int
     tries: int
     failure: Failure
     argument: str = ""  # in short
+
+    def __str__(self) -> str:
+        call = f", call {self.index}" if self.index >= 0 else ""
+        return f'stage "{self.stage}"{call}: {self.failure}'
 
 
 @dataclass(frozen=True, kw_only=True)

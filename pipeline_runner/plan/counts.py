@@ -8,19 +8,10 @@ from pathlib import Path
 from pipeline_runner.axes import OnError
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.problems import UnequalColumns
-from pipeline_runner.spec.pipeline import FromStage, Items, Range, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.pipeline import FromStage, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.sources import is_open, size
 
 Counts = Mapping[StageName, int | None]  # of the stages planned so far
-
-
-def size(source: Source, folder: Path) -> int | None:
-    """How many items a source has, where it can be told without reading it."""
-    match source:
-        case Items(list() | tuple() as values):
-            return len(values)
-        case Range(start, stop, step):
-            return len(range(start, stop, step))
-    return None
 
 
 def calls(stage: StageSpec, stages: Mapping[StageName, StageSpec], counts: Counts, folder: Path) -> int | None:
@@ -35,11 +26,13 @@ def calls(stage: StageSpec, stages: Mapping[StageName, StageSpec], counts: Count
 
 
 def _length(source: Source, stages: Mapping[StageName, StageSpec], counts: Counts, folder: Path) -> int | None:
-    if not isinstance(source, FromStage):
+    if is_open(source):
         return size(source, folder)
-    read = stages[source.stage]
+    if not isinstance(source, FromStage):
+        return None
+    read = stages.get(source.stage)
     # A stage that skips failed calls may hand on fewer than it makes; one call's value may hold any number.
-    if read.over is None or len(source.reference.path) > 1 or read.on_error is OnError.SKIP:
+    if read is None or read.over is None or len(source.reference.path) > 1 or read.on_error is OnError.SKIP:
         return None
     return counts.get(source.stage)
 
@@ -52,7 +45,7 @@ def unequal(stage: StageSpec, folder: Path) -> Iterator[Problem]:
     lengths = [
         (name, length)
         for name, column in zip(names, stage.over.columns, strict=True)
-        if not isinstance(column, FromStage) and (length := size(column, folder)) is not None
+        if is_open(column) and (length := size(column, folder)) is not None
     ]
     if len({length for _, length in lengths}) > 1:
         yield UnequalColumns(mark=stage.mark("over"), stage=stage.name, lengths=tuple(lengths))

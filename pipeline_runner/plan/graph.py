@@ -61,7 +61,11 @@ def _links_of_template(target: StageName, key: str, template: object) -> Iterato
 
 
 def draw(stages: Mapping[StageName, StageSpec]) -> tuple[Graph, list[Problem]]:
-    """The graph, and every name in it that is wrong: unknown, circular, or of a stage that keeps nothing."""
+    """The graph, and every name in it that is wrong: unknown, circular, or of a stage that keeps nothing.
+
+    The graph has no circles: edges that would make one are left out, and told, so that what is
+    wrong with the rest can be told too.
+    """
     graph: Graph = nx.DiGraph()
     graph.add_nodes_from(stages)
     problems: list[Problem] = []
@@ -77,7 +81,10 @@ def draw(stages: Mapping[StageName, StageSpec]) -> tuple[Graph, list[Problem]]:
             if not graph.has_edge(link.source, stage.name):
                 graph.add_edge(link.source, stage.name, links=[])
             graph.edges[link.source, stage.name]["links"].append(link)
-    return graph, problems + _cycles(graph, stages)
+    knots = _knots(graph, stages)
+    problems += [_cycle(graph, stages, knot) for knot in knots]
+    graph.remove_edges_from([edge for knot in knots for edge in tuple(graph.subgraph(knot).edges)])
+    return graph, problems
 
 
 def _unknown(stage: StageSpec, link: Link, stages: Mapping[StageName, StageSpec]) -> Problem:
@@ -86,26 +93,23 @@ def _unknown(stage: StageSpec, link: Link, stages: Mapping[StageName, StageSpec]
     )
 
 
-def _cycles(graph: Graph, stages: Mapping[StageName, StageSpec]) -> list[Problem]:
-    """One circle of each knot of stages; the rest of a knot shows when that one is cut."""
+def _knots(graph: Graph, stages: Mapping[StageName, StageSpec]) -> list[list[StageName]]:
+    """Sets of stages that all wait for one another, each in the order of the file."""
     place = {name: number for number, name in enumerate(stages)}
     knots = [
         sorted(knot, key=place.__getitem__)
         for knot in nx.strongly_connected_components(graph)
         if len(knot) > 1 or any(graph.has_edge(name, name) for name in knot)
     ]
-    circles = [_circle(graph.subgraph(knot), knot[0], place) for knot in sorted(knots, key=lambda knot: place[knot[0]])]
-    return [_cycle_problem(graph, stages, circle) for circle in circles]
+    return sorted(knots, key=lambda knot: place[knot[0]])
 
 
-def _circle(knot: Graph, first: StageName, place: Mapping[StageName, int]) -> list[StageName]:
-    """A circle in the knot, beginning with the stage that the file has first."""
-    circle = [source for source, _ in nx.find_cycle(knot, first)]
-    start = min(range(len(circle)), key=lambda at: place[circle[at]])
-    return [*circle[start:], *circle[:start]]
-
-
-def _cycle_problem(graph: Graph, stages: Mapping[StageName, StageSpec], circle: list[StageName]) -> Problem:
+def _cycle(graph: Graph, stages: Mapping[StageName, StageSpec], knot: list[StageName]) -> Problem:
+    """One circle of a knot, from the stage that the file has first; the rest shows when that one is cut."""
+    place = {name: number for number, name in enumerate(knot)}
+    found = [source for source, _ in nx.find_cycle(graph.subgraph(knot), knot[0])]
+    start = min(range(len(found)), key=lambda at: place[found[at]])
+    circle = [*found[start:], *found[:start]]
     link: Link = graph.edges[circle[-1], circle[0]]["links"][0]
     return CycleOfStages(mark=stages[circle[0]].mark(link.key), stages=(*circle, circle[0]), key=link.key)
 

@@ -39,29 +39,32 @@ def attempt(
     rows = table or whole_table()
     workers = workers or spec.workers or usable()
     graph, problems = draw(spec.stages)
-    drawn = not problems
     stages: dict[StageName, StagePlan] = {}
-    for name in order(graph) if drawn else spec.stages:
+    counts: dict[StageName, int | None] = {}
+    for name in order(graph):
         stage = spec.stages[name]
         problems.extend(unequal(stage, spec.folder))
+        counts[name] = calls(stage, spec.stages, counts, spec.folder)
         try:
-            # Without a graph no stream can be seen; what else is wrong with the stage can.
-            choice = choose(stage, rows, _inflows(graph, stages, name) if drawn else ())
+            choice = choose(stage, rows, _inflows(graph, stages, name))
         except Problems as found:
             problems.extend(found.problems)
-            continue
-        counts = {source: stages[source].calls for source in graph.predecessors(name) if source in stages}
-        count = calls(stage, spec.stages, counts, spec.folder) if drawn else None
-        stages[name] = _planned(stage, choice, count, workers)
+        else:
+            stages[name] = _planned(stage, choice, counts[name], workers)
     if problems:
-        return None, problems
+        return None, sorted(problems, key=_place)
     found_edges = edges(graph, stages)
     found_groups, waves = groups(stages, found_edges)
     return Plan(spec, workers, stages, found_edges, found_groups, waves), []
 
 
+def _place(problem: Problem) -> tuple[int, int]:
+    """Where the problem stands, so that people read them down the file; those without a place come first."""
+    return (problem.mark.line, problem.mark.column) if problem.mark else (0, 0)
+
+
 def _inflows(graph: Graph, stages: dict[StageName, StagePlan], name: StageName) -> list[Inflow]:
-    """The sources that could stream into the stage. Its own sources were planned before it, or have problems."""
+    """The sources that could stream into the stage. They were planned before it, unless they have problems."""
     return [
         Inflow(source, written=(stages[source].spec.returns or Returns.NONE).streams)
         for source in graph.predecessors(name)
@@ -70,7 +73,11 @@ def _inflows(graph: Graph, stages: dict[StageName, StagePlan], name: StageName) 
 
 
 def _planned(stage: StageSpec, choice: Choice, count: int | None, workers: int) -> StagePlan:
-    most = min(stage.workers or workers, workers, max(1, count or workers))
+    most = stage.workers or workers
+    if not choice.backend.in_process:
+        most = min(most, workers)  # threads are for work that waits: there may be more of them than processes
+    if count is not None:
+        most = min(most, max(1, count))
     if choice.method.dispatch is Dispatch.BLOCKING:
         most = 1  # one call at a time: more processes would only stand by
     return StagePlan(

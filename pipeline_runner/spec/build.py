@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,11 +87,31 @@ def build(
         raise Problems(problems or [EmptyFile(mark=None, file=name)])
     if not isinstance(root, MapNode):
         raise Problems([*problems, NotAMapping(mark=root.mark, what="a pipeline", got=describe(plain(root)))])
-    root = with_profile(root, profile, problems)
-    builder = _Builder(
-        with_defaults(root), problems, params or {}, overrides or {}, os.environ if environ is None else environ
+    return build_node(
+        with_profile(root, profile, problems),
+        name,
+        folder=Path.cwd() if folder is None else folder,
+        problems=problems,
+        params=params,
+        overrides=overrides,
+        environ=environ,
     )
-    spec = builder.pipeline(Path.cwd() if folder is None else folder, name)
+
+
+def build_node(
+    root: MapNode,
+    file: str,
+    *,
+    folder: Path,
+    problems: Sequence[Problem] = (),
+    params: Mapping[str, object] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> PipelineSpec:
+    """The pipeline that marked nodes mean; `problems` were found before. Errors: Problems, all of them together."""
+    environ = os.environ if environ is None else environ
+    builder = _Builder(with_defaults(root), list(problems), params or {}, overrides or {}, environ)
+    spec = builder.pipeline(folder, file)
     if builder.problems or spec is None:
         raise Problems(_in_order(builder.problems))
     return spec

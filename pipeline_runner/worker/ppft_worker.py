@@ -15,8 +15,8 @@ def main() -> None:
     """
     from pipeline_runner.worker.start import begin
 
-    begin()
     wire_in, wire_out = os.dup(0), os.dup(1)
+    begin()
     with open(os.devnull, "rb") as empty:
         os.dup2(empty.fileno(), 0)
     os.dup2(2, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,7 @@ from pipeline_runner.calls import Receipt, Ticket
 
 
 def begin() -> None:
-    """Make a new worker deaf to Ctrl-C and free of what it inherited from the runner.
+    """Make a new worker deaf to Ctrl-C, free of what it inherited from the runner, and keep it off the runner's stdout.
 
     Ctrl-C reaches every process of a terminal; only the runner answers it, and then ends the
     workers. A forked worker would otherwise also run the runner's own SIGTERM handler.
@@ -22,6 +23,8 @@ def begin() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` meant it
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # What compiled code writes to descriptor 1 goes to stderr: the runner's stdout is for results.
+    os.dup2(2, 1)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 

@@ -1,0 +1,111 @@
+"""`prun FILE`: run a pipeline, with progress on stderr and results on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline_runner.cli import options
+
+if TYPE_CHECKING:
+    from pipeline_runner.engine.engine import Engine
+    from pipeline_runner.running import Result
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Shown = Annotated[
+    list[str] | None,
+    typer.Option("--show", metavar="STAGE", help="Also show this stage's values; `all` for every stage's."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run", help="Run a pipeline. `prun FILE` is the same.")(command)
+
+
+def command(
+    file: options.File,
+    given: options.Given = None,
+    params: options.Params = None,
+    profile: options.Profile = None,
+    workers: options.Workers = None,
+    keep_going: Annotated[
+        bool, typer.Option("-k", "--keep-going", help="After a failure, let everything independent end.")
+    ] = False,
+    show: Shown = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only results and errors.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more about what happens.")] = False,
+) -> None:
+    from rich.console import Console
+
+    from pipeline_runner.pipeline import Pipeline
+    from pipeline_runner.reporters.bars import Bars
+    from pipeline_runner.reporters.summary import summary
+    from pipeline_runner.reporters.values import shown
+
+    spec = options.load(file, given, params, profile)
+    pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec)
+    console = Console(stderr=True)
+    for warning in spec.warnings:
+        if not quiet:
+            console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
+    everything = "all" in (show or ())
+    with redirect_stdout(sys.stderr), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending() as ending:
+        result = pipeline.run(
+            workers=workers, keep="all" if everything else show or (), on_event=bars.take, on_engine=ending.of
+        )
+    wanted = _wanted(result, show or (), everything)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(wanted), ensure_ascii=False, allow_nan=False))
+    else:
+        for name, stage in result.state.stages.items():
+            if wanted(name) and stage.status == "done":
+                typer.echo(shown(name, result[name]))
+    if not quiet or result.exit_code:
+        summary(result.state, console, stages=not console.is_terminal and not quiet)
+    raise typer.Exit(result.exit_code)
+
+
+def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:
+    readers = result.readers
+    return lambda name: everything or name in show or not readers(name)
+
+
+class Ending:
+    """Ctrl-C, SIGTERM and SIGHUP end the run in order; the second one ends it at once."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._told = False
+
+    def of(self, engine: Engine) -> None:
+        """The engine that is to be told."""
+        self._engine = engine
+
+    def __enter__(self) -> Ending:
+        # A shell starts `nohup … &` with SIGINT ignored, and nohup ignores SIGHUP: that is respected.
+        meant = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._hear) for number in meant}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self._engine is None:
+            raise SystemExit(128 + number)
+        if self._told:
+            self._engine.kill_all()
+            os._exit(128 + number)
+        self._told = True
+        self._engine.cancel(number)

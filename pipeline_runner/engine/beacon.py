@@ -1,0 +1,252 @@
+"""Hears the workers: what begins, what ends with which outcome, and who dies. One thread, one selector."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import selectors
+import socket
+import struct
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from secrets import token_hex
+from typing import Any
+
+from pipeline_runner.calls import Outcome, Ticket
+from pipeline_runner.engine.messages import ChunkBegun, ChunkOver, LinesSaid, Message, WorkerGone, WorkerHere
+from pipeline_runner.worker.job import Job
+from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, SAID, Line, forget_here, serve_here
+
+_PIECE = 1 << 18  # bytes read at once
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of SO_PEERCRED
+
+
+class _Worker:
+    """One connection, and the frame that is arriving on it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.lease = -1
+        self.pid = -1
+        self.pidfd = -1
+        self.gone = False
+        self._head = bytearray()
+        self._body: bytearray | None = None
+        self._filled = 0
+
+    def frames(self) -> tuple[list[bytearray], bool]:
+        """Whole frames that have arrived, and whether the other side is still there."""
+        frames: list[bytearray] = []
+        while True:
+            try:
+                alive = self._read(frames)
+            except BlockingIOError:
+                return frames, True
+            except OSError:
+                return frames, False
+            if not alive:
+                return frames, False
+
+    def _read(self, frames: list[bytearray]) -> bool:
+        if self._body is None:
+            got = self.connection.recv(LENGTH.size - len(self._head), socket.MSG_DONTWAIT)
+            if not got:
+                return False
+            self._head += got
+            if len(self._head) == LENGTH.size:
+                self._body = bytearray(LENGTH.unpack(self._head)[0])
+                self._head.clear()
+                self._filled = 0
+            return True
+        with memoryview(self._body) as view:
+            size = self.connection.recv_into(view[self._filled :], 0, socket.MSG_DONTWAIT)
+        self._filled += size
+        if self._filled == len(self._body):
+            frames.append(self._body)
+            self._body = None
+        return size > 0
+
+
+class Beacon:
+    """The socket that workers tell their news to, and the same for calls in this very process.
+
+    On Linux its address is abstract: there is no file, so nothing stays behind whatever dies.
+    Only processes of the same user are heard.
+    """
+
+    def __init__(self, tell: Callable[[Message], None]) -> None:
+        self._tell = tell
+        self._jobs: dict[int, bytes] = {}
+        self._plain: dict[int, Job] = {}
+        self._workers: dict[int, _Worker] = {}  # by pid
+        self._selector = selectors.DefaultSelector()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._listener = socket.socket(socket.AF_UNIX)
+        self.address = self._bind()
+        self._listener.listen(128)
+        self._listener.setblocking(False)
+        self.here = f"here:{self.address}"
+        serve_here(self.here, lambda lease: _Here(tell, lease, self._plain))
+        self._wake, self._woken = os.pipe()
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._wake, selectors.EVENT_READ, None)
+        self._thread = threading.Thread(target=self._listen, name="prun-beacon", daemon=True)
+        self._thread.start()
+
+    def _bind(self) -> str:
+        if sys.platform == "linux":
+            name = f"prun-{os.getpid()}-{token_hex(8)}"
+            self._listener.bind(b"\0" + name.encode())
+            return f"@{name}"
+        self._folder = tempfile.TemporaryDirectory(prefix="prun-")
+        path = os.path.join(self._folder.name, "beacon")
+        self._listener.bind(path)
+        return path
+
+    def publish(self, number: int, job: Job) -> None:
+        """Make a job known before its first chunk is handed in."""
+        self._plain[number] = job
+        self._jobs[number] = pickle.dumps(job, pickle.HIGHEST_PROTOCOL)
+
+    def withdraw(self, number: int) -> None:
+        self._jobs.pop(number, None)
+        self._plain.pop(number, None)
+
+    def give_leave(self, pid: int) -> None:
+        """Let a worker begin the chunk that it asked about. Nothing happens if it has died."""
+        worker = self._workers.get(pid)
+        if worker is not None:
+            _send(worker.connection, b"")
+
+    def close(self) -> None:
+        """Stop hearing. Workers that are still there end by themselves."""
+        forget_here(self.here)
+        os.write(self._woken, b".")
+        self._thread.join(5)
+        for worker in self._workers.values():
+            _close(worker)
+        self._listener.close()
+        self._selector.close()
+        os.close(self._wake)
+        os.close(self._woken)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _listen(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    return
+                key.data()
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:  # it died while it knocked, or we are short of descriptors: it will be heard of as dead
+            return
+        if not _same_user(connection):
+            connection.close()
+            return
+        worker = _Worker(connection)
+        self._selector.register(connection, selectors.EVENT_READ, lambda: self._hear(worker))
+
+    def _hear(self, worker: _Worker) -> None:
+        frames, alive = worker.frames()
+        for frame in frames:
+            self._take(worker, pickle.loads(frame))
+        if not alive:
+            self._lose(worker)
+
+    def _take(self, worker: _Worker, message: tuple[Any, ...]) -> None:
+        match message:
+            case (kind, int(lease), int(pid)) if kind == HELLO:
+                worker.lease, worker.pid = lease, pid
+                self._workers[pid] = worker
+                self._watch(worker)
+                self._tell(WorkerHere(lease, pid))
+            case (kind, int(lease), int(chunk), job, bool(waits)) if kind == BEGIN:
+                worker.lease = lease
+                self._tell(ChunkBegun(lease, chunk, worker.pid, waits))
+                if job is not None:
+                    _send(worker.connection, self._jobs.get(job, b""))
+            case (kind, int(lease), int(chunk), outcomes, float(took_s)) if kind == ENDED:
+                self._tell(ChunkOver(lease, chunk, worker.pid, outcomes, took_s))
+            case (kind, int(lease), int(chunk), lines) if kind == SAID:
+                self._tell(LinesSaid(lease, chunk, lines))
+            case _:
+                raise AssertionError(f"a worker said what we do not know: {message!r}: this is our bug")
+
+    def _watch(self, worker: _Worker) -> None:
+        """Hear of its death from the kernel too: a grandchild may hold the connection open."""
+        if not hasattr(os, "pidfd_open"):
+            return
+        try:
+            worker.pidfd = os.pidfd_open(worker.pid)
+        except OSError:
+            return  # gone already: the connection's end says so
+        self._selector.register(worker.pidfd, selectors.EVENT_READ, lambda: self._died(worker))
+
+    def _died(self, worker: _Worker) -> None:
+        if not worker.gone:
+            frames, _ = worker.frames()  # what it said before it died is still in the socket
+            for frame in frames:
+                self._take(worker, pickle.loads(frame))
+        self._lose(worker)
+
+    def _lose(self, worker: _Worker) -> None:
+        if worker.gone:
+            return
+        worker.gone = True
+        self._selector.unregister(worker.connection)
+        if worker.pidfd >= 0:
+            self._selector.unregister(worker.pidfd)
+        _close(worker)
+        if self._workers.get(worker.pid) is worker:
+            del self._workers[worker.pid]
+        if worker.pid >= 0:
+            self._tell(WorkerGone(worker.lease, worker.pid))
+
+
+class _Here:
+    """The link of calls that run in the runner's own process: the inbox itself."""
+
+    process = False
+
+    def __init__(self, tell: Callable[[Message], None], lease: int, jobs: dict[int, Job]) -> None:
+        self._tell = tell
+        self._lease = lease
+        self._jobs = jobs
+
+    def begin(self, ticket: Ticket) -> Job:
+        self._tell(ChunkBegun(ticket.lease, ticket.chunk, os.getpid(), waits=False))
+        return self._jobs[ticket.job]
+
+    def said(self, ticket: Ticket, lines: Sequence[Line]) -> None:
+        self._tell(LinesSaid(ticket.lease, ticket.chunk, lines))
+
+    def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None:
+        self._tell(ChunkOver(ticket.lease, ticket.chunk, os.getpid(), outcomes, took_s))
+
+
+def _same_user(connection: socket.socket) -> bool:
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True  # the socket's folder is ours alone
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return bool(_CREDENTIALS.unpack(credentials)[1] == os.getuid())
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    """Send a whole frame. A worker that asked is reading, so this waits for nothing but the copy."""
+    try:
+        connection.sendall(LENGTH.pack(len(data)) + data)
+    except OSError:
+        pass  # it died meanwhile, and its connection's end will say so
+
+
+def _close(worker: _Worker) -> None:
+    worker.connection.close()
+    if worker.pidfd >= 0:
+        os.close(worker.pidfd)
+        worker.pidfd = -1

@@ -1,0 +1,92 @@
+"""A chain on its way: its calls, its rounds, its pool, and what has become of each call so far."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+
+from pipeline_runner.axes import Dispatch
+from pipeline_runner.engine.chunks import Sizes
+from pipeline_runner.engine.feed import Feed
+from pipeline_runner.engine.pools import Lease
+from pipeline_runner.engine.results import Results
+from pipeline_runner.methods import PoolSettings
+from pipeline_runner.plan.plan import Chain, StagePlan
+
+
+@dataclass(eq=False)
+class Course:
+    """Owned by the engine's main thread, except what is marked."""
+
+    number: int
+    chain: Chain
+    stages: Sequence[StagePlan]
+    results: Sequence[Results]  # of each stage
+    feed: Feed = field(init=False)
+    sizes: Sizes = field(init=False)
+
+    round: int = 0
+    lease: Lease | None = None  # set by the round's driver before it draws its first chunk
+    started_at: float | None = None
+    over: bool = False
+    failed: bool = False  # a call failed for good where that is not to be skipped
+    cancelled: bool = False
+
+    sick: bool = False  # a worker of this round has died
+    ending: threading.Event | None = None  # the pool is being killed
+    ended: tuple[BaseException | None] | None = None  # the method has ended, but deaths are still to be heard of
+    ended_at: float = 0.0
+    last_news: float = field(default_factory=monotonic)
+    progress: int = 0  # calls that ended, or were blamed, in this round
+    barren: int = 0  # rounds in a row that broke without any progress
+
+    tries: Counter[int] = field(default_factory=Counter)  # by call number
+    overdue: dict[int, int] = field(default_factory=dict)  # pid → the chunk for whose timeout it is killed
+
+    @property
+    def head(self) -> StagePlan:
+        return self.stages[0]
+
+    @property
+    def running(self) -> bool:
+        return self.started_at is not None and not self.over
+
+    @property
+    def single(self) -> bool:
+        """Whether every chunk must be one call: a timeout is a call's, and a worker is counted in calls."""
+        return any(stage.spec.timeout_s for stage in self.stages) or self.head.spec.max_calls_per_worker is not None
+
+    @property
+    def timeout_s(self) -> float | None:
+        return self.head.spec.timeout_s
+
+    def settings(self, calls: int | None, env: tuple[tuple[str, str], ...]) -> PoolSettings:
+        """What its pool is opened with: no more workers than can be busy."""
+        plan = self.head
+        workers = plan.workers if calls is None else max(1, min(plan.workers, calls))
+        if plan.choice.method.dispatch is Dispatch.BLOCKING:
+            workers = 1
+        setup = f"{plan.spec.setup} {plan.spec.setup_with}" if plan.spec.setup else ""
+        settings = PoolSettings(
+            workers=workers, max_calls_per_worker=plan.spec.max_calls_per_worker, setup=setup, env=env
+        )
+        return settings if plan.start_method is None else replace(settings, start_method=plan.start_method)
+
+    def begin_round(self) -> None:
+        self.round += 1
+        self.lease = None
+        self.sick = False
+        self.ending = None
+        self.ended = None
+        self.overdue.clear()
+        self.progress = 0
+        self.last_news = monotonic()
+        self.feed.open()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a worker is at one of its chunks."""
+        return any(flight.pid is not None for flight in list(self.feed.flights.values()))

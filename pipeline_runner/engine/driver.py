@@ -1,0 +1,39 @@
+"""A thread a round: leases a pool, asks the method, reads its receipts. It decides nothing and only tells."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from pipeline_runner.engine.course import Course
+from pipeline_runner.engine.feed import RoundChunks
+from pipeline_runner.engine.messages import Message, PoolOpened, RoundOver
+from pipeline_runner.engine.pools import Pools
+from pipeline_runner.methods import PoolSettings
+from pipeline_runner.worker.perform import PERFORM
+
+
+def start_round(course: Course, pools: Pools, settings: PoolSettings, tell: Callable[[Message], None]) -> None:
+    """Begin the course's next round in a thread of its own."""
+    threading.Thread(
+        target=_drive,
+        args=(course, course.round, pools, settings, tell),
+        name=f"prun-{course.head.spec.name}-{course.round}",
+        daemon=True,  # a library that never gives up must not keep the runner from leaving
+    ).start()
+
+
+def _drive(
+    course: Course, number: int, pools: Pools, settings: PoolSettings, tell: Callable[[Message], None]
+) -> None:
+    method = course.head.choice.method
+    try:
+        lease = pools.lease(course.head.choice.backend, settings)
+        course.lease = lease
+        tell(PoolOpened(course.number, number, lease.number))
+        for _ in method.ask(lease.pool, PERFORM, RoundChunks(course.feed, method.lazy)):
+            pass
+    except BaseException as error:  # a library may raise anything, BrokenProcessPool and SystemExit included
+        tell(RoundOver(course.number, number, error))
+    else:
+        tell(RoundOver(course.number, number, None))

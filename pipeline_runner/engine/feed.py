@@ -1,0 +1,280 @@
+"""Hands a round's chunks to its method, when there is room for them: the one gate between engine and pool.
+
+The driver's thread (or a thread of the library) waits in here; the engine's main thread opens and
+closes. All feeds of a run share one lock, since what one takes makes room for another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+
+from pipeline_runner.calls import Calls, Task, Ticket
+from pipeline_runner.engine.chunks import Sizes
+from pipeline_runner.engine.intake import Intake
+from pipeline_runner.worker.perform import pack_payload
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Calls that must run again."""
+
+    calls: Calls
+    step: int  # of the chain, where they begin
+    most: int | None = None  # of them in a chunk
+    after: float = 0.0  # not before this moment of the monotonic clock
+
+
+@dataclass(slots=True)
+class Flight:
+    """A chunk that is handed in and not accounted for."""
+
+    chunk: int
+    calls: Calls
+    step: int
+    pid: int | None = None  # who began it
+    begun_at: float = 0.0
+
+
+class Feed:
+    """The chunks of one course. A round takes its views from `chunks()`."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        sizes: Sizes,
+        *,
+        lock: threading.Condition,
+        window: int,
+        workers: int,
+        lazy: bool,
+        single: bool,
+        backlog: Callable[[], int],
+        ticket: Callable[[int, int, int], Ticket],
+        refuse: Callable[[int, BaseException], None],
+        numbers: Iterator[int],
+    ) -> None:
+        self._intake = intake
+        self._sizes = sizes
+        self._lock = lock
+        self._window = window
+        self.workers = workers
+        self._lazy = lazy
+        self._single = single  # every chunk is one call
+        self._backlog = backlog
+        self._ticket = ticket  # (chunk, step, size) → its ticket
+        self._refuse = refuse  # (chunk, error): it cannot be sent
+        self._numbers = numbers
+        self._owed: deque[Owed] = deque()
+        self._closed = False  # this round hands in no more
+        self._drawn_out = False  # the intake has ended
+        self.flights: dict[int, Flight] = {}
+        self.error: BaseException | None = None  # what the intake raised
+        self.total = 0
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is owed, in flight, or to come. A question for the main thread, under the lock."""
+        return self._drawn_out and not self._owed and not self.flights
+
+    @property
+    def idle(self) -> bool:
+        return not self.flights
+
+    def again(self, owed: Owed) -> None:
+        """These calls are to run again, before any that are new."""
+        with self._lock:
+            self._owed.append(owed)
+            self._lock.notify_all()
+
+    def landed(self, chunk: int) -> Flight | None:
+        """The chunk is accounted for. None: it was before."""
+        with self._lock:
+            flight = self.flights.pop(chunk, None)
+            self._lock.notify_all()
+            return flight
+
+    def open(self) -> None:
+        """A new round begins."""
+        with self._lock:
+            self._closed = False
+
+    def close(self) -> None:
+        """Hand in no more in this round; whoever waits in here is let go."""
+        with self._lock:
+            self._closed = True
+            self._lock.notify_all()
+
+    def give_up(self) -> None:
+        """Forget what is owed and to come: the stage is over."""
+        with self._lock:
+            self._owed.clear()
+            self._drawn_out = True
+            self._closed = True
+            self._lock.notify_all()
+
+    def next(self) -> Task | None:
+        """The next chunk, when there is room for it; None at the end of the round."""
+        while True:
+            with self._lock:
+                if self._closed or self.error is not None:
+                    return None
+                owed, wait_s = self._due()
+                arrivals = self._intake.arrivals
+                draw = owed is None and not self._drawn_out and self._room()
+                if owed is None and not draw:
+                    if self._over():
+                        return None
+                    self._lock.wait(wait_s)
+                    continue
+            if owed is None:
+                calls = self._draw(1 if self._single else self._sizes.next(self._intake.size))
+                if calls is None:
+                    continue
+                if not calls:
+                    self._await(arrivals, wait_s)
+                    continue
+                owed = (calls, 0)
+            task = self._hand_in(*owed)
+            if task is not None:
+                return task
+
+    def everything(self) -> list[Task]:
+        """All that there is, at once, for a method that wants its whole input before it starts."""
+        pieces = list(self._all_due())
+        drawn: list[Calls] = []
+        while not (self._drawn_out or self._closed or self.error is not None):
+            arrivals = self._intake.arrivals
+            calls = self._draw(1 << 16)
+            if calls:
+                drawn.append(calls)
+            elif calls is not None:
+                self._await(arrivals, None)
+        size = self._whole(sum(map(len, drawn)))
+        pieces += [(piece, 0) for calls in drawn for piece in calls.split(size)]
+        return [task for piece in pieces if (task := self._hand_in(*piece)) is not None]
+
+    def _whole(self, calls: int) -> int:
+        return 1 if self._single else self._sizes.whole(calls)
+
+    def _room(self) -> bool:
+        return len(self.flights) < self._window and self._backlog() < self._window
+
+    def _over(self) -> bool:
+        # A lazy round waits for its last flights: their rests and retries can still go along.
+        return self._drawn_out and not self._owed and not (self.flights and self._lazy)
+
+    def _await(self, arrivals: int, wait_s: float | None) -> None:
+        """Wait for the source to bring something, unless it has since we looked."""
+        with self._lock:
+            if self._intake.arrivals == arrivals and not self._closed:
+                self._lock.wait(wait_s)
+
+    def _due(self) -> tuple[tuple[Calls, int] | None, float | None]:
+        """Owed calls that may run now; else how long until some may."""
+        if not self._owed:
+            return None, None
+        now = monotonic()
+        soonest = min(self._owed, key=lambda owed: owed.after)
+        if soonest.after > now:
+            return None, soonest.after - now
+        self._owed.remove(soonest)
+        most = 1 if self._single else soonest.most or self._sizes.next(len(soonest.calls))
+        if len(soonest.calls) > most:
+            rest = soonest.calls.cut(most, len(soonest.calls))
+            self._owed.appendleft(Owed(rest, soonest.step, soonest.most, soonest.after))
+        return (soonest.calls.cut(0, most), soonest.step), None
+
+    def _all_due(self) -> Iterator[tuple[Calls, int]]:
+        """All owed calls that may run now, waiting for the first that may when there is nothing else to do."""
+        with self._lock:
+            while not self._closed and self._owed and self._drawn_out:
+                wait_s = min(owed.after for owed in self._owed) - monotonic()
+                if wait_s <= 0:
+                    break
+                self._lock.wait(wait_s)
+            now = monotonic()
+            due = [owed for owed in self._owed if owed.after <= now]
+            self._owed = deque(owed for owed in self._owed if owed.after > now)
+        for owed in due:
+            for calls in owed.calls.split(owed.most or self._whole(len(owed.calls))):
+                yield calls, owed.step
+
+    def _draw(self, size: int) -> Calls | None:
+        """New calls from the intake; none when there are none yet; None at its end, or when it raised.
+
+        Not under the lock: a user's generator may take its time. Only the thread that asks for
+        chunks draws, so there is never a second one.
+        """
+        try:
+            calls = self._intake.draw(size)
+        except BaseException as error:  # a user's source may raise anything: it ends the stage, not the thread
+            self.error = error
+            return None
+        if calls is None:
+            with self._lock:
+                self._drawn_out = True
+                self.total = self._intake.total
+        return calls
+
+    def _hand_in(self, calls: Calls, step: int) -> Task | None:
+        """Number the chunk and pack it. None: it cannot be sent, and those whom it concerns have been told."""
+        with self._lock:
+            chunk = next(self._numbers)
+            self.flights[chunk] = Flight(chunk, calls, step)
+        try:
+            payload = pack_payload(calls)
+        except BaseException as error:  # an item's own __reduce__ may raise anything
+            self._unsendable(chunk, calls, step, error)
+            return None
+        return self._ticket(chunk, step, len(calls)), payload
+
+    def _unsendable(self, chunk: int, calls: Calls, step: int, error: BaseException) -> None:
+        if len(calls) == 1:
+            self._refuse(chunk, error)
+            return
+        # One of them cannot be sent: one by one, the others can.
+        self.again(Owed(calls, step, most=1))
+        self.landed(chunk)
+
+
+class RoundChunks:
+    """One round's view of a feed, in the shapes that methods ask for (calls.Chunks)."""
+
+    def __init__(self, feed: Feed, lazy: bool) -> None:
+        self._feed = feed
+        self._lazy = lazy
+        self.workers = feed.workers
+
+    def __iter__(self) -> Iterator[Task]:
+        if not self._lazy:
+            yield from self._feed.everything()
+            return
+        while (task := self._feed.next()) is not None:
+            yield task
+
+    def rows(self) -> Iterator[Task]:
+        return iter(self)
+
+    def columns(self) -> tuple[Iterable[Ticket], Iterable[bytes]]:
+        """Two columns that are drawn from side by side, as zip draws them."""
+        if not self._lazy:
+            tasks = self._feed.everything()
+            return [ticket for ticket, _ in tasks], [payload for _, payload in tasks]
+        payloads: deque[bytes] = deque()
+        return self._tickets(payloads), _drain(payloads)
+
+    def _tickets(self, payloads: deque[bytes]) -> Iterator[Ticket]:
+        for ticket, payload in self:
+            payloads.append(payload)
+            yield ticket
+
+
+def _drain(payloads: deque[bytes]) -> Iterator[bytes]:
+    """The second column: what the first one, drawn just before, has left here."""
+    while payloads:
+        yield payloads.popleft()
+

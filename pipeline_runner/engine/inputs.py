@@ -1,0 +1,165 @@
+"""From a stage's `over` and `with` to what its feed draws from, once its sources are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline_runner.axes import Returns, Status
+from pipeline_runner.engine.intake import FromItems, FromValues, Intake, Once, PerCall, SideBySide
+from pipeline_runner.engine.jobs import keywords_of, per_call
+from pipeline_runner.engine.results import Results
+from pipeline_runner.errors import PipelineError
+from pipeline_runner.plan.plan import Plan, StagePlan
+from pipeline_runner.spec.pipeline import FromStage, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.sources import items, size
+from pipeline_runner.state import RunState
+from pipeline_runner.syntax.expressions import Scope, follow, render
+
+
+class StageUnfinished(PipelineError):
+    """Somebody asked for the whole result of a stage that did not end well."""
+
+    def __init__(self, stage: str, state: RunState) -> None:
+        self.stage = stage
+        self.status = state.stages[stage].status or Status.CANCELLED
+        own = next((failed for failed in state.failures if failed.stage == stage), None)
+        first = own or next(iter(state.failures), None)
+        self.failed = first
+        because = "" if first is None else f", because {first}"
+        super().__init__(f'stage "{stage}" has no result: it was {self.status}{because}')
+
+
+class NotIterable(PipelineError):
+    """`over` names the value of a single call, and that value has no items."""
+
+    def __init__(self, stage: str, value: object) -> None:
+        self.stage, self.type = stage, type(value).__name__
+        super().__init__(f'`over: ${{stages.{stage}}}` needs items, but "{stage}" gave a value of type {self.type}')
+
+
+@dataclass(frozen=True)
+class Constants:
+    """A `with`, filled in: what is the same for every call, and what is not yet."""
+
+    fixed: dict[str, Any] | list[Any]
+    per_call: Mapping[str, Any]
+
+
+class Values(Mapping[str, Any]):
+    """`${stages}`: the whole result of each stage, decoded when it is asked for."""
+
+    def __init__(self, plan: Plan, results: Mapping[StageName, Results]) -> None:
+        self._plan = plan
+        self._results = results
+
+    def __getitem__(self, name: str) -> Any:
+        results = self._results[StageName(name)]
+        return whole_value(self._plan.stages[StageName(name)].spec, results)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._results
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._results)
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+
+@dataclass(frozen=True)
+class RunNames:
+    """`${run.id}` and `${run.dir}`."""
+
+    id: str
+    make_folder: Callable[[], str]
+
+    @property
+    def dir(self) -> str:
+        """The run's own folder, made when it is first asked for."""
+        return self.make_folder()
+
+
+def whole_value(stage: StageSpec, results: Results) -> Any:
+    """A single call's value, or the list of all. Errors: StageUnfinished; what unpickling raises."""
+    values = results.values()
+    return values if stage.over is not None else values[0]
+
+
+def constants_of(stage: StageSpec, scope: Scope) -> Constants:
+    """Fill in a stage's `with`. Errors: ExpressionError; what unpickling a value raises."""
+    if isinstance(stage.constants, list):
+        return Constants(render(stage.constants, scope), {})
+    rendered = {name: render(value, scope) for name, value in stage.constants.items()}
+    varying = {name: value for name, value in rendered.items() if per_call(value)}
+    return Constants({name: value for name, value in rendered.items() if name not in varying}, varying)
+
+
+def intake_of(
+    plan: Plan,
+    stage: StagePlan,
+    varying: Mapping[str, Any],
+    results: Mapping[StageName, Results],
+    moved: Callable[[], None],
+) -> tuple[Intake, int | None]:
+    """What the stage's calls are drawn from, and how many they are where that is known.
+
+    Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
+    """
+    opened, calls = _Opener(plan, results, moved).open(stage.spec.over, shortest=stage.spec.shortest)
+    return (PerCall(opened, keywords_of(varying)) if varying else opened), calls
+
+
+@dataclass(frozen=True)
+class _Opener:
+    plan: Plan
+    results: Mapping[StageName, Results]
+    moved: Callable[[], None]
+
+    def open(self, source: Source | None, *, shortest: bool = False, column: bool = False) -> tuple[Intake, int | None]:
+        match source:
+            case None:
+                return Once(), 1
+            case Zip(columns, names):
+                return self._side_by_side(columns, names, shortest)
+            case FromStage():
+                return self._of_stage(source, column)
+            case _:
+                known = size(source, self.plan.pipeline.folder)
+                return FromItems(items(source, self.plan.pipeline.folder), known), known
+
+    def _side_by_side(
+        self, columns: tuple[Source, ...], names: tuple[str, ...], shortest: bool
+    ) -> tuple[Intake, int | None]:
+        opened = [self.open(source, column=True) for source in columns]
+        called = [f'"{name}"' for name in names] or [f"column {number}" for number in range(1, len(columns) + 1)]
+        sizes = [size for _, size in opened]
+        known = [size for size in sizes if size is not None]
+        calls = min(known) if len(known) == len(sizes) else None
+        return SideBySide([intake for intake, _ in opened], called, shortest), calls
+
+    def _of_stage(self, source: FromStage, column: bool) -> tuple[Intake, int | None]:
+        spec = self.plan.stages[source.stage].spec
+        results = self.results[source.stage]
+        if spec.over is None or len(source.reference.path) > 1:
+            value = follow(source.reference, Values(self.plan, self.results))
+            fanned = _fan_out(source.stage, value)
+            return FromItems(iter(fanned), len(fanned)), len(fanned)
+        reader = FromValues(self.moved)
+        # Columns go side by side by number, so they come in order whatever their stage returns.
+        in_order = column or self.plan.stages[source.stage].choice.returns is not Returns.UNORDERED
+        results.read_along(reader, ordered=in_order)
+        return reader, reader.size
+
+
+def _fan_out(stage: str, value: Any) -> list[Any]:
+    """The items of one value: of a mapping, its [key, value] pairs. Errors: NotIterable."""
+    if isinstance(value, Mapping):
+        return [[key, item] for key, item in value.items()]
+    if isinstance(value, str | bytes):
+        raise NotIterable(stage, value)
+    try:
+        return list(value)
+    except TypeError:
+        raise NotIterable(stage, value) from None

@@ -1,0 +1,280 @@
+"""Where a stage's calls come from, as columns to be drawn from: a source's items, or another stage's values."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Protocol
+
+from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
+from pipeline_runner.errors import PipelineError
+
+
+class UnequalColumns(PipelineError):
+    """One column of a `zip` ended before another."""
+
+    exit_code = 1
+
+    def __init__(self, short: str, short_length: int, long: str, long_length: int | None) -> None:
+        self.short, self.short_length, self.long, self.long_length = short, short_length, long, long_length
+        more = f"has {long_length}" if long_length is not None else "has more"
+        super().__init__(
+            f"zip needs columns of one length: {short} has {short_length} items, {long} {more}; "
+            "write `shortest: true` to stop at the shortest"
+        )
+
+
+class Intake(Protocol):
+    """Rows of arguments with their numbers, drawn in order."""
+
+    def draw(self, most: int) -> Calls | None:
+        """Up to `most` calls; none of them when nothing is there yet; None at the end."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """How many are left, where that is known."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """After the end: how many numbers there were, dropped ones included."""
+        ...
+
+    @property
+    def arrivals(self) -> int:
+        """Grows whenever something new has come, so that a waiter can tell whether to look again."""
+        ...
+
+
+class Once:
+    """One call, which takes nothing but its `with`."""
+
+    total = 1
+    arrivals = 0
+
+    def __init__(self) -> None:
+        self._drawn = False
+
+    @property
+    def size(self) -> int | None:
+        return 0 if self._drawn else 1
+
+    def draw(self, most: int) -> Calls | None:
+        if self._drawn:
+            return None
+        self._drawn = True
+        return Calls(range(1))
+
+
+class FromItems:
+    """The items of a source, drawn lazily. Errors: whatever the user's iterable raises."""
+
+    arrivals = 0
+
+    def __init__(self, items: Iterator[Any], size: int | None) -> None:
+        self._items = items
+        self._size = size
+        self._at = 0
+
+    @property
+    def size(self) -> int | None:
+        return None if self._size is None else max(0, self._size - self._at)
+
+    @property
+    def total(self) -> int:
+        return self._at
+
+    def draw(self, most: int) -> Calls | None:
+        part = list(islice(self._items, most))
+        if not part:
+            return None
+        indices = range(self._at, self._at + len(part))
+        self._at += len(part)
+        return Calls(indices, ((part,),))
+
+
+class FromValues:
+    """The values of another stage, still packed: those that are there, and those that will come.
+
+    `moved` is called when some have been taken: the stage that makes them may then have room again.
+    """
+
+    def __init__(self, moved: Callable[[], None]) -> None:
+        self._segments: deque[tuple[range, Pack]] = deque()
+        self._ended = False
+        self.total = 0
+        self._moved = moved
+        self.arrivals = 0
+        # Two counters, each with one writer: the engine pushes, a driver draws.
+        self._pushed = 0
+        self._drawn = 0
+
+    @property
+    def size(self) -> int | None:
+        return self._pushed - self._drawn if self._ended else None
+
+    @property
+    def backlog(self) -> int:
+        """Segments that wait to be drawn."""
+        return len(self._segments)
+
+    def push(self, indices: range, pack: Pack) -> None:
+        self._segments.append((indices, pack))
+        self._pushed += len(indices)
+        self.arrivals += 1
+
+    def end(self, total: int) -> None:
+        self.total = total
+        self._ended = True
+        self.arrivals += 1
+
+    def draw(self, most: int) -> Calls | None:
+        ended = self._ended  # before looking: what is pushed after this look was not the end
+        if not self._segments:
+            return None if ended else Calls(range(0))
+        indices: list[int] = []
+        parts: list[Pack] = []
+        while self._segments and len(indices) < most:
+            numbers, pack = self._segments.popleft()
+            take = min(len(numbers), most - len(indices))
+            indices.extend(numbers[:take])
+            parts.append(Pack(pack.data, pack.start, pack.start + take))
+            if take < len(numbers):
+                self._segments.appendleft((numbers[take:], Pack(pack.data, pack.start + take, pack.stop)))
+        self._drawn += len(indices)
+        self._moved()
+        contiguous = indices[-1] - indices[0] + 1 == len(indices)
+        return Calls(range(indices[0], indices[-1] + 1) if contiguous else indices, (tuple(parts),))
+
+
+class SideBySide:
+    """Several intakes as the columns of one: a[i] goes with b[i].
+
+    A number that one column has dropped is dropped from all, so a skipped failure takes its row
+    with it and never shifts the others. Errors: UnequalColumns.
+    """
+
+    def __init__(self, columns: list[Intake], names: list[str], shortest: bool) -> None:
+        self._columns = columns
+        self._names = names
+        self._shortest = shortest
+        self._held: list[Calls] = [Calls(range(0), ((),)) for _ in columns]
+        self._ended = [False] * len(columns)
+
+    @property
+    def size(self) -> int | None:
+        sizes = [column.size for column in self._columns]
+        known = [size + len(held) for size, held in zip(sizes, self._held, strict=True) if size is not None]
+        return min(known) if len(known) == len(sizes) else None
+
+    @property
+    def total(self) -> int:
+        return min(column.total for column in self._columns)
+
+    @property
+    def arrivals(self) -> int:
+        return sum(column.arrivals for column in self._columns)
+
+    def draw(self, most: int) -> Calls | None:
+        while True:
+            for place in range(len(self._columns)):
+                self._fill(place, most)
+            if all(self._held):
+                calls = self._together(most)
+                if calls is not None:
+                    return calls
+            elif not any(ended and not held for ended, held in zip(self._ended, self._held, strict=True)):
+                return Calls(range(0))
+            elif self._shortest:
+                return None
+            elif not any(self._held):
+                return None if self._over() else Calls(range(0))
+            else:
+                self._drop_beyond()
+
+    def _fill(self, place: int, most: int) -> None:
+        if self._held[place] or self._ended[place]:
+            return
+        drawn = self._columns[place].draw(most)
+        if drawn is None:
+            self._ended[place] = True
+        elif len(drawn):
+            self._held[place] = drawn
+
+    def _together(self, most: int) -> Calls | None:
+        """The longest run of numbers that all columns begin with; None when one had to drop some first."""
+        start = max(held.indices[0] for held in self._held)
+        for place, held in enumerate(self._held):
+            skip = next((at for at, number in enumerate(held.indices) if number >= start), len(held))
+            if skip:
+                self._held[place] = held.cut(skip, len(held))
+        if not all(self._held) or len({held.indices[0] for held in self._held}) > 1:
+            return None
+        size = 0
+        limit = min(most, *(len(held) for held in self._held))
+        while size < limit and len({held.indices[size] for held in self._held}) == 1:
+            size += 1
+        columns: list[Column] = []
+        for place, held in enumerate(self._held):
+            columns.append(cut_column(held.columns[0], 0, size))
+            self._held[place] = held.cut(size, len(held))
+            indices = held.indices[:size]
+        return Calls(indices, tuple(columns))
+
+    def _over(self) -> bool:
+        """Whether every column is at its end. Errors: UnequalColumns when they ended apart."""
+        if not all(self._ended):
+            return False
+        totals = [column.total for column in self._columns]
+        if len(set(totals)) > 1:
+            short, long = totals.index(min(totals)), totals.index(max(totals))
+            raise UnequalColumns(self._names[short], totals[short], self._names[long], totals[long])
+        return True
+
+    def _drop_beyond(self) -> None:
+        """One column is over. What others still hold was dropped from it, or never was in it: then they are unequal."""
+        short = min(
+            (place for place, ended in enumerate(self._ended) if ended and not self._held[place]),
+            key=lambda place: self._columns[place].total,
+        )
+        total = self._columns[short].total
+        for place, held in enumerate(self._held):
+            if not held:
+                continue
+            if held.indices[-1] >= total:
+                left = self._columns[place].size
+                length = None if left is None else held.indices[-1] + 1 + left
+                raise UnequalColumns(self._names[short], total, self._names[place], length)
+            self._held[place] = Calls(range(0), ((),))
+
+
+class PerCall:
+    """Another intake's calls, each with keywords of its own: a `with` that speaks of ${item} or ${index}."""
+
+    def __init__(self, intake: Intake, keywords: Callable[[int, Any], dict[str, Any]]) -> None:
+        self._intake = intake
+        self._keywords = keywords
+
+    @property
+    def size(self) -> int | None:
+        return self._intake.size
+
+    @property
+    def total(self) -> int:
+        return self._intake.total
+
+    @property
+    def arrivals(self) -> int:
+        return self._intake.arrivals
+
+    def draw(self, most: int) -> Calls | None:
+        """Errors: ExpressionError when ${item.x} leads nowhere."""
+        calls = self._intake.draw(most)
+        if not calls:
+            return calls
+        columns = [column_values(column) for column in calls.columns]
+        items = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+        given = [self._keywords(index, item) for index, item in zip(calls.indices, items, strict=True)]
+        return Calls(calls.indices, calls.columns, (given,))

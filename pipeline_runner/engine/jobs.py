@@ -1,0 +1,72 @@
+"""From a chain of the plan to the job that its workers are told."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pipeline_runner.axes import Style
+from pipeline_runner.plan.plan import StagePlan
+from pipeline_runner.spec.pipeline import Function, Given, InFile, Named, PipelineSpec, Zip
+from pipeline_runner.syntax.expressions import references, render
+from pipeline_runner.worker.job import FunctionSource, Job, Step
+from pipeline_runner.worker.packing import pack
+
+
+def job(
+    pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence[Any], wanted: Sequence[bool]
+) -> Job:
+    """Describe a chain to its workers. `constants` are each stage's `with`, all references filled in.
+
+    Errors: what dill raises for a function or a constant that it cannot ship.
+    """
+    steps = tuple(
+        Step(
+            stage=plan.spec.name,
+            function=function_source(plan.spec.function),
+            style=None if plan.spec.over is None else plan.choice.style,
+            names=plan.spec.over.names if isinstance(plan.spec.over, Zip) else (),
+            constants=pack(given),
+            wanted=want,
+        )
+        for plan, given, want in zip(stages, constants, wanted, strict=True)
+    )
+    head = stages[0].spec
+    return Job(
+        folder=str(pipeline.folder),
+        steps=steps,
+        setup=None if head.setup is None else function_source(head.setup),
+        setup_with=pack(dict(head.setup_with)),
+        env=environment(pipeline, stages[0]),
+    )
+
+
+def environment(pipeline: PipelineSpec, plan: StagePlan) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted({**pipeline.env, **plan.spec.env}.items()))
+
+
+def function_source(function: Function) -> FunctionSource:
+    """How a worker finds the function. Errors: what dill raises."""
+    match function:
+        case Named(module, attribute):
+            return FunctionSource("module", module, attribute)
+        case InFile(path, attribute):
+            return FunctionSource("file", path, attribute)
+        case Given(given):
+            return FunctionSource("pickle", "", str(function), pack(given))
+
+
+def per_call(template: Any) -> bool:
+    """Whether a `with` is different for each call."""
+    return any(reference.root in ("item", "index") for reference in references(template))
+
+
+def keywords_of(template: Mapping[str, Any]) -> Callable[[int, Any], dict[str, Any]]:
+    """The part of a `with` that speaks of ${item} or ${index}, as a function of them."""
+
+    def keywords(index: int, item: Any) -> dict[str, Any]:
+        filled: dict[str, Any] = render(template, {"item": item, "index": index})
+        return filled
+
+    return keywords

@@ -1,0 +1,82 @@
+"""What can arrive in the engine's inbox: all that it ever learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline_runner.calls import Outcome
+from pipeline_runner.worker.link import Line
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHere:
+    """A worker of a lease has found the beacon."""
+
+    lease: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkBegun:
+    lease: int
+    chunk: int
+    pid: int
+    waits: bool  # for leave
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkOver:
+    """Every outcome of a chunk is here, safe from whatever happens to its worker next."""
+
+    lease: int
+    chunk: int
+    pid: int
+    outcomes: Sequence[Outcome]
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinesSaid:
+    lease: int
+    chunk: int
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    """A worker process has ended, after all that it said."""
+
+    lease: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOver:
+    """The method gave its last receipt, or broke."""
+
+    course: int
+    round: int
+    error: BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOpened:
+    course: int
+    round: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """Look again: a feed has moved, a handle was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End the run. signal: by which, if by one."""
+
+    signal: int | None
+
+
+Message = WorkerHere | ChunkBegun | ChunkOver | LinesSaid | WorkerGone | RoundOver | PoolOpened | Nudge | Cancel

@@ -1,0 +1,94 @@
+"""Pools that stay warm: opened once for each kind, leased to one chain at a time, replaced whole after a death."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from pipeline_runner.methods import Backend, PoolSettings
+
+
+@dataclass(eq=False)
+class Lease:
+    """An opened pool in somebody's hands. Its number is what its workers say they belong to."""
+
+    number: int
+    backend: Backend
+    settings: PoolSettings
+    pool: Any
+
+    def exitcode(self, pid: int) -> int | None:
+        """How a process of this pool ended, as far as its library knows."""
+        return next((p.exitcode for p in self.backend.processes(self.pool) if p.pid == pid), None)
+
+
+class Pools:
+    """Every pool of a run. Drivers lease from their own threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[Lease] = []
+        self._leased: set[Lease] = set()
+        self._ending: list[threading.Thread] = []
+        self._numbers = count(1)
+
+    def lease(self, backend: Backend, settings: PoolSettings) -> Lease:
+        """A warm pool that has at least these workers, or a new one. Errors: what the library raises when it opens."""
+        with self._lock:
+            for lease in self._idle:
+                if lease.backend is backend and _fits(lease.settings, settings):
+                    self._idle.remove(lease)
+                    self._leased.add(lease)
+                    return lease
+        lease = Lease(next(self._numbers), backend, settings, backend.open(settings))
+        with self._lock:
+            self._leased.add(lease)
+        return lease
+
+    def give_back(self, lease: Lease) -> None:
+        """Nothing is owed to it: the next may have it."""
+        with self._lock:
+            self._leased.discard(lease)
+            self._idle.append(lease)
+
+    def discard(self, lease: Lease) -> None:
+        """End its processes now, in a thread of its own: a library may take its time to give up."""
+        with self._lock:
+            self._leased.discard(lease)
+        self._end(lambda: lease.backend.kill(lease.pool), f"prun-kill-{lease.number}")
+
+    def kill_processes(self) -> None:
+        """SIGKILL to every worker; takes no lock, since a signal handler may have interrupted whoever holds it."""
+        for lease in [*self._idle, *self._leased]:
+            for process in lease.backend.processes(lease.pool):
+                if process.pid and process.exitcode is None:
+                    with suppress(OSError):
+                        os.kill(process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let every pool go, side by side, and wait until their processes are gone."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+            leased, self._leased = self._leased, set()
+        for lease in idle:
+            self._end(lambda lease=lease: lease.backend.close(lease.pool), f"prun-close-{lease.number}")  # type: ignore[misc]
+        for lease in leased:
+            self._end(lambda lease=lease: lease.backend.kill(lease.pool), f"prun-kill-{lease.number}")  # type: ignore[misc]
+        for thread in self._ending:
+            thread.join(10)
+
+    def _end(self, how: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=how, name=name, daemon=True)
+        thread.start()
+        self._ending.append(thread)
+
+
+def _fits(have: PoolSettings, want: PoolSettings) -> bool:
+    """Whether a pool can stand in for another: the same, except that one call does not mind idle workers."""
+    return have == want or (want.workers == 1 and replace(have, workers=1) == want)

@@ -1,0 +1,165 @@
+"""The values of one stage: kept where someone will want all of them, passed on to those who read along.
+
+They stay pickled. Order is that of the call numbers; a call that was dropped leaves a gap that
+nobody waits for.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pipeline_runner.calls import Pack
+
+
+class Reader(Protocol):
+    """Who reads along: another stage's intake, or a live iterator."""
+
+    def push(self, indices: range, pack: Pack) -> None: ...
+    def end(self, total: int) -> None: ...
+
+    @property
+    def backlog(self) -> int: ...
+
+
+@dataclass
+class _Tap:
+    reader: Reader
+    ordered: bool
+    next: int = 0  # the number that an ordered reader gets next
+    held: dict[int, tuple[range, Pack]] = field(default_factory=dict)  # by first number: came too early
+
+    @property
+    def backlog(self) -> int:
+        return self.reader.backlog + len(self.held)
+
+
+class Results:
+    """Owned by the engine's main thread; others only read, under the lock that they were given."""
+
+    def __init__(self, *, in_order: bool, keep: bool, lock: threading.Condition) -> None:
+        self._in_order = in_order
+        self._keep = keep
+        self._lock = lock
+        self._segments: list[tuple[range, Pack]] = []  # as they came
+        self._taps: list[_Tap] = []
+        self._dropped: list[int] = []  # sorted
+        self._error: Callable[[], BaseException] | None = None
+        self.total: int | None = None  # how many numbers there are, dropped ones included
+        self.ended = False
+
+    @property
+    def backlog(self) -> int:
+        """Segments that the slowest reader has not taken yet."""
+        return max((tap.backlog for tap in self._taps), default=0)
+
+    def read_along(self, reader: Reader, *, ordered: bool) -> None:
+        """Pass on what is kept so far, then all that comes."""
+        tap = _Tap(reader, ordered)
+        with self._lock:
+            for indices, pack in self._segments:
+                self._pass(tap, indices, pack)
+            if self.ended:
+                reader.end(self.total or 0)
+            else:
+                self._taps.append(tap)
+
+    def leave(self, reader: Reader) -> None:
+        """The reader wants no more: nobody waits for it."""
+        with self._lock:
+            self._taps = [tap for tap in self._taps if tap.reader is not reader]
+            self._lock.notify_all()
+
+    def put(self, indices: range, pack: Pack) -> None:
+        with self._lock:
+            if self._keep:
+                self._segments.append((indices, pack))
+            for tap in self._taps:
+                self._pass(tap, indices, pack)
+            self._lock.notify_all()
+
+    def drop(self, index: int) -> None:
+        """This call will have no value."""
+        with self._lock:
+            bisect.insort(self._dropped, index)
+            for tap in self._taps:
+                self._release(tap)
+            self._lock.notify_all()
+
+    def dropped(self, index: int) -> bool:
+        at = bisect.bisect_left(self._dropped, index)
+        return at < len(self._dropped) and self._dropped[at] == index
+
+    def end(self, total: int, error: Callable[[], BaseException] | None = None) -> None:
+        """Nothing more will come. `error` makes what a reader of the whole is to be told instead."""
+        with self._lock:
+            self.total = total
+            self.ended = True
+            self._error = error
+            for tap in self._taps:
+                for _, (indices, pack) in sorted(tap.held.items()):
+                    tap.reader.push(indices, pack)
+                tap.reader.end(total)
+            self._taps.clear()
+            self._lock.notify_all()
+
+    def forget(self) -> None:
+        """Nobody will read it any more."""
+        self._segments.clear()
+
+    def segments(self) -> list[tuple[range, Pack]]:
+        """What is kept: in call order, or as it came where the stage returns `unordered`."""
+        return sorted(self._segments, key=lambda s: s[0].start) if self._in_order else list(self._segments)
+
+    def values(self) -> list[Any]:
+        """All of it, decoded. Errors: what ended it early."""
+        if self._error is not None:
+            raise self._error()
+        return [value for _, pack in self.segments() for value in pack.values()]
+
+    def one(self, index: int) -> Any:
+        """The value of one call. Errors: KeyError when it has none."""
+        for indices, pack in self._segments:
+            if index in indices:
+                at = pack.start + indices.index(index)
+                return Pack(pack.data, at, at + 1).values()[0]
+        raise KeyError(index)
+
+    def has(self, index: int) -> bool:
+        return any(index in indices for indices, _ in self._segments)
+
+    def _pass(self, tap: _Tap, indices: range, pack: Pack) -> None:
+        if not tap.ordered:
+            tap.reader.push(indices, pack)
+            return
+        tap.held[indices.start] = (indices, pack)
+        self._release(tap)
+
+    def _release(self, tap: _Tap) -> None:
+        while True:
+            if tap.next in tap.held:
+                indices, pack = tap.held.pop(tap.next)
+                tap.reader.push(indices, pack)
+                tap.next = indices.stop
+            elif self.dropped(tap.next):
+                tap.next += 1
+            else:
+                return
+
+
+def runs(indices: Iterable[int]) -> Iterator[range]:
+    """Neighbouring numbers together, in the order given."""
+    start: int | None = None
+    last = 0
+    for index in indices:
+        if start is None:
+            start = index
+        elif index != last + 1:
+            yield range(start, last + 1)
+            start = index
+        last = index
+    if start is not None:
+        yield range(start, last + 1)

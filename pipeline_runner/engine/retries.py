@@ -1,0 +1,47 @@
+"""Whether a failed call is tried again, and after which wait."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable
+
+from pipeline_runner.calls import Calls, Cause, Failure, Pack, column_values
+from pipeline_runner.spec.pipeline import Retry
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
+
+
+def again_after(retry: Retry, failure: Failure, tries: int, random: Callable[[], float]) -> float | None:
+    """Seconds until the next try, or None when there is to be none. `random` gives 0 to 1."""
+    if tries > retry.limit or (retry.on and not _meant(retry, failure)):
+        return None
+    wait_s = retry.delay_s * retry.backoff ** (tries - 1)
+    if retry.max_delay_s is not None:
+        wait_s = min(wait_s, retry.max_delay_s)
+    return wait_s * (1 - retry.jitter * random())
+
+
+def _meant(retry: Retry, failure: Failure) -> bool:
+    words = {failure.type, *failure.lineage}
+    if failure.cause in (Cause.LOST, Cause.TIMEOUT, Cause.MEMORY):
+        words.add(failure.cause.value)
+    return not words.isdisjoint(retry.on)
+
+
+def argument_in_short(call: Calls, carried: bytes | None) -> str:
+    """What a failed call was given, in one short line. Never raises: it is shown where something has failed already."""
+    try:
+        if carried is not None:
+            return _short.repr(Pack(carried, 0, 1).values()[0])
+        row = [column_values(column)[0] for column in call.columns]
+    except BaseException:  # a user's class may raise anything when it is read back
+        return "(cannot be shown)"
+    return ", ".join(_shown(value) for value in row)
+
+
+def _shown(value: object) -> str:
+    try:
+        return _short.repr(value)
+    except BaseException:  # or when it is shown
+        return f"({type(value).__name__}, whose repr raised)"

@@ -1,0 +1,22 @@
+"""A run's results as text, for people."""
+
+from __future__ import annotations
+
+import json
+from pprint import pformat
+from typing import Any
+
+MOST = 4000  # characters of a value that are shown
+
+
+def shown(name: str, value: Any) -> str:
+    """A stage's value under its name, cut when it is long."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        if len(text) > 100:
+            text = pformat(value, width=100, compact=True, sort_dicts=False)
+    except (TypeError, ValueError, RecursionError):
+        text = pformat(value, width=100, compact=True, sort_dicts=False)
+    if len(text) > MOST:
+        text = f"{text[:MOST]}… ({len(text)} characters; `--json` gives all of it)"
+    return f"{name}: {text}" if "\n" not in text else f"{name}:\n  " + text.replace("\n", "\n  ")

@@ -1,0 +1,234 @@
+"""A run that has begun, and the result of one that has ended."""
+
+from __future__ import annotations
+
+import html
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from pipeline_runner.axes import Returns, Status
+from pipeline_runner.engine.engine import Engine
+from pipeline_runner.engine.inputs import StageUnfinished, whole_value
+from pipeline_runner.engine.live import CallHandle, LiveValues, MapHandle
+from pipeline_runner.errors import UsageError, did_you_mean
+from pipeline_runner.events import CallFailed
+from pipeline_runner.spec.pipeline import StageName, StageSpec
+from pipeline_runner.state import RunState
+
+
+class Result(Mapping[str, Any]):
+    """What a run gave: `result["total"]` is that stage's value, or the list of its calls' values.
+
+    Errors: StageUnfinished for a stage that did not end well.
+    """
+
+    def __init__(self, engine: Engine, state: RunState) -> None:
+        self._engine = engine
+        self.state = state
+
+    @property
+    def id(self) -> str:
+        return self.state.run
+
+    @property
+    def status(self) -> Status:
+        return self.state.status or Status.FAILED
+
+    @property
+    def failures(self) -> list[CallFailed]:
+        """Every call that failed for good."""
+        return list(self.state.failures)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well · 1 a stage failed · 3 ended with skipped failures · 128 + signal, or 130, interrupted."""
+        match self.status:
+            case Status.DONE:
+                return 0
+            case Status.PARTIAL:
+                return 3
+            case Status.INTERRUPTED:
+                return 128 + (self._engine.interrupted_by or 2)
+            case _:
+                return 1
+
+    def __getitem__(self, stage: str) -> Any:
+        spec, results = _find(self._engine, stage)
+        if not self._engine.kept(spec.name):
+            raise UsageError(f'the values of stage "{stage}" were passed on and not kept; ask for them with keep=["{stage}"]')
+        if spec.returns is Returns.NONE:
+            return None
+        return whole_value(spec, results)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._engine.plan.stages)
+
+    def __len__(self) -> int:
+        return len(self._engine.plan.stages)
+
+    def readers(self, stage: str) -> list[str]:
+        """The stages that read this one, or wait for it."""
+        return [edge.target for edge in self._engine.plan.readers(StageName(stage))]
+
+    def to_json(self, show: Callable[[str], bool] | None = None) -> dict[str, Any]:
+        """The one object of `prun --json`. `show` says which stages' values are in it; default: those that no
+        other stage reads."""
+        chosen = show or (lambda name: not self.readers(name))
+        stages: dict[str, Any] = {}
+        for name, stage in self.state.stages.items():
+            plan = self._engine.plan.stages[StageName(name)]
+            told: dict[str, Any] = {
+                "status": str(stage.status or Status.CANCELLED),
+                "method": plan.choice.method.name,
+                "calls": stage.calls if stage.calls is not None else stage.done + stage.failed,
+                "failed": stage.failed,
+                "retried": stage.retried,
+                "seconds": round(stage.seconds, 6),
+            }
+            if chosen(name) and stage.status is Status.DONE:
+                told["value"] = as_json(self[name])
+            stages[name] = told
+        return {
+            "run": self.id,
+            "status": str(self.status),
+            "seconds": round(self.state.seconds, 6),
+            "stages": stages,
+            "failures": [
+                {
+                    "stage": failed.stage,
+                    "item": failed.index if failed.index >= 0 else None,
+                    "type": failed.failure.type,
+                    "message": failed.failure.message,
+                    "tries": failed.tries,
+                }
+                for failed in self.state.failures
+            ],
+        }
+
+    def __repr__(self) -> str:
+        return f"<Result {self.id}: {self.status}, {len(self)} stages>"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{stage.status}</td><td>{html.escape(stage.method)}</td>"
+            f"<td>{stage.done}</td><td>{stage.failed}</td><td>{stage.seconds:.2f}</td></tr>"
+            for name, stage in self.state.stages.items()
+        )
+        head = "".join(f"<th>{title}</th>" for title in ("stage", "status", "method", "done", "failed", "seconds"))
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+class Run:
+    """A run in the background. As a context manager it waits at the end, and is cancelled by an exception."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._state: RunState | None = None
+        self._error: BaseException | None = None
+        self._live: dict[StageName, LiveValues] = {}
+        self._thread = threading.Thread(target=self._work, name="prun-engine", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            self._state = self._engine.run()
+        except BaseException as error:  # told to whoever asks for the result
+            self._error = error
+
+    @property
+    def id(self) -> str:
+        return self._engine.id
+
+    @property
+    def state(self) -> RunState:
+        """What is true of the run now."""
+        return self._engine.state
+
+    def __getitem__(self, stage: str) -> Any:
+        """What the stage's `returns` says: a live iterator, handles at once; a list or a value when it is done.
+
+        Errors: KeyError for a stage that there is not; StageUnfinished for one that did not end well.
+        """
+        spec, results = _find(self._engine, stage)
+        returns = self._engine.plan.stages[spec.name].choice.returns
+        about = (stage, results, self._engine.lock, self._engine.state)
+        if returns.streams and spec.over is not None:
+            return self._follow(spec.name)
+        if returns is Returns.APPLY_RESULT:
+            return CallHandle(0, *about) if spec.over is None else [CallHandle(i, *about) for i in range(self._calls(stage))]
+        if returns is Returns.MAP_RESULT:
+            return MapHandle(*about)
+        MapHandle(*about).wait()
+        return None if returns is Returns.NONE else whole_value(spec, results)
+
+    def cancel(self) -> None:
+        """End it soon. Its status will be `interrupted`."""
+        self._engine.cancel()
+
+    def wait(self, timeout: float | None = None) -> Result:
+        """The result, when the run has ended. Errors: TimeoutError."""
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            raise TimeoutError(f"run {self.id} has not ended after {timeout} s")
+        if self._error is not None:
+            raise self._error
+        if self._state is None:
+            raise AssertionError("a run ended without a state: this is our bug")
+        return Result(self._engine, self._state)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None) -> None:
+        if kind is not None:
+            self.cancel()
+        for name, live in self._live.items():
+            self._engine.results[name].leave(live)  # nobody reads on, so nothing may wait for it
+        self._thread.join()
+
+    def _follow(self, name: StageName) -> LiveValues:
+        if name in self._live:
+            return self._live[name]
+        plan = self._engine.plan.stages[name]
+        live = LiveValues(self._engine.lock, self._engine.moved, lambda: self._why(name))
+        self._engine.results[name].read_along(live, ordered=plan.choice.returns is Returns.ITERATOR)
+        self._live[name] = live
+        return live
+
+    def _why(self, name: StageName) -> BaseException | None:
+        if self._engine.state.stages[name].status is Status.DONE:
+            return None
+        return StageUnfinished(name, self._engine.state)
+
+    def _calls(self, stage: str) -> int:
+        """How many calls a stage has: known when it starts, or when its source has ended."""
+        with self._engine.lock:
+            while True:
+                known = self._engine.state.stages.get(stage)
+                if known is not None and known.calls is not None:
+                    return known.calls
+                total = self._engine.results[StageName(stage)].total
+                if total is not None:
+                    return total
+                self._engine.lock.wait(0.5)
+
+
+def as_json(value: Any) -> Any:
+    """The value where JSON can say it, else its repr."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+    return value
+
+
+def _find(engine: Engine, stage: str) -> tuple[StageSpec, Any]:
+    try:
+        return engine.plan.stages[StageName(stage)].spec, engine.results[StageName(stage)]
+    except KeyError:
+        known = list(engine.plan.stages)
+        raise KeyError(f'there is no stage "{stage}"{did_you_mean(stage, known)}') from None

@@ -1,0 +1,174 @@
+"""A pipeline given in Python, read by the same rules as one in YAML.
+
+What YAML cannot hold (functions, iterables) stands as a placeholder while the rest is checked, and
+is put back afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.marks import Mark
+from pipeline_runner.spec.build import build_node
+from pipeline_runner.spec.over import LATER, SOURCES
+from pipeline_runner.spec.pipeline import Given, Items, PipelineSpec, Source, StageName, StageSpec, Zip
+from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, Value
+
+_FUNCTION = "given:function"
+_ITEMS = {"lines": "(given in Python)"}  # a source whose length nobody can know before it is opened
+
+
+class GivenStage(Protocol):
+    """A stage as Python gives it: stages.Stage is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def call(self) -> Callable[..., Any] | str: ...
+    @property
+    def over(self) -> Any: ...
+    @property
+    def keys(self) -> Mapping[str, Any]: ...
+    @property
+    def mark(self) -> Mark: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTwice(Problem):
+    """Two stages of a pipeline have one name."""
+
+    stage: str
+    first: Mark
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" is there twice; first at {self.first}'
+
+    def advice(self) -> Sequence[str]:
+        return ("give each stage a name of its own",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NothingGiven(Problem):
+    """Neither a function nor a name of one."""
+
+    stage: str
+    got: str
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" calls {self.got}, which is no function'
+
+    def advice(self) -> Sequence[str]:
+        return ('give a function, or its name as "module:function"',)
+
+
+def pipeline_from_python(
+    name: str,
+    stages: Sequence[GivenStage],
+    *,
+    params: Mapping[str, Any],
+    env: Mapping[str, str],
+    workers: int | None,
+    defaults: Mapping[str, Any],
+    folder: Path,
+    description: str,
+) -> PipelineSpec:
+    """The checked pipeline. Errors: Problems, all of them together."""
+    _check(stages)
+    here = stages[0].mark if stages else Mark("(python)", 1, 1)
+    top = {"version": 1, "name": name, "params": params, "env": env, "workers": workers, "description": description or None}
+    entries: dict[Value, Entry] = {key: _entry(key, _node(value, here), here) for key, value in top.items() if value not in (None, {})}
+    entries["defaults"] = _entry("defaults", _node(defaults, here), here)
+    listed: dict[Value, Entry] = {s.name: _entry(s.name, _stage_node(s, {**defaults, **s.keys}), s.mark) for s in stages}
+    entries["stages"] = _entry("stages", MapNode(listed, here), here)
+    spec = build_node(MapNode(entries, here), "", folder=folder)
+    return replace(
+        spec,
+        name=name,
+        stages={StageName(s.name): _put_back(spec.stages[StageName(s.name)], s) for s in stages},
+    )
+
+
+def _check(stages: Sequence[GivenStage]) -> None:
+    problems: list[Problem] = []
+    seen: dict[str, Mark] = {}
+    for stage in stages:
+        if stage.name in seen:
+            problems.append(StageTwice(mark=stage.mark, stage=stage.name, first=seen[stage.name]))
+        seen.setdefault(stage.name, stage.mark)
+        if not isinstance(stage.call, str) and not callable(stage.call):
+            problems.append(NothingGiven(mark=stage.mark, stage=stage.name, got=repr(stage.call)))
+    if problems:
+        raise Problems(problems)
+
+
+def _stage_node(stage: GivenStage, keys: Mapping[str, Any]) -> MapNode:
+    values: dict[str, Any] = {"call": stage.call if isinstance(stage.call, str) else _FUNCTION}
+    if stage.over is not None:
+        values["over"] = _over_placeholder(stage.over, keys.get("args"))
+    values |= {key: _FUNCTION if key == "setup" and callable(value) else value for key, value in stage.keys.items()}
+    return MapNode({key: _entry(key, _node(value, stage.mark), stage.mark) for key, value in values.items()}, stage.mark)
+
+
+def _over_placeholder(over: Any, args: object) -> Any:
+    """What stands for `over` in the nodes: itself where YAML could hold it, with placeholders for iterables."""
+    if _as_in_yaml(over):
+        return over
+    if isinstance(over, Mapping):
+        return {name: column if _as_in_yaml(column) else _ITEMS for name, column in over.items()}
+    if _columns(over, args):
+        return [column if _as_in_yaml(column) else _ITEMS for column in over]
+    return _ITEMS
+
+
+def _as_in_yaml(over: Any) -> bool:
+    """Whether it is a reference, or a mapping that names a source."""
+    return isinstance(over, str) or (isinstance(over, Mapping) and len([k for k in over if k in (*SOURCES, *LATER)]) == 1)
+
+
+def _columns(over: Any, args: object) -> bool:
+    return isinstance(over, list | tuple) and (args == "zip" or (len(over) > 0 and all(map(_as_in_yaml, over))))
+
+
+def _put_back(spec: StageSpec, stage: GivenStage) -> StageSpec:
+    function = spec.function if isinstance(stage.call, str) else Given(stage.call)
+    setup = stage.keys.get("setup")
+    return replace(
+        spec,
+        function=function,
+        over=_source(spec.over, stage.over),
+        setup=Given(setup) if callable(setup) else spec.setup,
+    )
+
+
+def _source(built: Source | None, given: Any) -> Source | None:
+    if given is None or _as_in_yaml(given):
+        return built
+    if isinstance(built, Zip) and isinstance(given, Mapping):
+        given = list(given.values())
+    if isinstance(built, Zip) and isinstance(given, Sequence) and len(given) == len(built.columns):
+        columns = [b if _as_in_yaml(g) else Items(g) for b, g in zip(built.columns, given, strict=True)]
+        return replace(built, columns=tuple(columns))
+    return Items(_iterable(given))
+
+
+def _iterable(given: Any) -> Iterable[Any]:
+    if not isinstance(given, Iterable):
+        raise TypeError(f"over needs something to go over, not a {type(given).__name__}")
+    return given
+
+
+def _node(value: Any, mark: Mark) -> Node:
+    """Nodes for what YAML could have held; anything else stays itself, in a scalar."""
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return MapNode({key: _entry(key, _node(inner, mark), mark) for key, inner in value.items()}, mark)
+    if isinstance(value, list):
+        return ListNode(tuple(_node(inner, mark) for inner in value), mark)
+    return Scalar(value, mark, plain=False)
+
+
+def _entry(key: str, node: Node, mark: Mark) -> Entry:
+    return Entry(Scalar(key, mark, plain=True), node)

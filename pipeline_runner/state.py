@@ -1,0 +1,77 @@
+"""What is true of a run now: the fold of its events, the one object that bars, summaries and tests ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline_runner.axes import Status
+from pipeline_runner.events import (
+    CallFailed,
+    CallRetried,
+    CallsDone,
+    CallsKnown,
+    Event,
+    RunEnded,
+    RunStarted,
+    StageEnded,
+    StageStarted,
+    WorkerDied,
+)
+
+
+@dataclass
+class StageState:
+    """One stage so far. `status` is None while it waits or runs."""
+
+    status: Status | None = None
+    method: str = ""
+    fused_into: str | None = None
+    started: bool = False
+    calls: int | None = None  # None: not known yet
+    done: int = 0
+    failed: int = 0
+    retried: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class RunState:
+    """A run so far. Feed it every event, in order."""
+
+    run: str = ""
+    pipeline: str = ""
+    workers: int = 0
+    status: Status | None = None
+    seconds: float = 0.0
+    stages: dict[str, StageState] = field(default_factory=dict)
+    failures: list[CallFailed] = field(default_factory=list)
+    deaths: list[WorkerDied] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        """Fold one event in."""
+        match event:
+            case RunStarted():
+                self.run, self.pipeline, self.workers = event.run, event.pipeline, event.workers
+                self.stages = {name: StageState() for name in event.stages}
+            case StageStarted():
+                stage = self.stages[event.stage]
+                stage.started, stage.method, stage.calls = True, event.method, event.calls
+                stage.fused_into = event.fused_into
+            case CallsKnown():
+                self.stages[event.stage].calls = event.calls
+            case CallsDone():
+                self.stages[event.stage].done += len(event.indices)
+            case CallRetried():
+                self.stages[event.stage].retried += 1
+            case CallFailed():
+                self.stages[event.stage].failed += 1
+                self.failures.append(event)
+            case WorkerDied():
+                self.deaths.append(event)
+            case StageEnded():
+                stage = self.stages[event.stage]
+                stage.status, stage.seconds = event.status, event.took_s
+                if event.status is Status.DONE:
+                    stage.calls = stage.done + stage.failed
+            case RunEnded():
+                self.status, self.seconds = event.status, event.took_s

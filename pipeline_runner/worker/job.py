@@ -1,0 +1,40 @@
+"""What a worker is told once about a stage: which functions, with which constants, in which surroundings."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from pipeline_runner.axes import Style
+
+
+class FunctionSource(NamedTuple):
+    """Where a worker finds a function."""
+
+    kind: Literal["module", "file", "pickle"]
+    where: str  # module name, or path of the file
+    attribute: str
+    data: bytes = b""  # kind "pickle": by pickle, or dill where it had to be
+
+    def __str__(self) -> str:
+        return f"{self.where}:{self.attribute}" if self.where else self.attribute
+
+
+class Step(NamedTuple):
+    """One stage of a chain, as the worker runs it."""
+
+    stage: str
+    function: FunctionSource
+    style: Style | None  # None: one call, from the constants alone
+    names: tuple[str, ...]  # zip by name: the keyword of each column
+    constants: bytes  # pickled: mapping of keywords, or list of positions
+    wanted: bool  # whether anyone but the next step reads its values
+
+
+class Job(NamedTuple):
+    """A chain of steps. Sent to each worker once, when it first meets a chunk of it."""
+
+    folder: str  # the pipeline's: where calls find relative paths
+    steps: tuple[Step, ...]
+    setup: FunctionSource | None
+    setup_with: bytes
+    env: tuple[tuple[str, str], ...]

@@ -1,0 +1,180 @@
+"""Runs one chunk in a worker. It never raises: whatever a call does becomes an outcome, told to the beacon."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+from pipeline_runner.calls import Calls, Cause, Done, Failed, Failure, Outcome, Perform, Receipt, Rest, Task, Ticket
+from pipeline_runner.calls import column_values as values_of
+from pipeline_runner.worker import capture
+from pipeline_runner.worker.failures import failure_of
+from pipeline_runner.worker.job import Job, Step
+from pipeline_runner.worker.link import link_to
+from pipeline_runner.worker.packing import pack, pack_result
+from pipeline_runner.worker.steps import Call, prepare
+from pipeline_runner.worker.surroundings import enter
+
+_prepared: dict[tuple[str, int], tuple[Call, ...] | Failure] = {}
+"""The steps of the jobs that this process has met, by beacon and job: imported and ready to call."""
+
+
+def row(ticket: Ticket, payload: bytes) -> Receipt:
+    """Run a chunk and tell its outcomes; what a pool method is given where it takes a row or columns."""
+    link = link_to(ticket.beacon, ticket.lease)
+    job = link.begin(ticket)
+    began = perf_counter()
+    with capture.calls(link, ticket), enter(job, link.process):
+        outcomes = _outcomes(ticket, job, payload)
+    link.ended(ticket, outcomes, perf_counter() - began)
+    return ticket.chunk
+
+
+def one(task: Task) -> Receipt:
+    """The same for a method that gives one argument."""
+    return row(*task)
+
+
+PERFORM = Perform(row=row, one=one)
+
+
+def _outcomes(ticket: Ticket, job: Job, payload: bytes) -> list[Outcome]:
+    calls = _calls_of(ticket, job)
+    if isinstance(calls, Failure):
+        return _all_failed(ticket, calls)
+    try:
+        columns, keywords = pickle.loads(payload)
+        unpacked = [values_of(column) for column in columns]
+        extras = None if keywords is None else values_of(keywords)
+    except BaseException as error:  # an argument that cannot be read here: whatever its class does is the call's
+        return _all_failed(ticket, failure_of(error, Cause.RAISED))
+    return _run_steps(ticket, job.steps, calls, unpacked, extras)
+
+
+def _all_failed(ticket: Ticket, failure: Failure) -> list[Outcome]:
+    return [Failed(ticket.step, position, failure, None) for position in range(ticket.size)]
+
+
+def pack_payload(calls: Calls) -> bytes:
+    """What a chunk's bytes are: its columns. Packed values go along as they are.
+
+    Errors: pickle's own for an item that neither it nor dill can send.
+    """
+    return pack((calls.columns, calls.keywords))
+
+
+def _calls_of(ticket: Ticket, job: Job) -> tuple[Call, ...] | Failure:
+    """Import what the job names, once, and run the stage's setup. A failure is kept: it would only happen again."""
+    key = (ticket.beacon, ticket.job)
+    if key not in _prepared:
+        try:
+            _prepared[key] = prepare(job)
+        except BaseException as error:  # whatever an import does, sys.exit included, is this stage's failure
+            _prepared[key] = failure_of(error, Cause.RAISED)
+    return _prepared[key]
+
+
+def _run_steps(
+    ticket: Ticket,
+    steps: Sequence[Step],
+    calls: Sequence[Call],
+    columns: list[list[Any]],
+    keywords: list[dict[str, Any]] | None,
+) -> list[Outcome]:
+    """Run all calls through the first step, then those that are left through the next."""
+    outcomes: list[Outcome] = []
+    first = ticket.step
+    positions: Sequence[int] = range(ticket.size)
+    inputs = calls[first].inputs(columns, ticket.size)
+    if keywords is not None:
+        inputs = list(zip(inputs, keywords, strict=True))
+    deadline = perf_counter() + ticket.budget_s if ticket.budget_s else None
+    for number in range(first, len(steps)):
+        step, call = steps[number], calls[number]
+        run = call.run if keywords is None or number > first else call.run_with
+        results, failures, rest = _run_calls(run, inputs, positions, deadline if number == first else None)
+        if rest is not None:
+            outcomes.append(Rest(rest))
+            positions = positions[:rest]
+        last = number == len(steps) - 1
+        done = [position for position in positions if position not in failures] if failures else positions
+        lost = _keep(outcomes, number, step.wanted or last, done, results)
+        for position, failure in failures.items():
+            carried = None if number == first else _carry(inputs[positions.index(position)])
+            outcomes.append(Failed(number, position, failure, carried))
+        if lost:
+            outcomes.extend(Failed(number, position, failure, None) for position, failure in lost.items())
+        if last:
+            break
+        kept = [(p, value) for p, value in zip(done, results, strict=True) if p not in lost]
+        positions = [p for p, _ in kept]
+        inputs = [value for _, value in kept]
+        if not kept:
+            break
+    return outcomes
+
+
+def _run_calls(
+    run: Callable[[Any], Any], inputs: Sequence[Any], positions: Sequence[int], deadline: float | None
+) -> tuple[list[Any], dict[int, Failure], int | None]:
+    """Call for each input. Gives the results of those that ended well, in order; the failures by position; and the
+    position from which the time was up, or None."""
+    results: list[Any] = []
+    failures: dict[int, Failure] = {}
+    append = results.append
+    for position, given in zip(positions, inputs, strict=True):
+        capture.position = position
+        try:
+            append(run(given))
+        except BaseException as error:  # SystemExit and KeyboardInterrupt in a call are the call's, not the pool's
+            failures[position] = failure_of(error, Cause.RAISED)
+        if deadline is not None and perf_counter() > deadline and position != positions[-1]:
+            return results, failures, position + 1
+    return results, failures, None
+
+
+def _keep(
+    outcomes: list[Outcome], step: int, wanted: bool, done: Sequence[int], results: list[Any]
+) -> dict[int, Failure]:
+    """Pack the results of calls that ended well, run by run of neighbours. Gives those that cannot be packed."""
+    if not wanted:
+        outcomes.extend(Done(step, start, stop, None) for start, stop, _ in _runs(done))
+        return {}
+    lost: dict[int, Failure] = {}
+    for start, stop, at in _runs(done):
+        try:
+            outcomes.append(Done(step, start, stop, pack_result(results[at : at + stop - start])))
+        except BaseException:  # one of them cannot be sent: find which, and keep the others
+            for offset in range(stop - start):
+                try:
+                    packed = pack_result([results[at + offset]])
+                except BaseException as error:
+                    lost[start + offset] = failure_of(error, Cause.RESULT)
+                else:
+                    outcomes.append(Done(step, start + offset, start + offset + 1, packed))
+    return lost
+
+
+def _runs(positions: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Neighbouring positions together: (start, stop, where it starts in `positions`)."""
+    if not positions:
+        return []
+    if positions[-1] - positions[0] + 1 == len(positions):
+        return [(positions[0], positions[-1] + 1, 0)]
+    runs: list[tuple[int, int, int]] = []
+    at = 0
+    for place in range(1, len(positions) + 1):
+        if place == len(positions) or positions[place] != positions[place - 1] + 1:
+            runs.append((positions[at], positions[place - 1] + 1, at))
+            at = place
+    return runs
+
+
+def _carry(value: Any) -> bytes | None:
+    """What a later step was given, so that it alone can be tried again; None: the chain begins anew."""
+    try:
+        return pack_result([value])
+    except BaseException:
+        return None

@@ -1,0 +1,100 @@
+"""A step ready to call: its function imported, its argument style turned into one plain `run(given)`."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline_runner.axes import Style
+from pipeline_runner.worker.functions import resolve
+from pipeline_runner.worker.job import FunctionSource, Job, Step
+
+Spread = Callable[[Any], tuple[Sequence[Any], Mapping[str, Any]]]  # an input → its positions and keywords
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a step is called."""
+
+    style: Style | None
+    run: Callable[[Any], Any]  # run(input)
+    run_with: Callable[[tuple[Any, Mapping[str, Any]]], Any]  # run((input, this call's own keywords))
+
+    def inputs(self, columns: Sequence[list[Any]], size: int) -> Sequence[Any]:
+        """One input a call: the item, the row of a zip, or None for a call that takes none."""
+        if not columns:
+            return [None] * size
+        return list(zip(*columns, strict=True)) if self.style is Style.ZIP else columns[0]
+
+
+def prepare(job: Job) -> tuple[Call, ...]:
+    """Run the job's setup and import each of its functions.
+
+    Errors: whatever an import or the setup raises.
+    """
+    if job.setup is not None:
+        load(job.setup, job.folder)(**pickle.loads(job.setup_with))
+    return tuple(_call(step, job.folder) for step in job.steps)
+
+
+def load(source: FunctionSource, folder: str) -> Callable[..., Any]:
+    """The function that a source names. Errors: what the import raises, or FunctionError."""
+    if source.kind == "pickle":
+        function: Callable[..., Any] = pickle.loads(source.data)
+        return function
+    return resolve(source.kind, source.where, source.attribute, folder)
+
+
+def _call(step: Step, folder: str) -> Call:
+    function = load(step.function, folder)
+    if inspect.isgeneratorfunction(function):
+        function = _listing(function)
+    constants = pickle.loads(step.constants)
+    fixed: Mapping[str, Any] = constants if isinstance(constants, dict) else {}
+    spread = _spread(step, constants if isinstance(constants, list) else ())
+
+    def run_with(given: tuple[Any, Mapping[str, Any]]) -> Any:
+        args, keywords = spread(given[0])
+        return function(*args, **{**fixed, **given[1], **keywords})
+
+    def run(given: Any) -> Any:
+        args, keywords = spread(given)
+        return function(*args, **{**fixed, **keywords})
+
+    # A plain map is most of all calls, and a wrapper costs more than a tiny function itself.
+    plain = step.style is Style.MAP and not fixed
+    return Call(step.style, function if plain else run, run_with)
+
+
+def _spread(step: Step, positions: Sequence[Any]) -> Spread:
+    match step.style:
+        case None:
+            return lambda _: (positions, {})
+        case Style.MAP:
+            return lambda item: ((item,), {})
+        case Style.SINGLE:
+            return _single
+        case Style.STAR:
+            return lambda row: ((), row) if isinstance(row, Mapping) else (row, {})
+        case Style.ZIP if step.names:
+            return lambda row: ((), dict(zip(step.names, row, strict=True)))
+        case _:
+            return lambda row: (row, {})
+
+
+def _single(item: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    if isinstance(item, Mapping):
+        return (), item
+    return (item, {}) if isinstance(item, list | tuple) else ((item,), {})
+
+
+def _listing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A generator cannot leave its process, so a function that yields gives the list of what it yields."""
+
+    def listing(*args: Any, **kwargs: Any) -> list[Any]:
+        return list(function(*args, **kwargs))
+
+    return listing
