@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pipeline_runner.axes import Dispatch, Returns, Style
+from pipeline_runner.backends._launch import Roster
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Ask, Backend, Method, PoolSettings, Process, Surveyed
 
@@ -38,7 +39,7 @@ def raw(workers: int) -> Opened:
 
     name = uuid4().hex
     ParallelPool.__state__[name] = _ppft.raw_server(workers)
-    return _ppft.Opened(ParallelPool(workers, id=name), _ppft.Unwatched(), _ppft.Roster(), guarded=False)
+    return _ppft.Opened(ParallelPool(workers, id=name), _ppft.Unwatched(), Roster(), guarded=False)
 
 
 def told(opened: Opened, results: Iterable[Any]) -> Iterable[Receipt]:

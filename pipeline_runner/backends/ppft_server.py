@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
+from pipeline_runner.backends._launch import Roster
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surveyed
 
@@ -24,7 +25,7 @@ def open_server(settings: PoolSettings) -> Opened:
 def raw(workers: int) -> Opened:
     from pipeline_runner.backends import _ppft
 
-    return _ppft.Opened(_ppft.raw_server(workers), _ppft.Unwatched(), _ppft.Roster(), guarded=False)
+    return _ppft.Opened(_ppft.raw_server(workers), _ppft.Unwatched(), Roster(), guarded=False)
 
 
 def submit(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:

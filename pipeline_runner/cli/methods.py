@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import count
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,9 +93,9 @@ def show_measured(known: Table, rows: list[Method], as_json: bool, markdown: boo
 
     from pipeline_runner.survey.measure import differences, measure, versions
 
-    found: list[Measured] = []
-    for one in measure([(row, known.owners[row.name]) for row in rows], lambda name: told(name, len(found), len(rows))):
-        found.append(one)
+    done = count(1)
+    pairs = [(row, known.owners[row.name]) for row in rows]
+    found = list(measure(pairs, lambda name: typer.echo(f"[{next(done)}/{len(rows)}] {name}", err=True)))
     differ = [gap for row, one in zip(rows, found, strict=True) for gap in differences(row, one)]
     if as_json:
         measured = [{**asdict(one), "dispatch": one.dispatch} for one in found]
@@ -106,10 +107,6 @@ def show_measured(known: Table, rows: list[Method], as_json: bool, markdown: boo
         return
     show([measured_grid(found, " ".join(f"{name} {number}" for name, number in versions().items()))], markdown)
     typer.echo("\n" + conclusion(differ))
-
-
-def told(name: str, done: int, of: int) -> None:
-    typer.echo(f"[{done + 1}/{of}] {name}", err=True)
 
 
 def conclusion(differ: list[Difference]) -> str:

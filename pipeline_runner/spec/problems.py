@@ -9,7 +9,9 @@ from pipeline_runner.errors import Problem, did_you_mean, nearest
 
 
 def listing(names: Sequence[str]) -> str:
-    return ", ".join(names) if names else "none"
+    """Names side by side; of very many, some."""
+    more = f", and {len(names) - 40} more" if len(names) > 40 else ""
+    return ", ".join(names[:40]) + more if names else "none"
 
 
 def describe(value: object) -> str:

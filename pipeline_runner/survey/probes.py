@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass, replace
+from importlib import import_module
 from itertools import tee
 from pathlib import Path
 from typing import Any
@@ -101,14 +102,14 @@ class Asker(threading.Thread):
 
     def __init__(self, method: Method, pool: Any, chunks: Asked) -> None:
         super().__init__(daemon=True)
-        self._ask = lambda: method.ask(pool, Perform(row, one), chunks)
+        self._method, self._pool, self._chunks = method, pool, chunks
         self.receipts: list[Any] = []
         self.error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            for receipt in self._ask():
+            for receipt in self._method.ask(self._pool, Perform(row, one), self._chunks):
                 self.receipts.append(receipt)
         except BaseException as error:  # noqa: BLE001 - whatever the library raises is the answer
             self.error = error
@@ -136,9 +137,10 @@ class Returning:
 
 def watched(pool: Any) -> tuple[Any, Returning]:
     for name in ("pool", "context"):
-        if is_dataclass(pool) and not isinstance(pool, type) and name in {field.name for field in fields(pool)}:
+        if is_dataclass(pool) and name in {field.name for field in fields(pool)}:
             watch = Returning(getattr(pool, name))
-            return replace(pool, **{name: watch}), watch
+            opened: Any = pool
+            return replace(opened, **{name: watch}), watch
     watch = Returning(pool)
     return watch, watch
 
@@ -261,6 +263,4 @@ def main(name: str, question: str, file: str) -> None:
 
 if __name__ == "__main__":
     # Imported again by its name, so that workers find the functions there and not in __main__.
-    from pipeline_runner.survey import probes
-
-    probes.main(*sys.argv[1:])
+    import_module("pipeline_runner.survey.probes").main(*sys.argv[1:])

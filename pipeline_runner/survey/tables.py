@@ -40,7 +40,7 @@ def grids(methods: Iterable[Method]) -> tuple[Grid, Grid, Grid]:
                     yes(row.parallel),
                     yes(row.refills),
                     yes(row.lazy),
-                    other(row.dispatch, row.surveyed and row.surveyed.dispatch),
+                    other(row, "dispatch"),
                 )
                 for row in rows
             ),
@@ -55,7 +55,7 @@ def grids(methods: Iterable[Method]) -> tuple[Grid, Grid, Grid]:
                     SHAPES[row.style],
                     words(row.also_styles - {row.style}),
                     row.serializer,
-                    other(row.style, row.surveyed and row.surveyed.style),
+                    other(row, "style"),
                 )
                 for row in rows
             ),
@@ -70,7 +70,7 @@ def grids(methods: Iterable[Method]) -> tuple[Grid, Grid, Grid]:
                     yes(row.ordered),
                     row.on_raise,
                     row.on_death,
-                    other(row.returns, row.surveyed and row.surveyed.returns),
+                    other(row, "returns"),
                 )
                 for row in rows
             ),
@@ -166,8 +166,9 @@ def words(of: Iterable[str]) -> str:
     return ", ".join(sorted(of)) or ""
 
 
-def other(measured: str, surveyed: str | None) -> str:
-    """The article's word, where it has another."""
-    if surveyed is None:
+def other(row: Method, axis: str) -> str:
+    """The article's word on an axis, where it has another."""
+    if row.surveyed is None:
         return "(not in it)"
-    return "" if surveyed == measured else str(surveyed)
+    said: str = getattr(row.surveyed, axis)
+    return "" if said == getattr(row, axis) else str(said)

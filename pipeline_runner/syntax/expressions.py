@@ -78,8 +78,9 @@ def parse(text: str) -> str | Reference | Text:
             parts.append(replace(_reference(whole[1], at + 2), start=at, stop=whole.end()))
             at = whole.end()
         else:
-            plain += text[at]
-            at += 1
+            until = text.find("$", at + 1)
+            plain += text[at : until if until > 0 else None]
+            at = until if until > 0 else len(text)
     if plain:
         parts.append(plain)
     if len(parts) == 1:

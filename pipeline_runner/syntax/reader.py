@@ -174,7 +174,7 @@ class TooLarge(Problem):
         return f"{self.what}: at most {self.most:,} are read"
 
     def advice(self) -> Sequence[str]:
-        return ("long lists belong in a file: over: {lines: FILE}, {csv: FILE} or {jsonl: FILE}",)
+        return ("what is long belongs in a file: over: {lines: FILE}, {csv: FILE} or {jsonl: FILE}",)
 
 
 @dataclass(frozen=True, kw_only=True)

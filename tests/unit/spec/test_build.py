@@ -197,6 +197,15 @@ def test_defaults_are_under_every_stage_and_the_stage_wins():
     assert (b.timeout_s, b.retry.limit, b.env) == (5.0, 2, {"A": "1", "B": "1"})
 
 
+def test_defaults_may_be_parameters_and_are_told_once_when_they_are_wrong():
+    text = (
+        "defaults: {{workers: '${{params.w}}'}}\nparams: {{w: {}}}\nstages: {{a: {{call: 'm:f'}}, b: {{call: 'm:f'}}}}"
+    )
+    assert spec(text.format(2)).stages["b"].workers == 2
+    assert codes(text.format("two")) == ["wrong-type"]
+    assert codes("defaults: {workers: '${params.v}'}\nstages: {a: {call: 'm:f'}, b: {call: 'm:f'}}") == ["unknown-name"]
+
+
 def test_a_profile_is_laid_over_the_file():
     text = (
         "params: {n: 1, m: 1}\nworkers: 2\n"
