@@ -10,9 +10,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from os import getcwd
+from os import environ, getcwd
 from time import monotonic
 from typing import Any
 
@@ -82,6 +82,7 @@ class Worker(_Worker):  # type: ignore[misc]
         self.roster = roster
         self.most = most  # tasks that it may run before a fresh one takes its place
         super().__init__(restart_on_free=False, pickle_proto=PROTOCOL)
+        self.is_free = True
 
     def start(self) -> None:
         path = [entry or getcwd() for entry in sys.path]
@@ -102,7 +103,6 @@ class Worker(_Worker):  # type: ignore[misc]
         except BaseException:
             self.cut()
             raise
-        self.is_free = True
 
     def free(self) -> None:
         self.served += 1
@@ -135,9 +135,9 @@ class Watched(Server):  # type: ignore[misc]
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         self.ended = threading.Event()  # some task has
-        self.given: list[Any] = []  # tasks that may still be waited for
+        self.given: set[Any] = set()  # tasks that may still be waited for
         self.functions: set[Any] = set()
-        with restored_pythonpath():
+        with same_pythonpath():
             super().__init__(ncpus=0, ppservers=(), secret=secrets.token_hex(32), proto=PROTOCOL)
 
     def hire(self, workers: int, most: int | None) -> None:
@@ -150,8 +150,11 @@ class Watched(Server):  # type: ignore[misc]
         # ppft keeps a function's source by its address: one that is freed could run as another.
         self.functions.add(func)
         task = super().submit(func, *args, **keywords)
-        self.given = [one for one in self.given if not one.finished]
-        self.given.append(task)
+        self.given.add(task)
+        if self._exiting:  # too late to be found by `stop`
+            finish(task, Vanished())
+        if task.finished:  # too late to be found by `_run_local`
+            self.given.discard(task)
         return task
 
     def _run_local(self, job: Any, sfunc: Any, sargs: Any, worker: Any) -> None:
@@ -159,6 +162,7 @@ class Watched(Server):  # type: ignore[misc]
         super()._run_local(job, sfunc, sargs, worker)
         if not job.finished:
             finish(job, Vanished(child.pid, child.exitcode))
+        self.given.discard(job)
         self.ended.set()
 
     def wait_for(self, handle: Any) -> None:
@@ -170,8 +174,9 @@ class Watched(Server):  # type: ignore[misc]
     def stop(self) -> None:
         """End the workers and let nothing of the server outlive them."""
         self._exiting = True
+        self._Server__queue.clear()
         self.roster.kill()
-        for task in self.given:
+        for task in list(self.given):
             finish(task, Vanished())
         self.ended.set()
         self.roster.reaped(2.0)
@@ -181,25 +186,19 @@ class Watched(Server):  # type: ignore[misc]
         deadline = monotonic() + 0.5
         for hand in hands:
             hand.join(max(0.0, deadline - monotonic()))
-        self._Server__workers.clear()
         atexit.unregister(self.destroy)  # it would kill by number processes that are long gone
 
 
-class restored_pythonpath:
-    """ppft puts this process's whole path into its own environment, for good."""
-
-    def __enter__(self) -> None:
-        import os
-
-        self.before = os.environ.get("PYTHONPATH")
-
-    def __exit__(self, *details: object) -> None:
-        import os
-
-        if self.before is None:
-            os.environ.pop("PYTHONPATH", None)
-        else:
-            os.environ["PYTHONPATH"] = self.before
+@contextmanager
+def same_pythonpath() -> Iterator[None]:
+    """ppft puts this process's whole path into its own environment, for good: take it out again."""
+    before = environ.get("PYTHONPATH")
+    try:
+        yield
+    finally:
+        environ.pop("PYTHONPATH", None)
+        if before is not None:
+            environ["PYTHONPATH"] = before
 
 
 def finish(task: Any, result: object) -> None:
