@@ -16,9 +16,9 @@ from os import environ, getcwd
 from time import monotonic
 from typing import Any
 
-from ppft import Server  # type: ignore[import-untyped]
-from ppft._pp import _Worker  # type: ignore[import-untyped]
-from ppft.transport import CPipeTransport  # type: ignore[import-untyped]
+from ppft import Server
+from ppft._pp import _Worker
+from ppft.transport import CPipeTransport
 
 from pipeline_runner.backends._launch import PoolKilled, Roster, WorkerVanished, without_ctrl_c
 from pipeline_runner.calls import Receipt

@@ -22,7 +22,7 @@ def open_pool(settings: PoolSettings) -> Opened:
     pathos makes one server per id and has no way to give it a secret or workers; but it takes the
     server that it finds under its id.
     """
-    from pathos.parallel import ParallelPool  # type: ignore[import-untyped]
+    from pathos.parallel import ParallelPool
 
     from pipeline_runner.backends import _ppft
 

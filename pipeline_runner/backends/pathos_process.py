@@ -21,7 +21,7 @@ def open_pool(settings: PoolSettings) -> Opened:
     stop the other. Its other keywords go to multiprocess' Pool as they are, so the context can go
     with them and the program's start method stays as it was.
     """
-    from pathos.multiprocessing import ProcessPool  # type: ignore[import-untyped]
+    from pathos.multiprocessing import ProcessPool
 
     roster = Roster()
     pool = ProcessPool(
