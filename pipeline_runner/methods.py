@@ -93,4 +93,7 @@ class Backend:
     in_process: bool = False  # calls run in the runner itself (threads, serial)
     local: bool = True  # the workers can reach the beacon
     rank: int = 50  # who is preferred when several fit; smaller first
+    raw: Callable[[int], Any] | None = None
+    """The library's pool of so many workers as anyone would make it, without our guards; `ask` takes it
+    like an opened one. Only for measuring. None: there is nothing between us and the library."""
     unavailable: Callable[[], str | None] = field(default=lambda: None)  # why it cannot be used here, or None

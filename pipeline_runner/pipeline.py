@@ -17,6 +17,7 @@ from pipeline_runner.engine.engine import Engine, Listener
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.plan.select import select
 from pipeline_runner.running import Result, Run
 from pipeline_runner.spec.build import build, load
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
@@ -85,6 +86,10 @@ class Pipeline:
         """The pipeline of a YAML text; functions and paths are looked for in `folder`, by default here."""
         where = None if folder is None else Path(folder).resolve()
         return cls.of(build(text, name, folder=where, params=params, profile=profile))
+
+    def only(self, *stages: str) -> Self:
+        """The same pipeline with only these stages and what they need. Errors: UsageError for a stage there is not."""
+        return type(self).of(select(self.spec, stages))
 
     @property
     def name(self) -> str:

@@ -162,7 +162,11 @@ class Run:
         if returns.streams and spec.over is not None:
             return self._follow(spec.name)
         if returns is Returns.APPLY_RESULT:
-            return CallHandle(0, *about) if spec.over is None else [CallHandle(i, *about) for i in range(self._calls(stage))]
+            return (
+                CallHandle(0, *about)
+                if spec.over is None
+                else [CallHandle(i, *about) for i in range(self._calls(stage))]
+            )
         if returns is Returns.MAP_RESULT:
             return MapHandle(*about)
         MapHandle(*about).wait()
@@ -186,7 +190,9 @@ class Run:
     def __enter__(self) -> Run:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
         if kind is not None:
             self.cancel()
         for name, live in self._live.items():

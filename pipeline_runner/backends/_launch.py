@@ -200,14 +200,18 @@ def hidden_main() -> Iterator[None]:
 def start_fork_server(library: str) -> None:
     """Have the library's fork server running, with the worker's code loaded and without the user's script.
 
-    The list of preloads is the whole program's, so it is put back as it was.
+    The list of preloads is the whole program's, so it is put back as it was. The server hands
+    its blocked SIGINT down to every process that it forks, so that none of them answers a Ctrl-C
+    before it has come as far as `begin`; a process that the program itself starts from it later
+    is deaf to Ctrl-C too, and ends by SIGTERM as pools end theirs.
     """
     module = import_module(f"{library}.forkserver")
     server = module._forkserver
     before = server._preload_modules
     module.set_forkserver_preload([PRELOAD])
     try:
-        module.ensure_running()
+        with without_ctrl_c():
+            module.ensure_running()
     finally:
         server._preload_modules = before
 

@@ -63,29 +63,36 @@ def kill(opened: Opened) -> None:
     may have read half a task: `terminate` waits for that lock and reads that queue as if whole.
     """
     pool = opened.inner
+    if not pool._terminate.still_active():
+        return
     pool._state = "TERMINATE"
-    for thread in (pool._worker_handler, pool._task_handler, pool._result_handler):
+    handlers = (pool._worker_handler, pool._task_handler, pool._result_handler)
+    for thread in handlers:
         thread._state = "TERMINATE"
-    unblocked = pool._taskqueue
+    tasks = pool._taskqueue
     pool._taskqueue = Refusing()  # who was just about to hand something in must not wait for it
     opened.roster.kill()
     fail_waiting(pool)
-    pool._change_notifier.put(None)
-    unblocked.put(None)
     deadline = monotonic() + 2.0
+    opened.roster.reaped(1.0)
+    free(pool._outqueue._wlock)
+    pool._change_notifier.put(None)
+    tasks.put(None)
     while pool._task_handler.is_alive() and monotonic() < deadline:
         drain(pool._inqueue._reader)
         pool._task_handler.join(0.01)
-    pool._worker_handler.join(max(0.0, deadline - monotonic()))
-    opened.roster.reaped(max(0.0, deadline - monotonic()))
-    # Nobody is left who could rightly hold it.
-    pool._outqueue._wlock.acquire(block=False)
-    pool._outqueue._wlock.release()
-    with suppress(OSError):
-        pool._outqueue.put(None)
+    pool._worker_handler.join(max(0.1, deadline - monotonic()))
+    pool._outqueue.put(None)
     pool._result_handler.join(max(0.1, deadline - monotonic()))
     fail_waiting(pool)
+    opened.roster.reaped(0.5)  # a worker that was being started meanwhile
     put_away(pool)
+
+
+def free(lock: Any) -> None:
+    """Take a lock from the dead: nobody alive holds it for longer than a moment."""
+    lock.acquire(True, 0.2)
+    lock.release()
 
 
 class Refusing:
@@ -177,7 +184,7 @@ def starmap_async(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[
 
 
 HANG = "waits for ever; the pool starts another worker"
-FIRST = "the first is raised, all other results are lost"
+FIRST = "raised, the first only; all other results are lost"
 PARTS = "refills when asked with chunksize=1, as we do; by default a worker takes several tasks at once"
 AHEAD = "its feeder reads ahead without bound; our window holds it"
 
@@ -246,6 +253,11 @@ def rows(library: str, serializer: str, classes: Sequence[str]) -> tuple[Method,
         )
         for name, dispatch, style, returns, ask, lazy, ordered, on_raise, note in _ROWS
     )
+
+
+def raw(library: str, workers: int) -> Opened:
+    pool = import_module(library).Pool(workers)
+    return Opened(pool, pool, Roster())
 
 
 def opener(library: str) -> Callable[[PoolSettings], Opened]:

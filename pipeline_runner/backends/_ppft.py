@@ -10,15 +10,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from os import getcwd
+from os import environ, getcwd
 from time import monotonic
 from typing import Any
 
-from ppft import Server  # type: ignore[import-untyped]
-from ppft._pp import _Worker  # type: ignore[import-untyped]
-from ppft.transport import CPipeTransport  # type: ignore[import-untyped]
+from ppft import Server
+from ppft._pp import _Worker
+from ppft.transport import CPipeTransport
 
 from pipeline_runner.backends._launch import PoolKilled, Roster, WorkerVanished, without_ctrl_c
 from pipeline_runner.calls import Receipt
@@ -78,9 +78,11 @@ class Worker(_Worker):  # type: ignore[misc]
     workers' stderr, so that 64 kB on it stop them for ever.
     """
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, most: int | None) -> None:
         self.roster = roster
+        self.most = most  # tasks that it may run before a fresh one takes its place
         super().__init__(restart_on_free=False, pickle_proto=PROTOCOL)
+        self.is_free = True
 
     def start(self) -> None:
         path = [entry or getcwd() for entry in sys.path]
@@ -94,12 +96,19 @@ class Worker(_Worker):  # type: ignore[misc]
         self.child = Child(popen)
         self.roster.add(self.child)
         self.t = Wire(popen.stdout, popen.stdin)
-        self.pid = int(self.t.receive())
-        self.t.send(str(self.pickle_proto))
-        self.is_free = True
+        self.served = 0
+        try:
+            self.pid = int(self.t.receive())
+            self.t.send(str(self.pickle_proto))
+        except BaseException:
+            self.cut()
+            raise
 
     def free(self) -> None:
-        if self.t.broken and not self.roster.doomed:
+        self.served += 1
+        if (self.t.broken or self.served == self.most) and not self.roster.doomed:
+            if not self.t.broken:  # it waits for work, and holds nothing that others need
+                self.child.popen.kill()
             with suppress(subprocess.TimeoutExpired):
                 self.child.popen.wait(1.0)
             self.cut()
@@ -126,23 +135,26 @@ class Watched(Server):  # type: ignore[misc]
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         self.ended = threading.Event()  # some task has
-        self.given: list[Any] = []  # tasks that may still be waited for
+        self.given: set[Any] = set()  # tasks that may still be waited for
         self.functions: set[Any] = set()
-        with restored_pythonpath():
+        with same_pythonpath():
             super().__init__(ncpus=0, ppservers=(), secret=secrets.token_hex(32), proto=PROTOCOL)
 
-    def hire(self, workers: int) -> None:
+    def hire(self, workers: int, most: int | None) -> None:
         """Start the workers ourselves: the server only counts them."""
         for _ in range(workers):
-            self._Server__workers.append(Worker(self.roster))
+            self._Server__workers.append(Worker(self.roster, most))
         self.set_ncpus(workers)
 
     def submit(self, func: Any, *args: Any, **keywords: Any) -> Any:
         # ppft keeps a function's source by its address: one that is freed could run as another.
         self.functions.add(func)
         task = super().submit(func, *args, **keywords)
-        self.given = [one for one in self.given if not one.finished]
-        self.given.append(task)
+        self.given.add(task)
+        if self._exiting:  # too late to be found by `stop`
+            finish(task, Vanished())
+        if task.finished:  # too late to be found by `_run_local`
+            self.given.discard(task)
         return task
 
     def _run_local(self, job: Any, sfunc: Any, sargs: Any, worker: Any) -> None:
@@ -150,6 +162,7 @@ class Watched(Server):  # type: ignore[misc]
         super()._run_local(job, sfunc, sargs, worker)
         if not job.finished:
             finish(job, Vanished(child.pid, child.exitcode))
+        self.given.discard(job)
         self.ended.set()
 
     def wait_for(self, handle: Any) -> None:
@@ -161,8 +174,9 @@ class Watched(Server):  # type: ignore[misc]
     def stop(self) -> None:
         """End the workers and let nothing of the server outlive them."""
         self._exiting = True
+        self._Server__queue.clear()
         self.roster.kill()
-        for task in self.given:
+        for task in list(self.given):
             finish(task, Vanished())
         self.ended.set()
         self.roster.reaped(2.0)
@@ -172,25 +186,19 @@ class Watched(Server):  # type: ignore[misc]
         deadline = monotonic() + 0.5
         for hand in hands:
             hand.join(max(0.0, deadline - monotonic()))
-        self._Server__workers.clear()
         atexit.unregister(self.destroy)  # it would kill by number processes that are long gone
 
 
-class restored_pythonpath:
-    """ppft puts this process's whole path into its own environment, for good."""
-
-    def __enter__(self) -> None:
-        import os
-
-        self.before = os.environ.get("PYTHONPATH")
-
-    def __exit__(self, *details: object) -> None:
-        import os
-
-        if self.before is None:
-            os.environ.pop("PYTHONPATH", None)
-        else:
-            os.environ["PYTHONPATH"] = self.before
+@contextmanager
+def same_pythonpath() -> Iterator[None]:
+    """ppft puts this process's whole path into its own environment, for good: take it out again."""
+    before = environ.get("PYTHONPATH")
+    try:
+        yield
+    finally:
+        environ.pop("PYTHONPATH", None)
+        if before is not None:
+            environ["PYTHONPATH"] = before
 
 
 def finish(task: Any, result: object) -> None:
@@ -203,18 +211,36 @@ def finish(task: Any, result: object) -> None:
 @dataclass(frozen=True)
 class Opened:
     pool: Any  # what is asked: the server, or pathos' pool on top of it
-    server: Watched
+    server: Any  # Watched, or what stands in its place while measuring
     roster: Roster = field(repr=False)
+    guarded: bool = True
 
 
 def open_server(settings: PoolSettings) -> Watched:
     server = Watched(Roster())
     try:
-        server.hire(settings.workers)
+        server.hire(settings.workers, settings.max_calls_per_worker)
     except BaseException:
         server.stop()
         raise
     return server
+
+
+class Unwatched:
+    """Waits for a task of a server as ppft makes it."""
+
+    def wait_for(self, handle: Any) -> None:
+        while not (handle.ready() if hasattr(handle, "ready") else handle.finished):
+            threading.Event().wait(0.01)
+
+
+def raw_server(workers: int) -> Any:
+    return Server(workers, ppservers=(), secret=secrets.token_hex(32))
+
+
+def told(opened: Opened, results: Iterable[Any]) -> Iterable[Receipt]:
+    """The receipts among the results; without our guards, whatever came."""
+    return receipts(results, opened.roster) if opened.guarded else results
 
 
 def receipts(results: Iterable[Any], roster: Roster) -> Iterator[Receipt]:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
@@ -15,23 +16,46 @@ from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surv
 from pipeline_runner.worker.start import begin
 
 
-@dataclass(frozen=True)
+@dataclass
 class Opened:
     pool: Any
     roster: Roster
+    manager: Any = None  # the executor's own thread, which it forgets when it is shut down
+
+
+class NeverIdle:
+    """In the place of the executor's count of idle workers.
+
+    With `max_tasks_per_child` it also counts workers that have left, and then starts none in their
+    place: everything waits for ever (cpython issue 115634).
+    """
+
+    def acquire(self, blocking: bool = True) -> bool:
+        return False
+
+    def release(self) -> None:
+        """Nothing is counted."""
 
 
 def open_executor(settings: PoolSettings) -> Opened:
     from concurrent.futures import ProcessPoolExecutor
 
     roster = Roster()
-    pool = ProcessPoolExecutor(
+    pool: Any = ProcessPoolExecutor(
         settings.workers,
         mp_context=context("multiprocessing", settings.start_method, roster),
         initializer=begin,
         max_tasks_per_child=settings.max_calls_per_worker,
     )
+    if settings.max_calls_per_worker:
+        pool._idle_worker_semaphore = NeverIdle()
     return Opened(pool, roster)
+
+
+def raw(workers: int) -> Opened:
+    from concurrent.futures import ProcessPoolExecutor
+
+    return Opened(ProcessPoolExecutor(workers), Roster())
 
 
 def submit(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
@@ -50,29 +74,39 @@ def map_(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
 
 
 def close(opened: Opened) -> None:
-    manager = opened.pool._executor_manager_thread
-    opened.pool.shutdown(wait=False, cancel_futures=True)
-    if manager is not None:
-        manager.join(GRACE_S)
-        if manager.is_alive():
-            kill(opened)
+    if not shut_down(opened, GRACE_S):
+        kill(opened)
     opened.roster.reaped(1.0)
 
 
 def kill(opened: Opened) -> None:
-    """End the workers; the executor's own thread sees it and fails every future."""
-    pool = opened.pool
-    manager = pool._executor_manager_thread
-    pending = pool._pending_work_items
+    """End the workers; the executor's own thread sees it and fails every future.
+
+    Where it does not (there may be no worker whose end it could see), we do it in its place.
+    """
     opened.roster.kill()
-    # Also wakes the thread: it may be waiting without knowing the worker that was started last.
-    pool.shutdown(wait=False, cancel_futures=True)
-    if manager is not None:
-        manager.join(2.0)
-    for item in list(pending.values()):
-        with suppress(Exception):  # InvalidStateError: it has just been given its end
-            item.future.set_exception(PoolKilled())
-    opened.roster.reaped(1.0)
+    if not shut_down(opened, 1.0):
+        manager = opened.manager
+        for item in list(manager.pending_work_items.values()):
+            with suppress(Exception):  # InvalidStateError: it has just been given its end
+                item.future.set_exception(PoolKilled())
+        manager.pending_work_items.clear()
+        with manager.shutdown_lock:
+            manager.thread_wakeup.wakeup()
+        manager.join(1.0)
+    opened.roster.reaped(0.5)
+
+
+def shut_down(opened: Opened, within_s: float) -> bool:
+    """Shut the executor down in a bounded time. False: it is still at it.
+
+    Not with wait=False, which forgets the processes while the executor's thread may still start one.
+    """
+    opened.manager = opened.pool._executor_manager_thread or opened.manager
+    hand = Thread(target=opened.pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+    hand.start()
+    hand.join(within_s)
+    return not hand.is_alive()
 
 
 def processes(opened: Opened) -> Sequence[Process]:
@@ -114,7 +148,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="pickle",
-            on_raise="the first ends the iterator, the rest is lost",
+            on_raise="raised; the first ends the iterator, the rest is lost",
             on_death=BROKEN,
             surveyed=Surveyed(dispatch=Dispatch.ASYNC, style=Style.ZIP, returns=Returns.ITERATOR),
             also_styles=frozenset({Style.MAP}),
@@ -126,5 +160,6 @@ BACKEND = Backend(
     close=close,
     kill=kill,
     processes=processes,
+    raw=raw,
     rank=20,
 )

@@ -13,5 +13,6 @@ BACKEND = Backend(
     close=_pool.close,
     kill=_pool.kill,
     processes=_pool.processes,
+    raw=lambda workers: _pool.raw("multiprocess", workers),
     rank=40,
 )

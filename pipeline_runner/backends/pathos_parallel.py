@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pipeline_runner.axes import Dispatch, Returns, Style
+from pipeline_runner.backends._launch import Roster
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Ask, Backend, Method, PoolSettings, Process, Surveyed
 
@@ -21,7 +22,7 @@ def open_pool(settings: PoolSettings) -> Opened:
     pathos makes one server per id and has no way to give it a secret or workers; but it takes the
     server that it finds under its id.
     """
-    from pathos.parallel import ParallelPool  # type: ignore[import-untyped]
+    from pathos.parallel import ParallelPool
 
     from pipeline_runner.backends import _ppft
 
@@ -31,17 +32,27 @@ def open_pool(settings: PoolSettings) -> Opened:
     return _ppft.Opened(ParallelPool(settings.workers, id=name), server, server.roster)
 
 
-def told(opened: Opened, results: Any) -> Iterator[Receipt]:
-    from pipeline_runner.backends._ppft import receipts
+def raw(workers: int) -> Opened:
+    from pathos.parallel import ParallelPool
 
-    return receipts(results, opened.roster)
+    from pipeline_runner.backends import _ppft
+
+    name = uuid4().hex
+    ParallelPool.__state__[name] = _ppft.raw_server(workers)
+    return _ppft.Opened(ParallelPool(workers, id=name), _ppft.Unwatched(), Roster(), guarded=False)
 
 
-def pipe(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
+def told(opened: Opened, results: Iterable[Any]) -> Iterable[Receipt]:
+    from pipeline_runner.backends import _ppft
+
+    return _ppft.told(opened, results)
+
+
+def pipe(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
     return told(opened, (opened.pool.pipe(perform.row, *task) for task in chunks))
 
 
-def apipe(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
+def apipe(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
     return told(opened, handled(opened, perform, chunks))
 
 
@@ -56,19 +67,19 @@ def handled(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Any]:
         yield waiting.popleft().get()
 
 
-def map_(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
+def map_(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
     return told(opened, opened.pool.map(perform.row, *chunks.columns()))
 
 
-def imap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
+def imap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
     return told(opened, opened.pool.imap(perform.row, *chunks.columns()))
 
 
-def uimap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
+def uimap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
     return told(opened, opened.pool.uimap(perform.row, *chunks.columns()))
 
 
-def amap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
+def amap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
     rows = list(chunks)  # it asks for the length of its columns
     result = opened.pool.amap(perform.row, [ticket for ticket, _ in rows], [payload for _, payload in rows])
     opened.server.wait_for(result)  # its own get() can miss the end
@@ -147,6 +158,7 @@ BACKEND = Backend(
     close=stop,
     kill=stop,
     processes=processes,
+    raw=raw,
     start_methods=frozenset(),
     rank=60,
 )

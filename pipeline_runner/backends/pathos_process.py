@@ -21,7 +21,7 @@ def open_pool(settings: PoolSettings) -> Opened:
     stop the other. Its other keywords go to multiprocess' Pool as they are, so the context can go
     with them and the program's start method stays as it was.
     """
-    from pathos.multiprocessing import ProcessPool  # type: ignore[import-untyped]
+    from pathos.multiprocessing import ProcessPool
 
     roster = Roster()
     pool = ProcessPool(
@@ -32,6 +32,13 @@ def open_pool(settings: PoolSettings) -> Opened:
         context=context("multiprocess", settings.start_method, roster),
     )
     return Opened(pool, pool._serve(), roster)
+
+
+def raw(workers: int) -> Opened:
+    from pathos.multiprocessing import ProcessPool
+
+    pool = ProcessPool(workers, id=uuid4().hex)
+    return Opened(pool, pool._serve(), Roster())
 
 
 def pipe(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
@@ -125,5 +132,6 @@ BACKEND = Backend(
     close=close,
     kill=kill,
     processes=_pool.processes,
+    raw=raw,
     rank=30,
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
+from pipeline_runner.backends._launch import Roster
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surveyed
 
@@ -21,10 +22,16 @@ def open_server(settings: PoolSettings) -> Opened:
     return _ppft.Opened(server, server, server.roster)
 
 
-def submit(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
-    from pipeline_runner.backends._ppft import receipts
+def raw(workers: int) -> Opened:
+    from pipeline_runner.backends import _ppft
 
-    return receipts(results(opened, perform, chunks), opened.roster)
+    return _ppft.Opened(_ppft.raw_server(workers), _ppft.Unwatched(), Roster(), guarded=False)
+
+
+def submit(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
+    from pipeline_runner.backends._ppft import told
+
+    return told(opened, results(opened, perform, chunks))
 
 
 def results(opened: Opened, perform: Perform, chunks: Chunks) -> Iterator[Any]:
@@ -75,6 +82,7 @@ BACKEND = Backend(
     close=stop,
     kill=stop,
     processes=processes,
+    raw=raw,
     start_methods=frozenset(),
     rank=70,
 )

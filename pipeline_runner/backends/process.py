@@ -32,8 +32,12 @@ class Running:
 
     def receipt(self) -> Receipt:
         """Wait for the process and read what it sent. Errors: WorkerVanished when it sent nothing."""
+        self.process.join()
         try:
-            self.process.join()
+            # What it sent is in the pipe now. Not recv at once: under fork a sibling may hold the other end
+            # open, and then a dead process's silence has no end.
+            if not self.reply.poll():
+                raise WorkerVanished(self.process.pid, self.process.exitcode)
             receipt: Receipt = self.reply.recv()
         except EOFError as error:
             raise WorkerVanished(self.process.pid, self.process.exitcode) from error
@@ -45,6 +49,12 @@ class Running:
 def open_processes(settings: PoolSettings) -> Processes:
     roster = Roster()
     return Processes(settings.workers, context("multiprocessing", settings.start_method, roster), roster)
+
+
+def raw(workers: int) -> Processes:
+    from multiprocessing import get_context
+
+    return Processes(workers, get_context(), Roster())
 
 
 def start(pool: Processes, perform: Perform, task: Task) -> Running:
@@ -88,7 +98,9 @@ def refill(pool: Processes, perform: Perform, chunks: Chunks) -> Iterator[Receip
             running[one.process.sentinel] = one
         if not running:
             break
-        for sentinel in wait(list(running)):
+        # Under fork a sibling may hold a sentinel open too, so those that are silent are asked now and then.
+        ended = wait(list(running), timeout=0.1) or [s for s, one in running.items() if one.process.exitcode is not None]
+        for sentinel in ended:
             try:
                 yield running.pop(sentinel).receipt()
             except WorkerVanished as error:
@@ -154,5 +166,6 @@ BACKEND = Backend(
     close=close,
     kill=kill,
     processes=processes,
+    raw=raw,
     rank=50,
 )

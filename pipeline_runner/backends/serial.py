@@ -11,7 +11,7 @@ from pipeline_runner.methods import Ask, Backend, Method, PoolSettings, Process
 
 
 def open_serial(settings: PoolSettings) -> Any:
-    from pathos.serial import SerialPool  # type: ignore[import-untyped]
+    from pathos.serial import SerialPool
 
     return SerialPool()
 

@@ -31,6 +31,15 @@ Workers = Annotated[
     ),
 ]
 
+Stages = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[STAGE]...", help="Only these stages and what they need.", show_default=False),
+]
+Until = Annotated[
+    list[str] | None,
+    typer.Option("--until", metavar="STAGE", help="Only up to this stage.", show_default=False),
+]
+
 
 def load(
     file: str, given: Sequence[str] | None = None, params: str | None = None, profile: str | None = None

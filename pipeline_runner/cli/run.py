@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def command(
     file: options.File,
+    stages: options.Stages = None,
     given: options.Given = None,
     params: options.Params = None,
     profile: options.Profile = None,
@@ -40,6 +41,8 @@ def command(
     keep_going: Annotated[
         bool, typer.Option("-k", "--keep-going", help="After a failure, let everything independent end.")
     ] = False,
+    until: options.Until = None,
+    dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Show the plan and run nothing.")] = False,
     show: Shown = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only results and errors.")] = False,
@@ -53,11 +56,15 @@ def command(
     from pipeline_runner.reporters.values import shown
 
     spec = options.load(file, given, params, profile)
-    pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec)
+    pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec).only(*(stages or ()), *(until or ()))
     console = Console(stderr=True)
     for warning in spec.warnings:
         if not quiet:
             console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
+    if dry_run:
+        plan = pipeline.plan(workers=workers)
+        typer.echo(json.dumps(plan.to_json(), ensure_ascii=False) if as_json else plan.explain().rstrip("\n"))
+        return
     everything = "all" in (show or ())
     with redirect_stdout(sys.stderr), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending() as ending:
         result = pipeline.run(

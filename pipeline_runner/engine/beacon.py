@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any
 
@@ -168,7 +169,7 @@ class Beacon:
                 self._tell(WorkerHere(lease, pid))
             case (kind, int(lease), int(chunk), job, bool(waits)) if kind == BEGIN:
                 worker.lease = lease
-                # Before the engine hears of it: its leave to begin must not overtake the job.
+                # The job goes first: once the engine knows, it may send the leave that the worker reads second.
                 if job is not None:
                     _send(worker.connection, self._jobs.get(job, b""))
                 self._tell(ChunkBegun(lease, chunk, worker.pid, waits))
@@ -245,10 +246,8 @@ def _same_user(connection: socket.socket) -> bool:
 
 def _send(connection: socket.socket, data: bytes) -> None:
     """Send a whole frame. A worker that asked is reading, so this waits for nothing but the copy."""
-    try:
+    with suppress(OSError):  # it died meanwhile, and its connection's end will say so
         connection.sendall(LENGTH.pack(len(data)) + data)
-    except OSError:
-        pass  # it died meanwhile, and its connection's end will say so
 
 
 def _close(worker: _Worker) -> None:

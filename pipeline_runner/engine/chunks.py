@@ -4,6 +4,8 @@ from __future__ import annotations
 
 AIM_S = 0.03  # of work in a chunk: a message costs 0.25–0.8 ms of CPU, so this loses about 2 %
 BUDGET_S = 0.05  # after which a worker hands the rest back, so that a wrong guess costs a resend, not a wait
+WHOLE_AIM_S = 0.1  # for methods that take all their input at once: larger, since all of it is dispatched blind
+WHOLE_BUDGET_S = 0.5  # the rest then waits for the next round, whose sizes know better
 GROWTH = 8  # at most so many times the last size, until a size has been seen to last
 MOST = 1 << 16  # calls
 
@@ -17,10 +19,11 @@ class Sizes:
         self._each_s: float | None = None  # moving average of a call's time
         self._largest = 1
 
-    @property
-    def budget_s(self) -> float:
+    def budget_s(self, lazy: bool) -> float:
         """How long a chunk may take before it hands back its rest; 0 where the user chose the size."""
-        return 0.0 if self._fixed else BUDGET_S
+        if self._fixed:
+            return 0.0
+        return BUDGET_S if lazy else WHOLE_BUDGET_S
 
     def learn(self, calls: int, took_s: float) -> None:
         """A chunk of so many calls took so long."""
@@ -43,5 +46,11 @@ class Sizes:
         return max(1, size)
 
     def whole(self, calls: int) -> int:
-        """The size for a method that wants all its input at once: four chunks a worker, as Pool.map has it."""
-        return self._fixed or max(1, min(-(-calls // (4 * self._workers)), MOST))
+        """The size for a method that wants all its input at once: four chunks a worker, as Pool.map has it, and
+        smaller ones when the calls are known to be long."""
+        if self._fixed:
+            return self._fixed
+        size = min(-(-calls // (4 * self._workers)), MOST)
+        if self._each_s is not None:
+            size = min(size, int(WHOLE_AIM_S / max(self._each_s, 1e-9)))
+        return max(1, size)

@@ -28,6 +28,7 @@ class Course:
     feed: Feed = field(init=False)
     sizes: Sizes = field(init=False)
 
+    workers: int = 1  # of its pool: no more than can be busy
     round: int = 0
     lease: Lease | None = None  # set by the round's driver before it draws its first chunk
     started_at: float | None = None
@@ -45,6 +46,9 @@ class Course:
 
     tries: Counter[tuple[int, int]] = field(default_factory=Counter)  # by step and call number
     overdue: dict[int, int] = field(default_factory=dict)  # pid → the chunk for whose timeout it is killed
+
+    def __post_init__(self) -> None:
+        self.workers = self.head.workers
 
     @property
     def head(self) -> StagePlan:
@@ -66,14 +70,22 @@ class Course:
     def settings(self, calls: int | None, env: tuple[tuple[str, str], ...]) -> PoolSettings:
         """What its pool is opened with: no more workers than can be busy."""
         plan = self.head
-        workers = plan.workers if calls is None else max(1, min(plan.workers, calls))
-        if plan.choice.method.dispatch is Dispatch.BLOCKING:
-            workers = 1
+        if calls is not None:
+            self.workers = max(1, min(plan.workers, calls))
+        workers = self.workers = 1 if plan.choice.method.dispatch is Dispatch.BLOCKING else self.workers
         setup = f"{plan.spec.setup} {plan.spec.setup_with}" if plan.spec.setup else ""
         settings = PoolSettings(
             workers=workers, max_calls_per_worker=plan.spec.max_calls_per_worker, setup=setup, env=env
         )
         return settings if plan.start_method is None else replace(settings, start_method=plan.start_method)
+
+    def demand(self) -> int:
+        """Workers that it can still use: those of its pool, or fewer when its last chunks are in flight."""
+        if self.head.choice.backend.in_process:
+            return 0  # calls that wait, or one at a time: they need no worker
+        if not hasattr(self, "feed"):
+            return 1
+        return min(self.workers, max(1, len(self.feed.flights))) if self.feed.drawn_out else self.workers
 
     def begin_round(self) -> None:
         self.round += 1

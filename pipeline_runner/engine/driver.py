@@ -23,9 +23,7 @@ def start_round(course: Course, pools: Pools, settings: PoolSettings, tell: Call
     ).start()
 
 
-def _drive(
-    course: Course, number: int, pools: Pools, settings: PoolSettings, tell: Callable[[Message], None]
-) -> None:
+def _drive(course: Course, number: int, pools: Pools, settings: PoolSettings, tell: Callable[[Message], None]) -> None:
     method = course.head.choice.method
     try:
         lease = pools.lease(course.head.choice.backend, settings)

@@ -44,6 +44,7 @@ from pipeline_runner.engine.messages import (
 )
 from pipeline_runner.engine.pools import Pools
 from pipeline_runner.engine.results import Results, runs
+from pipeline_runner.engine.schedule import Schedule
 from pipeline_runner.engine.retries import again_after, argument_in_short
 from pipeline_runner.plan.plan import EdgeKind, Plan
 from pipeline_runner.spec.pipeline import FromStage, StageName, Zip
@@ -54,6 +55,7 @@ from pipeline_runner.worker.functions import add_to_path
 STALL_S = 1.0  # a round with a dead worker, and none at work, is broken off after so long without news
 RECEIPTS_S = 5.0  # all outcomes are here: a method that still gives no receipt is broken off after so long
 EXITCODE_S = 0.5  # a library may need a moment to learn of its worker's exit code
+LAG_S = 0.1  # by which news may be behind a method that broke
 BARREN = 3  # rounds in a row that may break without having got anywhere
 SPLIT = 8  # parts into which a chunk is cut whose worker died
 
@@ -101,6 +103,10 @@ class Engine:
         ]
         self._course_of = {name: course for course in self._courses for name in course.chain.stages}
         self._keep = keep
+        self._schedule = Schedule(plan, [course.chain for course in self._courses])
+        self._running: dict[int, Course] = {}  # by number, in the order of their start
+        self._left = len(self._courses)
+        self._unread = {name: len(plan.readers(name)) for name in plan.stages}
 
     # What others may do: put a message in the inbox.
 
@@ -138,7 +144,7 @@ class Engine:
         self._beacon = Beacon(self._inbox.put)
         try:
             self._start_ready()
-            while not all(course.over for course in self._courses):
+            while self._left:
                 self._take(self._next_message())
                 self._start_ready()
         except BaseException:
@@ -191,9 +197,7 @@ class Engine:
         """How long nothing may arrive before we look for ourselves."""
         waits = [0.5]
         now = monotonic()
-        for course in self._courses:
-            if not course.running:
-                continue
+        for course in self._running.values():
             if course.sick or course.ended is not None:
                 waits.append(0.05)
             if course.timeout_s:
@@ -204,25 +208,20 @@ class Engine:
     # Starting.
 
     def _start_ready(self) -> None:
-        for course in self._courses:
-            if course.started_at is None and not course.over and self._ready(course):
+        """Start chains whose sources are there, while there are workers for them."""
+        while (number := self._schedule.next(self._busy())) is not None:
+            course = self._courses[number]
+            if not course.over:
                 self._start(course)
 
-    def _ready(self, course: Course) -> bool:
-        for name in course.chain.stages:
-            for edge in self.plan.sources(name):
-                source = self._course_of[edge.source]
-                if source is course:
-                    continue
-                if edge.kind is EdgeKind.STREAM:
-                    if source.started_at is None:
-                        return False
-                elif not self.results[edge.source].ended:
-                    return False
-        return True
+    def _busy(self) -> int:
+        """Workers that the running chains can still use."""
+        return sum(course.demand() for course in self._running.values())
 
     def _start(self, course: Course) -> None:
         course.started_at = monotonic()
+        self._running[course.number] = course
+        self._schedule.started(course.chain)
         head = course.head
         try:
             scope = {"stages": Values(self.plan, self.results), "run": RunNames(self.id, self._folder)}
@@ -270,7 +269,7 @@ class Engine:
         lease = course.lease
         if lease is None:
             raise AssertionError("a chunk was drawn before its pool was leased: this is our bug")
-        budget_s = course.sizes.budget_s if course.head.choice.method.lazy else 0.0
+        budget_s = course.sizes.budget_s(course.head.choice.method.lazy)
         leave = self._leave.needed and not backend.in_process
         address = self._beacon.here if backend.in_process else self._beacon.address
         return Ticket(address, lease.number, course.number, step, chunk, budget_s, leave, size)
@@ -393,7 +392,12 @@ class Engine:
             course.feed.again(replace(owed, most=1, after=monotonic() + wait_s))
             self._publish(
                 events.CallRetried(
-                    stage=stage.name, index=index, tries=tries, limit=stage.retry.limit + 1, wait_s=wait_s, failure=failure
+                    stage=stage.name,
+                    index=index,
+                    tries=tries,
+                    limit=stage.retry.limit + 1,
+                    wait_s=wait_s,
+                    failure=failure,
                 )
             )
             return
@@ -430,7 +434,7 @@ class Engine:
 
     def _gone(self, message: WorkerGone) -> None:
         self._give_leave(message.pid)
-        course = next((c for c in self._courses if c.running and c.lease and c.lease.number == message.lease), None)
+        course = next((c for c in self._running.values() if c.lease and c.lease.number == message.lease), None)
         if course is None:
             return  # an idle worker of a warm pool, or one that we ended
         course.last_news = monotonic()
@@ -496,9 +500,7 @@ class Engine:
 
     def _look_after(self) -> None:
         now = monotonic()
-        for course in self._courses:
-            if not course.running:
-                continue
+        for course in list(self._running.values()):
             self._kill_overdue(course, now)
             if course.ended is not None:
                 self._settle(course, now)
@@ -547,7 +549,7 @@ class Engine:
         if course.ended is None:
             return
         (error,) = course.ended
-        if course.begun and now - course.ended_at < STALL_S:
+        if course.feed.flights and now - max(course.ended_at, course.last_news) < self._news_due_s(course, error):
             return
         if course.lease is not None and course.ending is None:
             if error is None and not course.sick and not course.feed.flights:
@@ -559,6 +561,17 @@ class Engine:
             course.feed.again(Owed(flight.calls, flight.step))
             course.feed.landed(flight.chunk)
         self._conclude(course, error)
+
+    def _news_due_s(self, course: Course, error: BaseException | None) -> float:
+        """How long a round that has ended may owe us news of its chunks.
+
+        Receipts and news come by different ways, and either may be first. After an orderly end all
+        chunks have been told, so their news is surely on its way; after a broken one, that of chunks
+        which nobody began will never come.
+        """
+        if error is None and not course.sick and course.ending is None:
+            return RECEIPTS_S
+        return STALL_S if course.begun else LAG_S
 
     def _conclude(self, course: Course, error: BaseException | None) -> None:
         """After a round: the next one, or the end."""
@@ -585,7 +598,9 @@ class Engine:
 
     def _end(self, course: Course, status: Status) -> None:
         course.over = True
-        took_s = monotonic() - (course.started_at or monotonic())
+        self._left -= 1
+        self._running.pop(course.number, None)
+        took_s = 0.0 if course.started_at is None else monotonic() - course.started_at
         self._beacon.withdraw(course.number)
         total = course.feed.total if hasattr(course, "feed") else 0
         for place, (name, results) in enumerate(zip(course.chain.stages, course.results, strict=True)):
@@ -595,11 +610,20 @@ class Engine:
             self._publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s))
             results.end(total, None if of_stage is Status.DONE else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
             if of_stage is not Status.DONE:
-                self._cancel_readers(name)
+                self._cancel_readers(name, of_stage)
+        self._schedule.ended(course.chain)
+        for name in course.chain.stages:
             self._forget_read(name)
 
     def _stage_status(self, status: Status, course: Course, place: int) -> Status:
-        """A chain fails as a whole, but only the stage that had the failure is called failed."""
+        """A chain fails as a whole, but only the stage that had the failure is called failed.
+
+        A single call that failed, where failures are skipped, leaves its stage without a value: the
+        stage is skipped, and so is what depends on it.
+        """
+        head = course.head.spec
+        if status is Status.DONE and head.over is None and self.state.stages[head.name].failed:
+            return Status.SKIPPED
         if status is not Status.FAILED:
             return status
         failed_at = [at for at, name in enumerate(course.chain.stages) if self.state.stages[name].failed]
@@ -610,10 +634,9 @@ class Engine:
     def _forget_read(self, ended: StageName) -> None:
         """Values that nobody will read any more need no memory."""
         for edge in self.plan.sources(ended):
-            name = edge.source
-            readers = self.plan.readers(name)
-            if not self._keep(name) and all(self._course_of[r.target].over for r in readers):
-                self.results[name].forget()
+            self._unread[edge.source] -= 1
+            if not self._unread[edge.source] and not self._keep(edge.source):
+                self.results[edge.source].forget()
 
     def _fail_stage(self, course: Course, failure: Failure) -> None:
         """The stage as a whole failed, not one of its calls."""
@@ -626,19 +649,19 @@ class Engine:
         if course.head.spec.on_error is not OnError.FINISH:
             self._stop()
 
-    def _cancel_readers(self, stage: StageName) -> None:
-        """What needs a stage that did not end well cannot run."""
+    def _cancel_readers(self, stage: StageName, status: Status) -> None:
+        """What needs a stage that did not end well cannot run: it is skipped with it, or cancelled."""
         for edge in self.plan.readers(stage):
             course = self._course_of[edge.target]
             if not course.over and course is not self._course_of[stage]:
-                self._cancel_course(course)
+                self._cancel_course(course, Status.SKIPPED if status is Status.SKIPPED else Status.CANCELLED)
 
-    def _cancel_course(self, course: Course) -> None:
+    def _cancel_course(self, course: Course, status: Status = Status.CANCELLED) -> None:
         if course.cancelled:
             return
         course.cancelled = True
         if course.started_at is None:
-            self._end(course, Status.CANCELLED)
+            self._end(course, status)
             return
         course.feed.give_up()
         if course.ending is None and course.ended is None:
@@ -689,7 +712,9 @@ class Engine:
         """Whether anyone but the next stage of its own chain reads a stage's values."""
         if self._kept(name, self._keep):
             return True
-        return any(self._course_of[e.target] is not course for e in self.plan.readers(name) if e.kind is not EdgeKind.ORDER)
+        return any(
+            self._course_of[e.target] is not course for e in self.plan.readers(name) if e.kind is not EdgeKind.ORDER
+        )
 
     def moved(self) -> None:
         """A reader has drawn: whoever waits for room looks again."""

@@ -77,6 +77,7 @@ class Feed:
         self._owed: deque[Owed] = deque()
         self._closed = False  # this round hands in no more
         self._drawn_out = False  # the intake has ended
+        self._given_up = False
         self.flights: dict[int, Flight] = {}
         self.error: BaseException | None = None  # what the intake raised
         self.total = 0
@@ -87,13 +88,15 @@ class Feed:
         return self._drawn_out and not self._owed and not self.flights
 
     @property
-    def idle(self) -> bool:
-        return not self.flights
+    def drawn_out(self) -> bool:
+        """Nothing new will come."""
+        return self._drawn_out
 
     def again(self, owed: Owed) -> None:
-        """These calls are to run again, before any that are new."""
+        """These calls are to run again, before any that are new; unless the stage has been given up."""
         with self._lock:
-            self._owed.append(owed)
+            if not self._given_up:
+                self._owed.append(owed)
             self._lock.notify_all()
 
     def landed(self, chunk: int) -> Flight | None:
@@ -118,6 +121,7 @@ class Feed:
         """Forget what is owed and to come: the stage is over."""
         with self._lock:
             self._owed.clear()
+            self._given_up = True
             self._drawn_out = True
             self._closed = True
             self._lock.notify_all()
@@ -287,4 +291,3 @@ def _drain(payloads: deque[bytes]) -> Iterator[bytes]:
     """The second column: what the first one, drawn just before, has left here."""
     while payloads:
         yield payloads.popleft()
-

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipeline_runner.axes import Style
 from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.spec.pipeline import Function, Given, InFile, Named, PipelineSpec, Zip
 from pipeline_runner.syntax.expressions import references, render
@@ -14,9 +12,7 @@ from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.packing import pack
 
 
-def job(
-    pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence[Any], wanted: Sequence[bool]
-) -> Job:
+def job(pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence[Any], wanted: Sequence[bool]) -> Job:
     """Describe a chain to its workers. `constants` are each stage's `with`, all references filled in.
 
     Errors: what dill raises for a function or a constant that it cannot ship.

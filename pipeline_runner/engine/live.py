@@ -37,7 +37,9 @@ class LiveValues(Iterator[Any]):
     Errors: next() raises what made the stage end early, after all that came before.
     """
 
-    def __init__(self, lock: threading.Condition, moved: Callable[[], None], error: Callable[[], BaseException | None]) -> None:
+    def __init__(
+        self, lock: threading.Condition, moved: Callable[[], None], error: Callable[[], BaseException | None]
+    ) -> None:
         self._lock = lock
         self._moved = moved
         self._error = error

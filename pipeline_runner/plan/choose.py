@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cache, partial
-from typing import NamedTuple
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod, Style
 from pipeline_runner.backends import Table
@@ -30,19 +28,9 @@ from pipeline_runner.plan.problems import (
     UnknownBackend,
     UnknownMethod,
 )
-from pipeline_runner.spec.pipeline import (
-    Csv,
-    Generate,
-    Glob,
-    Items,
-    Jsonl,
-    Lines,
-    Range,
-    Source,
-    StageName,
-    StageSpec,
-    Zip,
-)
+from pipeline_runner.plan.readings import Reading, fits, readings
+from pipeline_runner.plan.taste import Offer, Taste, reasons
+from pipeline_runner.spec.pipeline import StageName, StageSpec, Zip
 
 
 @dataclass(frozen=True)
@@ -53,42 +41,26 @@ class Inflow:
     written: bool  # the user wrote `returns: iterator` or `unordered` there
 
 
-class Reading(IntEnum):
-    """How near an argument style is to what `args` means when it is left out."""
-
-    USUAL = 0
-    ROWS = 1  # another shape, but every call gets the same arguments
-    SINGLY = 2  # the same, one call at a time
-    LAST = 3  # list and mapping items are spread; only when nothing else is there
-
-
-class Offer(NamedTuple):
-    """A method in the style in which the stage would use it."""
-
-    method: Method
-    backend: Backend
-    style: Style
-    reading: Reading
-
-
 def choose(stage: StageSpec, table: Table, inflows: Sequence[Inflow] = ()) -> Choice:
     """The method, with the reason and the runner-up. Errors: Problems, all that can be told at once."""
     named = _named(stage, table)
     problems = [*_source_problems(stage, named), *_contradictions(stage, named, table)]
     if problems:
         raise Problems(problems)
-    readings = _readings(stage, named)
-    offers = [offer for offer in _offers(stage, table, readings) if named is None or offer.method is named]
+    styles = readings(stage, named)
+    offers = [offer for offer in _offers(stage, table, styles) if named is None or offer.method is named]
     if not offers:
-        raise Problems([_no_method(stage, table, readings)])
+        raise Problems([_no_method(stage, table, styles)])
     offers = _able(stage, table, offers)
     written = next((inflow for inflow in inflows if inflow.written), None)
     if named is not None and not named.lazy and written is not None:
         raise Problems([_stream_into_eager(stage, named, written.source, table)])
     taste = Taste(stage, bool(inflows))
-    best = min(offers, key=taste.key)
-    others = _others(stage, table, best) if named else (offer for offer in offers if offer.method is not best.method)
-    return _choice(stage, best, min(others, key=taste.key, default=None), taste)
+    best, *others = sorted(offers, key=taste.costs)
+    if named is not None:
+        others = sorted(_unnamed(stage, table), key=taste.costs)
+    second = next((offer for offer in others if offer.method is not best.method), None)
+    return _choice(stage, best, second, taste)
 
 
 def _named(stage: StageSpec, table: Table) -> Method | None:
@@ -110,61 +82,16 @@ def _named(stage: StageSpec, table: Table) -> Method | None:
     return named
 
 
-# What `args` means
-
-
-def _readings(stage: StageSpec, named: Method | None = None) -> Mapping[Style, Reading]:
-    """The styles in which the stage may be read, the usual one first."""
-    if stage.style is not None:
-        return {stage.style: Reading.USUAL}
-    if named is not None and _fits(named.style, stage.over):
-        return {named.style: Reading.USUAL}
-    return _usual_readings(stage)
-
-
-def _usual_readings(stage: StageSpec) -> Mapping[Style, Reading]:
-    if stage.over is None:
-        return {Style.SINGLE: Reading.USUAL}
-    if isinstance(stage.over, Zip):
-        return {Style.ZIP: Reading.USUAL, Style.STAR: Reading.ROWS, Style.SINGLE: Reading.SINGLY}
-    if stage.dispatch is Dispatch.BATCH:
-        return {Style.SINGLE: Reading.USUAL}
-    return {Style.MAP: Reading.USUAL, Style.SINGLE: Reading.SINGLY if _plain(stage.over) else Reading.LAST}
-
-
-def _plain(source: Source) -> bool:
-    """Whether no item is a list or a mapping, as far as can be known: then f(item) and f(*item) are the same call."""
-    match source:
-        case Range() | Glob() | Lines():
-            return True
-        case Items(list() | tuple() as values):
-            return not any(isinstance(value, list | tuple | Mapping) for value in values)
-    return False
-
-
-def _fits(style: Style, source: Source | None) -> bool:
-    """Whether a style can take what `over` gives."""
-    match style:
-        case Style.SINGLE:
-            return True
-        case Style.STAR:
-            return source is not None
-        case Style.MAP:
-            return source is not None and not isinstance(source, Zip)
-        case Style.ZIP:
-            return isinstance(source, Zip)
-
-
 def _source_problems(stage: StageSpec, named: Method | None) -> list[Problem]:
     """What `args`, or the named method, cannot do with `over`."""
     key, word, styles = "args", str(stage.style), {stage.style} if stage.style else set()
     if stage.style is None and named is not None:
         key, word, styles = "method", named.name, set(named.styles)
-    if not styles or any(_fits(style, stage.over) for style in styles):
+    if not styles or any(fits(style, stage.over) for style in styles):
         return []
     if stage.over is None:
         return [NoItems(mark=stage.mark(key), stage=stage.name, key=key, word=word)]
-    fitting = tuple(str(style) for style in Style if _fits(style, stage.over)) if key == "args" else ()
+    fitting = tuple(str(style) for style in Style if fits(style, stage.over)) if key == "args" else ()
     gives = "columns" if isinstance(stage.over, Zip) else "items"
     return [SourceMisfits(mark=stage.mark(key), stage=stage.name, key=key, word=word, gives=gives, fitting=fitting)]
 
@@ -189,7 +116,7 @@ def _contradictions(stage: StageSpec, named: Method | None, table: Table) -> lis
                 asked=asked,
                 really=really,
                 note=named.note if asked == _surveyed(named, key) else "",
-                fitting=_suggestions(stage, _offers(stage, table, _readings(stage))),
+                fitting=_suggestions(stage, _offers(stage, table, readings(stage))),
             )
         )
     return problems
@@ -215,14 +142,14 @@ def _surveyed(method: Method, key: str) -> str | None:
     return words.get(key)
 
 
-def _offers(stage: StageSpec, table: Table, readings: Mapping[Style, Reading]) -> Iterable[Offer]:
+def _offers(stage: StageSpec, table: Table, styles: Mapping[Style, Reading]) -> Iterable[Offer]:
     """Every method that is what the stage says on all axes, in each style in which it could be read."""
     for backend in table.backends:
         if stage.backend not in (None, backend.keyword) or (backend.in_process and not _asks_for_this_process(stage)):
             continue
         for method in backend.methods:
             if stage.dispatch in (None, method.dispatch) and (stage.returns is None or stage.returns in method.offers):
-                for style, reading in readings.items():
+                for style, reading in styles.items():
                     if style in method.styles:
                         yield Offer(method, backend, style, reading)
 
@@ -232,8 +159,8 @@ def _asks_for_this_process(stage: StageSpec) -> bool:
     return stage.backend is not None or stage.method is not None or stage.dispatch is Dispatch.BLOCKING
 
 
-def _no_method(stage: StageSpec, table: Table, readings: Mapping[Style, Reading]) -> Problem:
-    usual = next(iter(readings))
+def _no_method(stage: StageSpec, table: Table, styles: Mapping[Style, Reading]) -> Problem:
+    usual = next(iter(styles))
     asked = [("dispatch", stage.dispatch), ("args", usual), ("returns", stage.returns), ("backend", stage.backend)]
     key = next((key for key in ("returns", "dispatch", "args", "backend") if key in stage.marks), "")
     return NoMethod(
@@ -249,7 +176,7 @@ def _nearest(stage: StageSpec, table: Table, most: int = 4) -> tuple[Near, ...]:
     found: dict[tuple[tuple[str, str], ...], Near] = {}
     for backend in sorted(table.backends, key=lambda backend: backend.in_process):
         for method in backend.methods:
-            if _installed(backend) and any(_fits(style, stage.over) for style in method.styles):
+            if _installed(backend) and any(fits(style, stage.over) for style in method.styles):
                 changes = _changes(stage, method, backend)
                 found.setdefault(changes, Near(method.name, changes))
     fewest = min((len(changes) for changes in found), default=0)
@@ -271,7 +198,7 @@ def _changes(stage: StageSpec, method: Method, backend: Backend) -> tuple[tuple[
 
 def _told(stage: StageSpec, key: str, words: tuple[str, ...]) -> str:
     """The word to show of those that an axis offers: one that `over` fits, and to keep nothing is nobody's wish."""
-    fitting = [word for word in words if word != Returns.NONE and (key != "args" or _fits(Style(word), stage.over))]
+    fitting = [word for word in words if word != Returns.NONE and (key != "args" or fits(Style(word), stage.over))]
     return str((fitting or words)[0])
 
 
@@ -364,20 +291,20 @@ def _keywords(table: Table, able: Callable[[Backend], bool]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(backend.keyword for backend in table.backends if able(backend)))
 
 
-def _others(stage: StageSpec, table: Table, best: Offer) -> Iterable[Offer]:
-    """Other methods that would do: for a named method, as if it had not been named."""
+def _unnamed(stage: StageSpec, table: Table) -> Iterable[Offer]:
+    """The methods that would do if none had been named."""
     abilities = [able for able, _ in _abilities(stage, table)]
-    for offer in _offers(stage, table, _readings(stage)):
-        if offer.method is not best.method and all(able(offer.backend) for able in abilities):
+    for offer in _offers(stage, table, readings(stage)):
+        if all(able(offer.backend) for able in abilities):
             yield offer
 
 
 def _stream_into_eager(stage: StageSpec, named: Method, source: StageName, table: Table) -> Problem:
     """The problem, with the methods that give every call the same arguments and take calls as they come."""
-    style = next(iter(_readings(stage, named)))
+    style = next(iter(readings(stage, named)))
     # f(*row) is what `single` makes of a row too.
-    readings = {style: Reading.USUAL} | ({Style.SINGLE: Reading.SINGLY} if style is Style.STAR else {})
-    offers = [offer for offer in _offers(stage, table, readings) if offer.method.lazy and offer.method.parallel]
+    styles = {style: Reading.USUAL} | ({Style.SINGLE: Reading.SINGLY} if style is Style.STAR else {})
+    offers = [offer for offer in _offers(stage, table, styles) if offer.method.lazy and offer.method.parallel]
     return StreamIntoEager(
         mark=stage.mark("method"),
         stage=stage.name,
@@ -389,80 +316,17 @@ def _stream_into_eager(stage: StageSpec, named: Method, source: StageName, table
 
 def _suggestions(stage: StageSpec, offers: Iterable[Offer], most: int = 5) -> tuple[str, ...]:
     """The best of these methods by name, those that run here in worker processes first."""
-    here = sorted((offer for offer in offers if _installed(offer.backend)), key=Taste(stage, streamed=False).key)
+    here = sorted((offer for offer in offers if _installed(offer.backend)), key=Taste(stage, streamed=False).costs)
     outside = [offer for offer in here if not offer.backend.in_process]
     return tuple(dict.fromkeys(offer.method.name for offer in outside or here))[:most]
 
 
-# Taste: what we prefer when several fit
-
-
-@dataclass(frozen=True)
-class Taste:
-    """The order of preference for a stage: a list of reasons, the first in which two offers differ decides."""
-
-    stage: StageSpec
-    streamed: bool  # a source could stream into it
-
-    def key(self, offer: Offer) -> tuple[int, ...]:
-        """Smaller is better."""
-        return tuple(cost for cost, _, _ in self.reasons(offer))
-
-    def reasons(self, offer: Offer) -> list[tuple[int, str, str]]:
-        """(cost, what speaks for an offer that has the lower cost, what speaks against one that has the higher)."""
-        method, backend = offer.method, offer.backend
-        many = self.stage.over is not None
-        returns = self.stage.returns
-        read_as_it_comes = self.streamed or _long(self.stage.over)
-        return [
-            (offer.reading is Reading.LAST, "gives each call its item as it is", "spreads list and mapping items"),
-            (backend.in_process, "runs in worker processes", "runs in this process"),
-            (many and not method.parallel, "runs calls side by side", "runs one call at a time"),
-            (offer.reading, f"takes args: {offer.style}", f"takes args: {offer.style}"),
-            (
-                read_as_it_comes and not method.lazy,
-                "takes calls as they come",
-                "wants all its input before it starts",
-            ),
-            (
-                not many and self.stage.dispatch is None and method.dispatch is not Dispatch.BLOCKING,
-                "is one call and its value",
-                "gives a handle where there is only one call",
-            ),
-            (backend.rank, "starts fast", "starts slower"),
-            (many and not method.lazy, "takes calls as they come", "wants all its input before it starts"),
-            (
-                returns is None and Returns.ITERATOR not in method.offers,
-                "hands values on in call order while it runs",
-                "hands values on in the order in which they end"
-                if Returns.UNORDERED in method.offers
-                else "hands nothing on before its end",
-            ),
-            (not method.refills, "gives a free worker the next call at once", "lets a free worker wait"),
-            (not method.ordered, "keeps call order", "gives values in the order in which they end"),
-            (
-                returns is None and method.returns not in (Returns.VALUE, Returns.LIST, Returns.ITERATOR),
-                "gives plain values",
-                "gives handles",
-            ),
-        ]
-
-
-def _long(source: Source | None) -> bool:
-    """Whether a source is read as it goes, so that a method that reads all of it first would hold all of it."""
-    match source:
-        case Lines() | Csv() | Jsonl() | Generate():
-            return True
-        case Items(values):
-            return not isinstance(values, list | tuple | range)
-        case Zip(columns):
-            return any(_long(column) for column in columns)
-    return False
+# The choice
 
 
 def _choice(stage: StageSpec, best: Offer, second: Offer | None, taste: Taste) -> Choice:
     returns = stage.returns or _returns(stage, best.method)
-    why, why_not = _reasons(stage, best, second, taste)
+    why, why_not = reasons(stage, best, second, taste)
     return Choice(best.method, best.backend, best.style, returns, why, second.method if second else None, why_not)
 
 
@@ -474,61 +338,3 @@ def _returns(stage: StageSpec, method: Method) -> Returns:
         return method.returns
     wanted = (Returns.APPLY_RESULT, Returns.LIST) if stage.over is None else (Returns.LIST, Returns.APPLY_RESULT)
     return next((returns for returns in wanted if returns in method.offers), Returns.NONE)
-
-
-def _reasons(stage: StageSpec, best: Offer, second: Offer | None, taste: Taste) -> tuple[str, str]:
-    """Why this one, and why not the runner-up, as clauses."""
-    caution = _caution(stage, best)
-    if stage.method is not None:
-        return f"named in the pipeline{caution}", _beside_named(best, second, taste) if second else ""
-    asked = ", ".join(_asked(stage))
-    if second is None:
-        return f"the only one that is {asked}{caution}" if asked else f"the only one{caution}", ""
-    merits = f"{_merits(stage, best)} ({asked})" if asked else _merits(stage, best)
-    return f"{merits}{caution}", _difference(best, second, taste)[1]
-
-
-def _beside_named(named: Offer, other: Offer, taste: Taste) -> str:
-    """What the best of the methods that were not named has to do with the one that was."""
-    if taste.key(other) < taste.key(named):
-        return f"would be chosen if none were named: {_difference(other, named, taste)[0]}"
-    return _difference(named, other, taste)[1]
-
-
-def _asked(stage: StageSpec) -> list[str]:
-    """What the stage says itself, as `key: word`."""
-    words = {"dispatch": stage.dispatch, "args": stage.style, "returns": stage.returns, "backend": stage.backend}
-    return [f"{key}: {word}" for key, word in words.items() if word is not None]
-
-
-def _difference(best: Offer, second: Offer, taste: Taste) -> tuple[str, str]:
-    """The first reason in which two offers differ: what speaks for the better, what against the other."""
-    for (cost, merit, _), (other, _, flaw) in zip(taste.reasons(best), taste.reasons(second), strict=True):
-        if cost != other:
-            return merit, flaw
-    return "stands first in the table", "as good, but stands later in the table"
-
-
-def _merits(stage: StageSpec, offer: Offer) -> str:
-    """What is good about an offer, in a few words."""
-    method = offer.method
-    if stage.over is None:
-        return "one call in this process" if offer.backend.in_process else "one call in a worker process"
-    merits = [
-        (not offer.backend.in_process and method.parallel, "parallel processes"),
-        (offer.backend.in_process and method.parallel, "parallel threads"),
-        (not method.parallel, "one call at a time"),
-        (method.lazy, "takes calls as they come"),
-        (method.returns is Returns.ITERATOR, "values in call order as they come"),
-        (method.returns is Returns.UNORDERED, "values as they end"),
-    ]
-    return ", ".join(word for holds, word in merits if holds)
-
-
-def _caution(stage: StageSpec, offer: Offer) -> str:
-    """What to know of the choice that might surprise; usually nothing."""
-    if offer.reading is Reading.LAST:
-        return "; list and mapping items are spread over the parameters, since nothing else fits"
-    if isinstance(stage.over, Generate) and stage.over.take is None and not offer.method.lazy:
-        return '; reads all of the generator before it starts: if that has no end, bound it with "take"'
-    return ""

@@ -73,7 +73,11 @@ def _inflows(graph: Graph, stages: dict[StageName, StagePlan], name: StageName) 
 
 
 def _planned(stage: StageSpec, choice: Choice, count: int | None, workers: int) -> StagePlan:
-    most = min(stage.workers or workers, workers, workers if count is None else max(1, count))
+    most = stage.workers or workers
+    if not choice.backend.in_process:
+        most = min(most, workers)  # threads are for work that waits: there may be more of them than processes
+    if count is not None:
+        most = min(most, max(1, count))
     if choice.method.dispatch is Dispatch.BLOCKING:
         most = 1  # one call at a time: more processes would only stand by
     return StagePlan(

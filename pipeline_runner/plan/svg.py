@@ -57,10 +57,11 @@ def svg(plan: Plan) -> str:
     height = bottom + GAP + LEGEND_HEIGHT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(plan.pipeline.name)}">',
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'aria-label="{escape(plan.pipeline.name)}" font-family="{FONT}">',
         STYLE,
-        f'<rect class="page" width="{width:.0f}" height="{height:.0f}"/>',
-        f'<text class="name" x="{MARGIN}" y="{MARGIN + 6}">{escape(plan.pipeline.name)}</text>',
+        f'<rect class="page" width="{width:.0f}" height="{height:.0f}" fill="{PAGE}"/>',
+        _name(plan.pipeline.name, MARGIN, MARGIN + 6, "start"),
         *(_edge(edge, lanes.get(edge, []), boxes) for edge in plan.edges),
         *(_stage(plan, name, boxes[name]) for name in plan.stages),
         *_legend(bottom + GAP),
@@ -150,35 +151,45 @@ def _cells(text: str) -> int:
 TITLE = 28
 LEGEND_HEIGHT = 40
 LEGEND_WIDTH = 560
+FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+PAGE, PAPER, INK, PALE, LINE, BLUE = "#ffffff", "#f6f8fa", "#1f2328", "#57606a", "#8c959f", "#0969da"
+# Colours stand in each element, for programs that know no CSS; those that do may show it dark.
 STYLE = """<style>
-  .page { fill: #ffffff }
-  .box { fill: #f6f8fa; stroke: #8c959f; stroke-width: 1.2 }
-  text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
-  .name { font-size: 14px; font-weight: 600 }
-  .method, .legend { font-size: 11px; fill: #57606a }
-  .edge { fill: none; stroke: #57606a; stroke-width: 1.4 }
-  .stream { stroke: #0969da; stroke-width: 2.6 }
-  .order { stroke-dasharray: 5 4 }
-  .head { fill: #57606a }
-  .stream-head { fill: #0969da }
-  @media (prefers-color-scheme: dark) {
-    .page { fill: #0d1117 } .box { fill: #161b22; stroke: #6e7681 } text { fill: #e6edf3 }
-    .method, .legend { fill: #9198a1 } .edge { stroke: #9198a1 } .stream { stroke: #4493f8 }
-    .head { fill: #9198a1 } .stream-head { fill: #4493f8 }
-  }
+@media (prefers-color-scheme: dark) {
+  .page { fill: #0d1117 } .box { fill: #161b22; stroke: #6e7681 } .name { fill: #e6edf3 } .small { fill: #9198a1 }
+  .edge { stroke: #9198a1 } .stream { stroke: #4493f8 } .head { fill: #9198a1 } .stream-head { fill: #4493f8 }
+}
 </style>"""
+EDGES = {
+    EdgeKind.STREAM: f'stroke="{BLUE}" stroke-width="2.6"',
+    EdgeKind.BARRIER: f'stroke="{PALE}" stroke-width="1.4"',
+    EdgeKind.ORDER: f'stroke="{PALE}" stroke-width="1.4" stroke-dasharray="5 4"',
+}
+
+
+def _name(text: str, x: float, y: float, anchor: str) -> str:
+    return (
+        f'<text class="name" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" '
+        f'font-size="14" font-weight="600" fill="{INK}">{escape(text)}</text>'
+    )
+
+
+def _small(text: str, x: float, y: float, anchor: str) -> str:
+    return (
+        f'<text class="small" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" '
+        f'font-size="11" fill="{PALE}">{escape(text)}</text>'
+    )
 
 
 def _stage(plan: Plan, name: StageName, box: Box) -> str:
-    stage = plan.stages[name]
+    choice = plan.stages[name].choice
     middle = box.x + box.width / 2
-    about = f"{name}: {stage.choice.why}"
     return (
-        f"<g><title>{escape(about)}</title>"
-        f'<rect class="box" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="9"/>'
-        f'<text class="name" text-anchor="middle" x="{middle:.1f}" y="{box.y + 20:.1f}">{escape(name)}</text>'
-        f'<text class="method" text-anchor="middle" x="{middle:.1f}" y="{box.y + 36:.1f}">'
-        f"{escape(stage.choice.method.name)}</text></g>"
+        f"<g><title>{escape(f'{name}: {choice.why}')}</title>"
+        f'<rect class="box" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
+        f'rx="9" fill="{PAPER}" stroke="{LINE}" stroke-width="1.2"/>'
+        f"{_name(name, middle, box.y + 20, 'middle')}"
+        f"{_small(choice.method.name, middle, box.y + 36, 'middle')}</g>"
     )
 
 
@@ -201,8 +212,11 @@ def _line(points: Sequence[Point], kind: EdgeKind) -> str:
         bend = (tip - x) / 2
         path += f" C{x + bend:.1f},{y:.1f} {tip - bend:.1f},{to_y:.1f} {tip:.1f},{to_y:.1f}"
         x, y = to_x, to_y
-    head = "stream-head" if kind is EdgeKind.STREAM else "head"
-    return f'<path class="edge {kind}" d="{path}"/><path class="{head}" d="M{x:.1f},{y:.1f} l-10,-5 v10 z"/>'
+    head, fill = ("stream-head", BLUE) if kind is EdgeKind.STREAM else ("head", PALE)
+    return (
+        f'<path class="edge {kind}" d="{path}" fill="none" {EDGES[kind]}/>'
+        f'<path class="{head}" d="M{x:.1f},{y:.1f} l-10,-5 v10 z" fill="{fill}"/>'
+    )
 
 
 def _legend(y: float) -> list[str]:
@@ -215,6 +229,6 @@ def _legend(y: float) -> list[str]:
     x = float(MARGIN)
     for kind, text in told:
         parts.append(_line([(x, y), (x + 40, y)], kind))
-        parts.append(f'<text class="legend" x="{x + 48:.1f}" y="{y + 4:.1f}">{text}</text>')
+        parts.append(_small(text, x + 48, y + 4, "start"))
         x += 48 + 6.2 * len(text) + 14
     return parts

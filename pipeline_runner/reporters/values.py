@@ -10,7 +10,9 @@ MOST = 4000  # characters of a value that are shown
 
 
 def shown(name: str, value: Any) -> str:
-    """A stage's value under its name, cut when it is long."""
+    """A stage's value under its name, cut when it is long. A page of text is shown as it is."""
+    if isinstance(value, str) and "\n" in value and all(line.isprintable() for line in value.split("\n")):
+        return f"{name}:\n\n{value}\n"
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         if len(text) > 100:

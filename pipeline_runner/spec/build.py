@@ -18,6 +18,7 @@ from pipeline_runner.spec import models
 from pipeline_runner.spec.files import read_text
 from pipeline_runner.spec.functions import parse_function
 from pipeline_runner.spec.merge import with_defaults, with_profile
+from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params
 from pipeline_runner.spec.pipeline import Function, PipelineSpec, Retry, StageName, StageSpec
@@ -40,7 +41,7 @@ from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, plain, read
 
-NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", "dask", "ray", "mpi")
+NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
 NOT_YET_STAGE = ("run", "if", "limits", "memory", "outs", "stdout", "workdir")
 NO_EFFECT_YET = ("cache", "salt", "priority", "deps", "threads")  # left out, they cannot change the answer
 
@@ -138,11 +139,12 @@ class _Builder:
     def pipeline(self, folder: Path, file: str) -> PipelineSpec | None:
         """The whole pipeline; None when it makes no sense even in parts."""
         params = self._params()
-        env = self._env(self._section("env"), params, self.environ)
+        env = _environment(self._section("env"), params, self.environ, self.problems)
         names = Names(params, {**self.environ, **env}, tuple(str(key) for key in self._section("stages").entries))
         stages = {str(key): entry for key, entry in self._section("stages").entries.items()}
-        filled = {name: self._stage_values(entry.value, names) for name, entry in stages.items()}
+        filled = {name: _stage_values(entry.value, names, self.problems) for name, entry in stages.items()}
         model = self._validate(self._top_values(names, filled, params, env))
+        self._check_profiles()
         self._not_yet_top()
         specs: dict[StageName, StageSpec] = {}
         for name, entry in stages.items():
@@ -179,30 +181,6 @@ class _Builder:
         self.problems += problems
         return params
 
-    def _env(self, section: MapNode, params: Mapping[str, Any], outer: Mapping[str, str]) -> dict[str, str]:
-        filler = Filler(Names(params, outer), self.problems)
-        values = {str(key): filler.fill(entry.value, "env") for key, entry in section.entries.items()}
-        return {
-            name: "" if value is None or isinstance(value, Broken) else as_text(value) for name, value in values.items()
-        }
-
-    def _stage_values(self, node: Node, names: Names) -> _Filled | None:
-        """The values of a stage's keys, without those in which something is wrong."""
-        if not isinstance(node, MapNode):
-            return None
-        env_node = node.get("env")
-        if isinstance(env_node, MapNode):
-            own = self._env(env_node, names.params, names.env)
-            names = Names(names.params, {**names.env, **own}, names.stages)
-        filler = Filler(names, self.problems)
-        values: dict[Any, Any] = {}
-        for key, entry in node.entries.items():
-            roots, why = _allowed(key, node)
-            value = filler.fill(entry.value, str(key), roots, why)
-            if not is_broken(value):
-                values[key] = value
-        return values, filler.places
-
     def _top_values(
         self, names: Names, stages: Mapping[str, _Filled | None], params: dict[str, Any], env: dict[str, str]
     ) -> dict[Any, Any]:
@@ -210,13 +188,20 @@ class _Builder:
         values: dict[Any, Any] = {}
         for key, entry in self.root.entries.items():
             is_map = isinstance(entry.value, MapNode)
-            if isinstance(key, str) and key.startswith("x-"):
+            if isinstance(key, str) and (key.startswith("x-") or key in LATER_BACKENDS):
                 continue
             if key == "stages" and is_map:
                 values[key] = {
                     k: plain(e.value) if (s := stages[str(k)]) is None else s[0]
                     for k, e in self._section("stages").entries.items()
                 }
+            elif key == "profiles" and is_map:
+                continue  # by itself: in a profile that is not chosen, references need not lead anywhere
+            elif key == "defaults" and is_map:
+                # What is wrong with a reference in it is told by the stages that have it: only they know if it may be there.
+                told_later: list[Problem] = []
+                given = _stage_values(entry.value, names, told_later)
+                values[key] = given[0] if given else {}
             elif key in ("profiles", "defaults") or (key in ("params", "env") and not is_map):
                 values[key] = plain(entry.value)
             elif key == "params":
@@ -231,11 +216,18 @@ class _Builder:
         try:
             return models.Pipeline.model_validate(values)
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                is_later = detail["loc"][:1] in (("profiles",), ("defaults",)) and "${" in str(detail.get("input"))
-                if not is_later:
-                    self.problems.append(translate(detail, self.root))
+            self.problems += [translate(detail, self.root) for detail in error.errors(include_url=False)]
         return None
+
+    def _check_profiles(self) -> None:
+        for name, entry in self._section("profiles").entries.items():
+            try:
+                models.Profile.model_validate(plain(entry.value))
+            except ValidationError as error:
+                for detail in error.errors(include_url=False):
+                    if "${" not in str(detail.get("input")):
+                        detail["loc"] = ("profiles", str(name), *detail["loc"])
+                        self.problems.append(translate(detail, self.root))
 
     def _not_yet_top(self) -> None:
         for key in NOT_YET_TOP:
@@ -244,6 +236,36 @@ class _Builder:
 
 
 _Filled = tuple[dict[Any, Any], dict[str, Mark]]  # values by key; str(reference) → its place
+
+
+def _stage_values(node: Node, names: Names, problems: list[Problem]) -> _Filled | None:
+    """The values of a stage's keys, without those in which something is wrong."""
+    if not isinstance(node, MapNode):
+        return None
+    own = node.get("env")
+    if isinstance(own, MapNode):
+        names = Names(names.params, {**names.env, **_environment(own, names.params, names.env, problems)}, names.stages)
+    filler = Filler(names, problems)
+    values: dict[Any, Any] = {}
+    for key, entry in node.entries.items():
+        if key in NOT_YET_STAGE:
+            continue  # told as such; what is in it may be what a later version knows
+        roots, why = _allowed(key, node)
+        value = filler.fill(entry.value, str(key), roots, why)
+        if not is_broken(value):
+            values[key] = value
+    return values, filler.places
+
+
+def _environment(
+    section: MapNode, params: Mapping[str, Any], outer: Mapping[str, str], problems: list[Problem]
+) -> dict[str, str]:
+    """The variables of an `env`, as text."""
+    filler = Filler(Names(params, outer), problems)
+    values = {str(key): filler.fill(entry.value, "env") for key, entry in section.entries.items()}
+    return {
+        name: "" if value is None or isinstance(value, Broken) else as_text(value) for name, value in values.items()
+    }
 
 
 def _alone(values: dict[Any, Any]) -> models.Stage | None:
@@ -347,16 +369,16 @@ class _StageBuilder:
             self._tell(NothingToCall(mark=self.entry.key.mark, stage=self.name))
 
     def _later(self) -> None:
-        for key in NOT_YET_STAGE:
+        for key in [key for key in map(str, self.node.entries) if key in NOT_YET_STAGE]:
             if self._has(key) and not (key == "run" and self._has("call")):
                 what = "a shell command (run)" if key == "run" else f'"{key}" of a stage'
                 instead = "call a function that starts the command with subprocess.run" if key == "run" else ""
                 self._tell(NotYet(mark=self._key_mark(key), what=what, instead=instead))
         backend = self.keys.backend if self.keys else None
-        if backend in models.LATER_BACKENDS:
+        if backend in LATER_BACKENDS:
             instead = f"it will need the extra:  pip install prun-pipelines[{backend}]"
             self._tell(NotYet(mark=self._value_mark("backend"), what=f'backend "{backend}"', instead=instead))
-        for key in NO_EFFECT_YET:
+        for key in [key for key in map(str, self.node.entries) if key in NO_EFFECT_YET]:
             if self._has(key) and plain(self.node.entries[key].value) is not False:
                 where = self._key_mark(key)
                 self.pipeline.warnings.append(f'{where}: "{key}" is accepted, but this version does not act on it yet')
@@ -364,9 +386,10 @@ class _StageBuilder:
     def _over(self, values: dict[Any, Any], style: Style | None) -> Any:
         node = self.node.get("over")
         if node is None:
-            for key in ("args", "shortest"):
-                if self._has(key) and style is not Style.SINGLE and values.get(key) not in (None, False):
-                    self._tell(OverNeeded(mark=self._value_mark(key), stage=self.name, key=key))
+            if style not in (None, Style.SINGLE):
+                self._tell(OverNeeded(mark=self._value_mark("args"), stage=self.name, key="args"))
+            if values.get("shortest") is True:
+                self._tell(OverNeeded(mark=self._key_mark("shortest"), stage=self.name, key="shortest"))
             return None
         if "over" not in values:
             return None

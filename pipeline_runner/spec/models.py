@@ -119,7 +119,8 @@ LongSpan = Annotated[
 FunctionName = Annotated[str, Or(REFERENCE), Shape(anyOf=[{"type": "string", "pattern": FUNCTION}, REFERENCE])]
 Texts = Annotated[list[str], BeforeValidator(_several), Or(ONE_TEXT)]
 Environment = dict[Word, str | int | float | bool | None]
-Limits = Annotated[dict[Word, Count], BeforeValidator(_tokens)]
+Limits = dict[Word, Count]
+Tokens = Annotated[Limits, BeforeValidator(_tokens), Or({"type": "array", "items": ONE_TEXT})]
 Anything = Annotated[Any, Shape()]
 
 
@@ -199,7 +200,7 @@ class StageKeys(Written):
     """A function that is run once in each worker, before its first call."""
     setup_with: Annotated[dict[str, Any], Or(REFERENCE)] | None = None
     """Keyword arguments of `setup`."""
-    limits: Limits | None = None
+    limits: Tokens | None = None
     """Tokens that a call holds: `[api]` or `{api: 1}`. Not in this version yet."""
     memory: Annotated[Any, Shape(anyOf=[{"type": "string", "pattern": SIZE}, {"type": "integer"}, REFERENCE])] = None
     """Most resident memory of a worker: `2GiB`. Not in this version yet."""
@@ -244,7 +245,7 @@ class ProfileKeys(Written):
     """Environment variables of every worker, and values for `${env.X}`."""
     workers: Count | None = None
     """Processes for the whole run; left out: the CPUs that this process may use."""
-    limits: Annotated[dict[Word, Count], Field()] | None = None
+    limits: Limits | None = None
     """Named tokens, and how many there are of each."""
     defaults: StageKeys | None = None
     """Stage keys for every stage that does not say otherwise."""

@@ -11,7 +11,7 @@ from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.functions import parse_function
 from pipeline_runner.spec.pipeline import Csv, FromStage, Generate, Glob, Items, Jsonl, Lines, Range, Source, Zip
-from pipeline_runner.spec.problems import BadFunction, BadRow, BadSource, NotYet, UnequalColumns, describe
+from pipeline_runner.spec.problems import BadFunction, BadRow, BadSource, NotYet, UnequalColumns, describe, short
 from pipeline_runner.syntax.expressions import ExpressionError, Reference, Text, parse, references
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar
 
@@ -65,6 +65,10 @@ class OverBuilder:
     def _columns(self, node: Node, parts: list[tuple[str, Node, Any]], names: tuple[str, ...] = ()) -> Source | None:
         if not parts:
             return self._wrong(node.mark, "args: zip needs at least one column")
+        for name, part, value in parts:
+            if not isinstance(value, list | Mapping | Reference):
+                why = f"{name} is {_told(value)}, not a source of items"
+                return self._wrong(part.mark, why, "args: zip reads several sources side by side; args: map reads one")
         sources = [self._source(part, value, name) for name, part, value in parts]
         whole = tuple(source for source in sources if source is not None)
         for name in names:
@@ -92,7 +96,7 @@ class OverBuilder:
                 return self._wrong(node.mark, f'the text "{value}" gives no items', f'write {{glob: "{value}"}}')
             case int() if not isinstance(value, bool):
                 return self._wrong(node.mark, f"the number {value} gives no items", f"write {{range: {value}}}")
-        return self._wrong(node.mark, f"{describe(_shown(value))} gives no items", _CURE)
+        return self._wrong(node.mark, f"{_told(value)} gives no items", _CURE)
 
     def _items(self, node: Node, value: list[Any]) -> Source | None:
         for reference in references(value):
@@ -155,7 +159,7 @@ class OverBuilder:
     def _range(self, node: Node, value: Any) -> Source | None:
         numbers = value if isinstance(value, list) else [value]
         if not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers) or len(numbers) not in (1, 2, 3):
-            return self._wrong(node.mark, f'"range" takes whole numbers, not {describe(value)}', _RANGE)
+            return self._wrong(node.mark, f'"range" takes one to three whole numbers, not {_written(value)}', _RANGE)
         if isinstance(value, list) and len(numbers) == 1:
             numbers = [0, numbers[0]]
         if not isinstance(value, list):
@@ -232,7 +236,8 @@ def _names_source(value: Mapping[Any, Any]) -> bool:
 def _is_source(node: Node, value: Any) -> bool:
     """Whether an element of a list is a column: a reference to items, or a mapping that names a source."""
     if isinstance(value, Mapping):
-        return isinstance(node, MapNode) and _names_source(value)
+        kinds = [key for key in value if key in (*SOURCES, *LATER)]
+        return len(kinds) == 1 and set(value) <= {kinds[0], *_COMPANIONS.get(kinds[0], ())}
     return _is_reference(node) and isinstance(value, list | Reference)
 
 
@@ -260,5 +265,14 @@ def _column_node(node: Node, column: int) -> Node:
     return node
 
 
-def _shown(value: Any) -> Any:
-    return str(value) if isinstance(value, Reference) else "text with ${…}" if isinstance(value, Text) else value
+def _told(value: Any) -> str:
+    match value:
+        case Reference():
+            return str(value)
+        case Text():
+            return "text around ${…}"
+    return describe(value)
+
+
+def _written(value: Any) -> str:
+    return short(str(value)) if isinstance(value, list) else describe(value)

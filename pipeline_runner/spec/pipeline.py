@@ -157,7 +157,8 @@ class StageSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict, repr=False, compare=False)
-    """Where each key of the stage stands; "" is the stage's name. Empty for stages made in Python."""
+    """Where each key of the stage stands; "" is the stage's name. Empty for stages made in Python.
+    Also "needs.x" for one name of `needs`, and str(reference) for the first place of a `${…}`."""
 
     def mark(self, *keys: str) -> Mark | None:
         """The place of the first of these keys that was written, else of the stage's name."""

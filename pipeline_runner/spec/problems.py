@@ -9,7 +9,9 @@ from pipeline_runner.errors import Problem, did_you_mean, nearest
 
 
 def listing(names: Sequence[str]) -> str:
-    return ", ".join(names) if names else "none"
+    """Names side by side; of very many, some."""
+    more = f", and {len(names) - 40} more" if len(names) > 40 else ""
+    return ", ".join(names[:40]) + more if names else "none"
 
 
 def describe(value: object) -> str:
@@ -87,7 +89,8 @@ class UnknownKey(Problem):
     elsewhere: str = ""  # where the key would mean something
 
     def sentence(self) -> str:
-        return f'unknown key "{short(self.key)}" {self.where}{did_you_mean(self.key, self.known)}'
+        guess = "" if self.elsewhere else did_you_mean(self.key, self.known)
+        return f'unknown key "{short(self.key)}" {self.where}{guess}'
 
     def advice(self) -> Sequence[str]:
         if self.elsewhere:

@@ -79,10 +79,21 @@ def pipeline_from_python(
     """The checked pipeline. Errors: Problems, all of them together."""
     _check(stages)
     here = stages[0].mark if stages else Mark("(python)", 1, 1)
-    top = {"version": 1, "name": name, "params": params, "env": env, "workers": workers, "description": description or None}
-    entries: dict[Value, Entry] = {key: _entry(key, _node(value, here), here) for key, value in top.items() if value not in (None, {})}
+    top = {
+        "version": 1,
+        "name": name,
+        "params": params,
+        "env": env,
+        "workers": workers,
+        "description": description or None,
+    }
+    entries: dict[Value, Entry] = {
+        key: _entry(key, _node(value, here), here) for key, value in top.items() if value not in (None, {})
+    }
     entries["defaults"] = _entry("defaults", _node(defaults, here), here)
-    listed: dict[Value, Entry] = {s.name: _entry(s.name, _stage_node(s, {**defaults, **s.keys}), s.mark) for s in stages}
+    listed: dict[Value, Entry] = {
+        s.name: _entry(s.name, _stage_node(s, {**defaults, **s.keys}), s.mark) for s in stages
+    }
     entries["stages"] = _entry("stages", MapNode(listed, here), here)
     spec = build_node(MapNode(entries, here), "", folder=folder)
     return replace(
@@ -110,7 +121,9 @@ def _stage_node(stage: GivenStage, keys: Mapping[str, Any]) -> MapNode:
     if stage.over is not None:
         values["over"] = _over_placeholder(stage.over, keys.get("args"))
     values |= {key: _FUNCTION if key == "setup" and callable(value) else value for key, value in stage.keys.items()}
-    return MapNode({key: _entry(key, _node(value, stage.mark), stage.mark) for key, value in values.items()}, stage.mark)
+    return MapNode(
+        {key: _entry(key, _node(value, stage.mark), stage.mark) for key, value in values.items()}, stage.mark
+    )
 
 
 def _over_placeholder(over: Any, args: object) -> Any:
@@ -126,7 +139,9 @@ def _over_placeholder(over: Any, args: object) -> Any:
 
 def _as_in_yaml(over: Any) -> bool:
     """Whether it is a reference, or a mapping that names a source."""
-    return isinstance(over, str) or (isinstance(over, Mapping) and len([k for k in over if k in (*SOURCES, *LATER)]) == 1)
+    return isinstance(over, str) or (
+        isinstance(over, Mapping) and len([k for k in over if k in (*SOURCES, *LATER)]) == 1
+    )
 
 
 def _columns(over: Any, args: object) -> bool:

@@ -38,6 +38,7 @@ _SOURCES = [
         **{"with": {"type": "object"}, "take": _WHOLE},
     ),
 ]
+_WORDS = [source["required"][0] for source in _SOURCES]
 _OVER = {
     "anyOf": [
         {"type": "array", "description": "Items; or, where all of them are sources, the columns of `args: zip`."},
@@ -46,7 +47,7 @@ _OVER = {
         {
             "type": "object",
             "description": "The columns of `args: zip`: a keyword of the function, and its source.",
-            "minProperties": 1,
+            "anyOf": [{"minProperties": 2}, {"minProperties": 1, "propertyNames": {"not": {"enum": _WORDS}}}],
             "additionalProperties": {"anyOf": [{"type": "array"}, {"$ref": "#/$defs/Reference"}, *_SOURCES]},
         },
     ]

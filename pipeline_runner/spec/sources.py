@@ -97,55 +97,49 @@ def function(of: Function, folder: Path) -> Any:
             return given
 
 
-def _rows(path: str, folder: Path) -> Iterator[tuple[int, str]]:
-    """A text file's lines with their numbers, without their ends."""
+def _text_lines(path: str, folder: Path) -> Iterator[str]:
+    """A file's lines with their ends, without the mark that spreadsheets write before the first."""
     try:
-        # utf-8-sig: spreadsheets write a mark that is no part of the first column's name.
-        with (folder / path).open(encoding="utf-8-sig", newline="\n") as file:
-            number = 0
-            try:
-                for number, line in enumerate(file, 1):
-                    yield number, line.removesuffix("\n").removesuffix("\r")
-            except UnicodeDecodeError as error:
-                raise SourceError(path, number + 1, f"not UTF-8: {error.reason}") from error
+        # As bytes: a text file decodes ahead, and could not say which line is the bad one.
+        with (folder / path).open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise SourceError(path, number, f"not UTF-8: {error.reason}") from error
+                yield text
     except (OSError, ValueError) as error:
         raise SourceError(path, None, _why(error, folder)) from error
 
 
 def _lines(path: str, folder: Path) -> Iterator[str]:
-    return (line for _, line in _rows(path, folder))
+    return (line.removesuffix("\n").removesuffix("\r") for line in _text_lines(path, folder))
 
 
 def _jsonl(path: str, folder: Path) -> Iterator[Any]:
-    for number, line in _rows(path, folder):
+    for number, line in enumerate(_text_lines(path, folder), 1):
         if not line.strip():
             continue
         try:
-            yield json.loads(line)
+            value = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise SourceError(path, number, f"not JSON: {error}") from error
+        yield value
 
 
 def _csv(path: str, folder: Path) -> Iterator[dict[str, str]]:
+    reader = csv.reader(_text_lines(path, folder))
     try:
-        with (folder / path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            try:
-                head = next(reader, None)
-                if head is None:
-                    return
-                if twice := {name for name in head if head.count(name) > 1}:
-                    raise SourceError(path, 1, f"the column {', '.join(sorted(twice))} is there twice")
-                for row in reader:
-                    if not row:
-                        continue
-                    if len(row) != len(head):
-                        raise SourceError(path, reader.line_num, f"{len(row)} values for {len(head)} columns")
-                    yield dict(zip(head, row, strict=True))
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise SourceError(path, reader.line_num + 1, str(error)) from error
-    except (OSError, ValueError) as error:
-        raise SourceError(path, None, _why(error, folder)) from error
+        head = next(reader, [])
+        if twice := sorted({name for name in head if head.count(name) > 1}):
+            raise SourceError(path, 1, f"the column {', '.join(twice)} is there twice")
+        for row in reader:
+            if row and len(row) != len(head):
+                raise SourceError(path, reader.line_num, f"{len(row)} values for {len(head)} columns")
+            if row:
+                yield dict(zip(head, row, strict=True))
+    except csv.Error as error:
+        raise SourceError(path, reader.line_num, str(error)) from error
 
 
 def _generated(source: Generate, folder: Path) -> Iterator[Any]:

@@ -10,8 +10,9 @@ from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import BadReference, ReferenceMisplaced, UnknownName, UnknownStage
 from pipeline_runner.syntax.expressions import ExpressionError, Reference, Text, parse, references, render
-from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar
+from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar, TooLarge
 
+MOST_REFERENCES = 1000  # in one text; each is looked for in the file's lines, to be marked
 KNOWN_BEFORE = ("params", "env")
 
 
@@ -59,7 +60,11 @@ class Filler:
             self.problems.append(BadReference(mark=mark, what=error.message, cure=error.cure))
             return Broken()
         before = len(self.problems)
-        for reference in references(template):
+        found = list(references(template))
+        if len(found) > MOST_REFERENCES:
+            self.problems.append(TooLarge(mark=node.mark, what="too many references in one text", most=MOST_REFERENCES))
+            return Broken()
+        for reference in found:
             mark = node.inside(reference.start, reference.stop - reference.start)
             self.places.setdefault(str(reference), mark)
             if problem := self._check(reference, mark, key, roots, why):

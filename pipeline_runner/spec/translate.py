@@ -16,6 +16,7 @@ from pipeline_runner.spec.problems import (
     BadVersion,
     MissingKey,
     NoStages,
+    NotAMapping,
     OutOfRange,
     UnknownBackend,
     UnknownKey,
@@ -56,6 +57,8 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
     match error["type"]:
         case "extra_forbidden":
             return _unknown_key(path, entry.key.mark if entry else mark)
+        case "missing" if path == ("stages",):
+            return NoStages(mark=root.mark)
         case "missing":
             parent, _ = _find(root, path[:-1])
             return MissingKey(mark=parent.key.mark if parent else root.mark, key=key, where=_where(path[:-1]))
@@ -75,6 +78,8 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
             return OutOfRange(mark=mark, key=key, got=str(got), wants=_range(error))
         case "string_pattern_mismatch" | "string_type" if about_key and len(path) == 2 and path[0] == "stages":
             return BadStageName(mark=entry.key.mark if entry else mark, name=str(got))
+    if error["type"] == "model_type" and len(path) == 2 and path[0] in ("stages", "profiles"):
+        return NotAMapping(mark=mark, what=f'{str(path[0]).removesuffix("s")} "{path[1]}"', got=describe(got))
     wants = _WANTS.get(error["type"], error["msg"].removeprefix("Input should be ").removeprefix("a valid "))
     if about_key:
         return WrongType(mark=entry.key.mark if entry else mark, key=key, wants="keys that are text", got=describe(got))
@@ -123,7 +128,7 @@ def _unknown_key(path: tuple[Any, ...], mark: Mark) -> UnknownKey:
         case _:
             known = keys(Stage)
     elsewhere = ""
-    if len(where) >= 2 and key in keys(Pipeline):
+    if len(where) == 2 and where[0] == "stages" and key in keys(Pipeline):
         elsewhere = "at the top level"
     elif not where and key in keys(Stage):
         elsewhere = "in a stage, or in defaults"

@@ -78,8 +78,9 @@ def parse(text: str) -> str | Reference | Text:
             parts.append(replace(_reference(whole[1], at + 2), start=at, stop=whole.end()))
             at = whole.end()
         else:
-            plain += text[at]
-            at += 1
+            until = text.find("$", at + 1)
+            plain += text[at : until if until > 0 else None]
+            at = until if until > 0 else len(text)
     if plain:
         parts.append(plain)
     if len(parts) == 1:
@@ -142,9 +143,15 @@ def render(template: Any, scope: Scope) -> Any:
             return follow(template, scope[template.root]) if template.root in scope else template
         case Text(parts):
             done = [render(part, scope) for part in parts]
-            if any(isinstance(part, Reference) for part in done):
-                return Text(tuple(part if isinstance(part, Reference) else as_text(part) for part in done))
-            return "".join(map(as_text, done))
+            joined: list[str | Reference] = []
+            for part in done:
+                if isinstance(part, Reference):
+                    joined.append(part)
+                elif joined and isinstance(last := joined[-1], str):
+                    joined[-1] = last + as_text(part)
+                else:
+                    joined.append(as_text(part))
+            return joined[0] if len(joined) == 1 and isinstance(joined[0], str) else Text(tuple(joined))
         case Mapping():
             return {key: render(value, scope) for key, value in template.items()}
         case list():
@@ -155,7 +162,7 @@ def render(template: Any, scope: Scope) -> Any:
 
 
 def follow(reference: Reference, value: Any) -> Any:
-    """Walk a reference's path into a value: keys, indexes, then public attributes."""
+    """Walk a reference's path into a value: keys, indexes, then public attributes that are no methods."""
     for step in reference.path:
         value = _step(reference, value, step)
     return value
@@ -172,7 +179,7 @@ def _step(reference: Reference, value: Any, step: str | int) -> Any:
             return value[step]
         except (IndexError, TypeError, KeyError) as error:
             raise ExpressionError(f"{reference} leads nowhere: {error}") from error
-    if not step.startswith("_") and hasattr(value, step):
+    if not step.startswith("_") and hasattr(value, step) and not callable(getattr(value, step)):
         return getattr(value, step)
     raise ExpressionError(f'{reference} leads nowhere: a {type(value).__name__} has no "{step}"')
 

@@ -174,7 +174,7 @@ class TooLarge(Problem):
         return f"{self.what}: at most {self.most:,} are read"
 
     def advice(self) -> Sequence[str]:
-        return ("long lists belong in a file: over: {lines: FILE}, {csv: FILE} or {jsonl: FILE}",)
+        return ("what is long belongs in a file: over: {lines: FILE}, {csv: FILE} or {jsonl: FILE}",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,6 +349,7 @@ class _Reader:
         self.text = text
         self.problems: list[Problem] = []
         self.anchors: dict[str, _Anchor] = {}
+        self.missing = Scalar(None, source.mark(0, 0), plain=False)  # what an unknown alias stands for
         self.events = self._events()
         self.nodes = 0
         self.deepest = 0  # depth reached since the innermost open anchor began
@@ -388,7 +389,9 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         if event.tag is not None:
-            self.problems.append(TagRefused(mark=self._mark(event, len(event.tag)), tag=event.tag))
+            line, column = event.start_mark.line, event.start_mark.column
+            tag = self.source.lines[line][column:].split(maxsplit=1)[0]
+            self.problems.append(TagRefused(mark=self.source.mark(line, column, len(tag)), tag=tag))
         if event.anchor is None:
             return self._content(event, depth)
         return self._anchored(event, depth)
@@ -407,7 +410,7 @@ class _Reader:
         anchor = self.anchors.get(event.anchor)
         if anchor is None:
             self.problems.append(UnknownAnchor(mark=mark, name=event.anchor, known=tuple(self.anchors)))
-            return Scalar(None, mark, plain=False)
+            return self.missing
         if anchor.node is None:
             self._stop(RecursiveAnchor(mark=mark, name=event.anchor))
         self.nodes += anchor.size
@@ -463,7 +466,7 @@ class _Reader:
 
     def _merged(self, value: Node) -> list[MapNode]:
         given = value.items if isinstance(value, ListNode) else (value,)
-        wrong = [node for node in given if not isinstance(node, MapNode)]
+        wrong = [node for node in given if not isinstance(node, MapNode) and node is not self.missing]
         self.problems += [BadMerge(mark=node.mark) for node in wrong]
         return [node for node in given if isinstance(node, MapNode)]
 
@@ -501,9 +504,7 @@ class _Reader:
             self.problems.append(BadNumber(mark=mark, why="too large to be held"))
         return number
 
-    def _mark(self, event: Any, width: int | None = None) -> Mark:
-        if width is not None:
-            return self.source.mark(event.start_mark.line, event.start_mark.column, width)
+    def _mark(self, event: Any) -> Mark:
         return self._span(event, event)
 
     def _span(self, start: Any, end: Any) -> Mark:
@@ -533,11 +534,17 @@ def _explain(error: yaml.MarkedYAMLError, source: SourceText) -> NotYaml:
         return NotYaml(mark=mark, what="a tab begins this line", cure="indent with spaces")
     if "cannot start any token" in what and at:
         return NotYaml(mark=mark, what=f'a text cannot begin with "{at}"', cure="put quotes around it")
+    if "scanning an alias" in (error.context or "") or "scanning an anchor" in (error.context or ""):
+        return NotYaml(mark=mark, what="a text cannot begin with * or &", cure="put quotes around it")
     if "mapping values are not allowed" in what:
         cure = 'put quotes around a text that holds ": ", or move the key to its own line'
         return NotYaml(mark=mark, what='a ":" where no key can be', cure=cure)
     if "${" in mark.text[: mark.column] and "flow" in (error.context or ""):
         return NotYaml(mark=mark, what=what, cure="inside [ ] and { }, put quotes around ${…}")
+    if "unknown escape character" in what:
+        return NotYaml(mark=mark, what=r"this \ begins no escape", cure=r"write \\, or use single quotes")
+    if "escape code" in what:
+        return NotYaml(mark=mark, what="this escape is no character", cure="write the character itself")
     if error.context_mark is not None and error.context and place is not None:
         began = source.mark(error.context_mark.line, error.context_mark.column)
         what = f"{what}, {error.context} that began in line {began.line}"

@@ -6,7 +6,9 @@ import io
 import pickle
 from typing import Any
 
-TRUSTED = frozenset({"builtins", "numpy", "pandas", "datetime", "decimal", "fractions", "collections", "pathlib", "uuid"})
+TRUSTED = frozenset(
+    {"builtins", "numpy", "pandas", "datetime", "decimal", "fractions", "collections", "pathlib", "uuid"}
+)
 """Libraries whose objects surely unpickle; the objects of others are tried, once for each chunk."""
 
 

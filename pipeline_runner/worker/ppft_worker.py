@@ -24,7 +24,7 @@ def main() -> None:
     sys.stdin = open(wire_in, encoding="latin-1", newline="")  # noqa: SIM115 - lives as long as the process
     sys.__stdout__ = open(wire_out, "w", encoding="latin-1", newline="")  # type: ignore[misc]  # noqa: SIM115
 
-    from ppft.__main__ import _WorkerProcess  # type: ignore[import-untyped]
+    from ppft.__main__ import _WorkerProcess
 
     worker = _WorkerProcess()
     # ppft sends prints back beside the value and prints them on the runner's stdout, where

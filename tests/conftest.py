@@ -1,0 +1,50 @@
+"""What all tests share: the repository, and the command as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of the whole project."""
+    return REPOSITORY
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Run:
+    """Run `python ARGUMENTS…` in a folder, with this checkout importable, and give what it wrote."""
+
+    def run(*arguments: str, cwd: Path = tmp_path, timeout_s: float = 90) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=timeout_s,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def prun(python: Run) -> Run:
+    """Run `prun ARGUMENTS…` in a folder and give what it wrote."""
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        return python("-m", "pipeline_runner", *arguments, **options)
+
+    return run

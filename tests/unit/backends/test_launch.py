@@ -1,0 +1,90 @@
+"""The small parts of launching: nothing of the program's own state stays changed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from pipeline_runner.axes import StartMethod
+from pipeline_runner.backends._launch import Ended, Roster, context, hidden_main, kill_process, without_ctrl_c
+
+pytestmark = pytest.mark.timeout(30)
+
+
+class Child:
+    def __init__(self):
+        self.popen = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        self.pid = self.popen.pid
+
+    @property
+    def exitcode(self):
+        return self.popen.poll()
+
+
+@pytest.fixture
+def child():
+    child = Child()
+    yield child
+    child.popen.kill()
+    child.popen.wait()
+    child.popen.stdin.close()
+
+
+def test_main_is_whole_again_after_a_launch():
+    before = dict(vars(sys.modules["__main__"]))
+    with hidden_main():
+        assert sys.modules["__main__"].__spec__ is None
+        assert not hasattr(sys.modules["__main__"], "__file__")
+
+    assert vars(sys.modules["__main__"]) == before
+
+
+def test_sigint_is_only_blocked_while_launching():
+    with without_ctrl_c():
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_a_roster_tells_the_exit_code_of_those_that_are_gone(child):
+    roster = Roster()
+    roster.add(child)
+    kill_process(child)
+
+    assert roster.reaped(10)
+    assert roster.processes() == [Ended(child.pid, -signal.SIGKILL)]
+
+
+def test_a_process_started_while_the_pool_is_being_killed_ends_at_once(child):
+    roster = Roster()
+    roster.kill()
+    roster.add(child)
+
+    assert roster.reaped(10)
+
+
+@pytest.mark.parametrize("library", ["multiprocessing", "multiprocess"])
+def test_the_programs_own_start_method_stays_as_it_was(library):
+    module = pytest.importorskip(library)
+    before = module.get_start_method(allow_none=True)
+
+    context(library, StartMethod.SPAWN, Roster())
+
+    assert module.get_start_method(allow_none=True) == before
+
+
+@pytest.mark.parametrize("way", list(StartMethod))
+def test_two_threads_may_ask_for_an_exit_code_at_the_same_time(way):
+    for _ in range(5):
+        process = context("multiprocessing", way, Roster()).Process(target=os._exit, args=(7,))
+        process.start()
+        askers = [threading.Thread(target=process.join) for _ in range(4)]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join()
+        process.join()
+        assert process.exitcode == 7
