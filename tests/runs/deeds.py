@@ -289,3 +289,22 @@ def fail_then_die(item, at, folder):
             case 2:
                 os.kill(os.getpid(), signal.SIGKILL)
     return item
+
+
+def slow_setup(path):
+    linger(0.1)
+    record(path, os.getpid())
+
+
+def slow_environment(name):
+    linger(0.01 * (os.getpid() % 3) + 0.01)
+    return os.environ.get(name)
+
+
+def write_bytes(text):
+    sys.stdout.buffer.write(f"{text}\n".encode())
+    sys.stdout.flush()
+
+
+def where(_):
+    return os.getcwd()
