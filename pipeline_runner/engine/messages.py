@@ -26,6 +26,14 @@ class ChunkBegun:
 
 
 @dataclass(frozen=True, slots=True)
+class StepReached:
+    """A chunk has gone on to a later step of its chain."""
+
+    chunk: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkOver:
     """Every outcome of a chunk is here, safe from whatever happens to its worker next."""
 
@@ -79,4 +87,4 @@ class Cancel:
     signal: int | None
 
 
-Message = WorkerHere | ChunkBegun | ChunkOver | LinesSaid | WorkerGone | RoundOver | PoolOpened | Nudge | Cancel
+Message = WorkerHere | ChunkBegun | StepReached | ChunkOver | LinesSaid | WorkerGone | RoundOver | PoolOpened | Nudge | Cancel

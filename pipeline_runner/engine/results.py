@@ -67,12 +67,6 @@ class Results:
             else:
                 self._taps.append(tap)
 
-    def leave(self, reader: Reader) -> None:
-        """The reader wants no more: nobody waits for it."""
-        with self._lock:
-            self._taps = [tap for tap in self._taps if tap.reader is not reader]
-            self._lock.notify_all()
-
     def put(self, indices: range, pack: Pack) -> None:
         with self._lock:
             if self._keep:
