@@ -446,7 +446,8 @@ class Engine:
         exitcode = self._exitcode(course, message.pid, wait=bool(flights))
         if not flights:
             # Processes come and go by themselves when they are recycled; only a bad end says that something is wrong.
-            if exitcode not in (0, None) and course.ending is None:
+            retired = course.head.spec.max_calls_per_worker is not None
+            if exitcode not in (0, None) and course.ending is None and not retired:
                 self._sicken(course)
             return
         for flight in flights:
