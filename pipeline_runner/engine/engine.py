@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
@@ -106,6 +107,7 @@ class Engine:
         self._schedule = Schedule(plan, [course.chain for course in self._courses])
         self._running: dict[int, Course] = {}  # by number, in the order of their start
         self._left = len(self._courses)
+        self._doomed: deque[tuple[Course, Status]] = deque()  # to be cancelled: a source did not end well
         self._unread = {name: len(plan.readers(name)) for name in plan.stages}
 
     # What others may do: put a message in the inbox.
@@ -211,10 +213,12 @@ class Engine:
 
     def _start_ready(self) -> None:
         """Start chains whose sources are there, while there are workers for them."""
+        self._cancel_doomed()
         while (number := self._schedule.next(self._busy())) is not None:
             course = self._courses[number]
             if not course.over:
                 self._start(course)
+                self._cancel_doomed()
 
     def _busy(self) -> int:
         """Workers that the running chains can still use."""
@@ -444,7 +448,8 @@ class Engine:
         exitcode = self._exitcode(course, message.pid, wait=bool(flights))
         if not flights:
             # Processes come and go by themselves when they are recycled; only a bad end says that something is wrong.
-            if exitcode not in (0, None) and course.ending is None:
+            retired = course.head.spec.max_calls_per_worker is not None
+            if exitcode not in (0, None) and course.ending is None and not retired:
                 self._sicken(course)
             return
         for flight in flights:
@@ -653,10 +658,15 @@ class Engine:
 
     def _cancel_readers(self, stage: StageName, status: Status) -> None:
         """What needs a stage that did not end well cannot run: it is skipped with it, or cancelled."""
-        for edge in self.plan.readers(stage):
-            course = self._course_of[edge.target]
-            if not course.over and course is not self._course_of[stage]:
-                self._cancel_course(course, Status.SKIPPED if status is Status.SKIPPED else Status.CANCELLED)
+        status = Status.SKIPPED if status is Status.SKIPPED else Status.CANCELLED
+        self._doomed += [(self._course_of[edge.target], status) for edge in self.plan.readers(stage)]
+
+    def _cancel_doomed(self) -> None:
+        """One after the other, not one within the other: a line of stages may be longer than Python's stack."""
+        while self._doomed:
+            course, status = self._doomed.popleft()
+            if not course.over:
+                self._cancel_course(course, status)
 
     def _cancel_course(self, course: Course, status: Status = Status.CANCELLED) -> None:
         if course.cancelled:
