@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
+from operator import eq
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
@@ -158,8 +159,8 @@ class FromValues:
                 self._segments.appendleft((numbers[take:], Pack(pack.data, pack.start + take, pack.stop)))
         self._drawn += len(indices)
         self._moved()
-        contiguous = indices[-1] - indices[0] + 1 == len(indices)
-        return Calls(range(indices[0], indices[-1] + 1) if contiguous else indices, (tuple(parts),))
+        row = range(indices[0], indices[0] + len(indices))
+        return Calls(row if all(map(eq, indices, row)) else indices, (tuple(parts),))
 
     def leave(self) -> None:
         # What is here stays: a driver may be drawing it at this moment.

@@ -89,6 +89,11 @@ def test_values_are_cut_where_fewer_are_asked_for_and_keep_their_numbers():
     assert rows(last) == {3: ("d",), 10: ("x",), 11: ("y",)}
 
 
+def test_values_that_came_out_of_order_keep_their_numbers():
+    intake = arriving((0, "a"), (2, "c"), (1, "b"), (3, "d"), total=4)
+    assert rows(intake.draw(9)) == {0: ("a",), 1: ("b",), 2: ("c",), 3: ("d",)}
+
+
 def test_values_tell_when_they_are_drawn_and_what_waits():
     moved = []
     intake = FromValues(lambda: moved.append(1))
