@@ -135,21 +135,23 @@ class Engine:
         began = monotonic()
         # Values may be of the project's own classes, and are read back here.
         add_to_path(os.path.abspath(self.plan.pipeline.folder))
-        self._publish(
-            events.RunStarted(
-                run=self.id,
-                pipeline=self.plan.pipeline.name,
-                workers=self.plan.workers,
-                stages=tuple(self.plan.stages),
-            )
-        )
         self._beacon = Beacon(self._inbox.put)
         try:
+            self._publish(
+                events.RunStarted(
+                    run=self.id,
+                    pipeline=self.plan.pipeline.name,
+                    workers=self.plan.workers,
+                    stages=tuple(self.plan.stages),
+                )
+            )
             self._start_ready()
             while self._left:
                 self._take(self._next_message())
                 self._start_ready()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception):  # a listener's, or ours: no listener is asked to hear the end
+                self._listeners = [self.state.take]
             self._end_all(Status.CANCELLED)
             raise
         finally:
