@@ -73,7 +73,7 @@ class _Walk:
             if (at, what) in self._seen:
                 continue
             self._seen.add((at, what))
-            module = _read(at, _stamp(at))
+            module = _read(at, _stamp(at), self.folder)
             if module is None:
                 return False
             ok = what is None or what in module.defined or what in module.imported or bool(module.stars)
@@ -126,7 +126,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=512)
-def _read(file: Path, stamp: tuple[int, int]) -> _Module | None:
+def _read(file: Path, stamp: tuple[int, int], folder: Path) -> _Module | None:
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
@@ -138,7 +138,7 @@ def _read(file: Path, stamp: tuple[int, int]) -> _Module | None:
     for statement in tree.body:
         match statement:
             case ast.Import() | ast.ImportFrom():
-                for name, origin in _imports(statement, file, file.parent).items():
+                for name, origin in _imports(statement, file, folder).items():
                     if name == "*":
                         stars.append(origin[0])
                     else:
