@@ -1,4 +1,4 @@
-"""Laws that hold for any pipeline: the methods do not change its values, and no stage starts before its sources allow it."""
+"""Laws of any pipeline: the methods do not change its values, and no stage starts before its sources allow it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,10 @@ def as_can_be(stages):
 
 
 def serially(stages):
-    plain = {name: {k: v for k, v in keys.items() if k not in CHOICES} | {"backend": "serial"} for name, keys in stages.items()}
+    plain = {
+        name: {k: v for k, v in keys.items() if k not in CHOICES} | {"backend": "serial"}
+        for name, keys in stages.items()
+    }
     result = pipeline(plain).run(keep="all")
     return {name: result[name] for name in stages}
 

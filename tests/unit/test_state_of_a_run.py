@@ -19,7 +19,13 @@ def fold(*told):
 
 def test_a_run_that_has_begun():
     state = fold()
-    assert (state.run, state.pipeline, state.workers, list(state.stages), state.status) == ("r", "p", 2, ["a", "b"], None)
+    assert (state.run, state.pipeline, state.workers, list(state.stages), state.status) == (
+        "r",
+        "p",
+        2,
+        ["a", "b"],
+        None,
+    )
     assert not state.stages["a"].started
 
 

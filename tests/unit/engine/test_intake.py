@@ -132,7 +132,11 @@ def test_columns_that_come_in_pieces_of_other_sizes():
 def test_a_number_that_one_column_dropped_is_dropped_from_all():
     one = arriving((0, "ab"), (3, "de"), total=5)  # 2 is dropped
     other = arriving((1, "vwxy"), total=5)  # 0 is dropped
-    assert drawn(side(one, other, FromItems(iter(range(5)), 5))) == {1: ("b", "v", 1), 3: ("d", "x", 3), 4: ("e", "y", 4)}
+    assert drawn(side(one, other, FromItems(iter(range(5)), 5))) == {
+        1: ("b", "v", 1),
+        3: ("d", "x", 3),
+        4: ("e", "y", 4),
+    }
 
 
 @pytest.mark.parametrize("dropped", [[0], [4], [3, 4], [0, 1, 2, 3, 4]])

@@ -14,7 +14,6 @@ from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.link import forget_here, serve_here
 from pipeline_runner.worker.packing import pack
 
-
 NUMBERS = count()
 
 
@@ -97,7 +96,11 @@ def items(*given):
         (step(join, Style.STAR, constants={"k": 1}), items({"k": 2}), ((), {"k": 2})),
         (step(join, Style.ZIP), Calls(range(1), (([1],), ([2],))), ((1, 2), {})),
         (step(join, Style.ZIP, names=("a", "b")), Calls(range(1), (([1],), ([2],))), ((), {"a": 1, "b": 2})),
-        (step(join, Style.MAP, constants={"k": 1}), Calls(range(1), (([5],),), ([{"i": 0}],)), ((5,), {"k": 1, "i": 0})),
+        (
+            step(join, Style.MAP, constants={"k": 1}),
+            Calls(range(1), (([5],),), ([{"i": 0}],)),
+            ((5,), {"k": 1, "i": 0}),
+        ),
     ],
 )
 def test_every_style(run, made, calls, wanted):
@@ -161,7 +164,10 @@ def test_a_chain_goes_step_by_step_and_tells_what_is_wanted(run):
     link = run([step(picky, Style.MAP, wanted=False), step(str, Style.MAP)], items(1, -1, 2))
     assert link.steps == [1]
     assert values(link, 1) == {0: "1", 2: "2"}
-    assert [(o.start, o.stop) for o in link.outcomes if isinstance(o, Done) and o.step == 0 and o.data is None] == [(0, 1), (2, 3)]
+    assert [(o.start, o.stop) for o in link.outcomes if isinstance(o, Done) and o.step == 0 and o.data is None] == [
+        (0, 1),
+        (2, 3),
+    ]
 
 
 def test_a_failure_in_a_later_step_carries_what_that_step_was_given(run):
