@@ -50,6 +50,7 @@ class Results:
         self._error: Callable[[], BaseException] | None = None
         self.total: int | None = None  # how many numbers there are, dropped ones included
         self.ended = False
+        self.same = False  # known at the end: all of it is what an earlier run had, and had whole
 
     @property
     def backlog(self) -> int:

@@ -32,9 +32,15 @@ class Values:
     data: bytes | None
     start: int
 
-    def digest(self, index: int) -> bytes | None:
+    def matching(self, index: int, digests: bytes | None, most: int) -> int:
+        """How many of the next `most` calls were given what `digests` says; None: their numbers say it."""
+        if self.digests is None or digests is None:
+            return most if self.digests is digests else 0
         at = 8 * (index - self.first)
-        return None if self.digests is None else self.digests[at : at + 8]
+        if digests[: 8 * most] == self.digests[at : at + 8 * most]:
+            return most
+        pairs = (digests[n : n + 8] == self.digests[at + n : at + n + 8] for n in range(0, 8 * most, 8))
+        return next((number for number, same in enumerate(pairs) if not same), most)
 
     def pack(self, index: int, calls: int) -> Pack:
         """The values of `calls` calls from `index` on."""
@@ -92,7 +98,8 @@ class Earlier:
     def _all(self) -> Iterator[tuple[int, int, int]]:
         try:
             yield from self._connection.execute(
-                "SELECT seq, first, calls FROM done WHERE run = ? AND stage = ? AND recipe = ? ORDER BY first, seq DESC",
+                "SELECT seq, first, calls FROM done WHERE run = ? AND stage = ? AND recipe = ?"
+                " ORDER BY first, seq DESC",
                 (self._run, self._stage, self._recipe),
             )
         except (sqlite3.DatabaseError, TypeError):

@@ -32,6 +32,7 @@ from pipeline_runner.spec.pipeline import (
 )
 from pipeline_runner.syntax.expressions import references
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 DIGEST = 8  # bytes: a false match among a million calls has a chance of 1 in 10^13
 
 
@@ -48,6 +49,10 @@ def recipes(plan: Plan) -> dict[StageName, bytes | None]:
 
 def digest(value: Any) -> bytes:
     """8 bytes that tell one argument from another. Errors: what pickle raises for an argument it cannot take."""
+    kind = type(value)
+    if kind in _PLAIN:  # most of all items, and a pickler of their own would cost three times the hash
+        text = f"{kind.__name__} {value!r}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, digest_size=DIGEST).digest()
     return hashlib.blake2b(_stable(value), digest_size=DIGEST).digest()
 
 
