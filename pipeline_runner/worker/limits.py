@@ -101,6 +101,8 @@ def resident_bytes(pid: int) -> int:
 
 
 MANY = 50  # corpses of strangers that do no harm
+BURY_EVERY_S = 1.0
+_buried_at = 0.0
 
 
 def bury_orphans() -> None:
@@ -109,6 +111,10 @@ def bury_orphans() -> None:
     A corpse may also be a child of the user's own whose exit code is still to be asked for, and
     the kernel does not tell them apart: those that Python knows of are left alone.
     """
+    global _buried_at
+    if monotonic() - _buried_at < BURY_EVERY_S:
+        return
+    _buried_at = monotonic()
     corpses = {pid for pid in children(os.getpid()) if state(pid) == "Z"}
     if len(corpses) < MANY:
         return

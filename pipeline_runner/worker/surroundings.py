@@ -7,10 +7,10 @@ the end of a chunk.
 
 from __future__ import annotations
 
-import _signal
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any
 
 from pipeline_runner.worker.job import Job
@@ -27,6 +27,7 @@ _mask = 0
 _variables: dict[str, str] = {}
 _handlers: dict[int, Any] = {}  # signals whose handler was changed, and what it was
 _environ = os.environ
+_signal: Any = import_module("_signal")  # where `signal.signal` finds the real one at each call
 
 
 @contextmanager
@@ -103,10 +104,12 @@ def _watch_doors() -> None:
         return
     for name in ("chdir", "fchdir", "umask", "putenv", "unsetenv"):
         _doors[name] = getattr(os, name)
-        setattr(os, name, _noting(_doors[name]))
-    # `signal.signal` looks this one up at each call, so it is seen however it was imported.
+        noting = _noting(_doors[name])
+        setattr(os, name, noting)
+        if _doors[name] in os.supports_fd:
+            os.supports_fd.add(noting)
     _doors["signal"] = _signal.signal
-    _signal.signal = _noting_handler  # type: ignore[assignment]
+    _signal.signal = _noting_handler
 
 
 def _noting(real: Callable[..., Any]) -> Callable[..., Any]:
