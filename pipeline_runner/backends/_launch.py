@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from time import monotonic
@@ -18,9 +18,10 @@ from typing import Any
 from pipeline_runner.axes import StartMethod
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.methods import Process
+from pipeline_runner.worker.limits import kill_tree
 
 GRACE_S = 3.0  # how long a pool that owes nothing may take to end by itself
-PRELOAD = "pipeline_runner.worker.perform"
+PRELOAD = ["pipeline_runner.worker.server", "pipeline_runner.worker.perform"]
 
 
 class WorkerVanished(PipelineError):
@@ -120,10 +121,9 @@ class Roster:
 
 
 def kill_process(process: Process) -> None:
-    """SIGKILL, if it is still there. The exit code is asked first, so that the number is still its own."""
+    """End it and all that it has started. The exit code is asked first, so that the number is still its own."""
     if process.pid is not None and process.exitcode is None:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
+        kill_tree(process.pid)
 
 
 def context(library: str, start_method: StartMethod, roster: Roster) -> Any:
@@ -164,7 +164,8 @@ def launching(library: str, start_method: StartMethod) -> Iterator[None]:
             with without_ctrl_c(), quiet_fork():
                 yield
             return
-        import_module(f"{library}.resource_tracker").ensure_running()
+        with deaf_to(signal.SIGHUP):  # its library leaves it open to this one: a closed terminal would leak semaphores
+            import_module(f"{library}.resource_tracker").ensure_running()
         with hidden_main():
             if start_method is StartMethod.FORKSERVER:
                 start_fork_server(library)
@@ -174,10 +175,15 @@ def launching(library: str, start_method: StartMethod) -> Iterator[None]:
                     yield
 
 
-@contextmanager
-def without_ctrl_c() -> Iterator[None]:
+def without_ctrl_c() -> AbstractContextManager[None]:
     """A process launched here is born deaf to SIGINT; `begin` makes it deaf for good and opens its ears."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    return deaf_to(signal.SIGINT)
+
+
+@contextmanager
+def deaf_to(number: signal.Signals) -> Iterator[None]:
+    """What is launched here inherits that this signal is held back."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield
     finally:
@@ -221,7 +227,7 @@ def start_fork_server(library: str) -> None:
     module = import_module(f"{library}.forkserver")
     server = module._forkserver
     before = server._preload_modules
-    module.set_forkserver_preload([PRELOAD])
+    module.set_forkserver_preload(PRELOAD)
     try:
         with without_ctrl_c():
             module.ensure_running()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -25,7 +26,21 @@ def begin() -> None:
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # What compiled code writes to descriptor 1 goes to stderr: the runner's stdout is for results.
     os.dup2(2, 1)
+    # A call that reads its stdin finds the end of it, and does not wait for someone at the terminal.
+    empty = os.open(os.devnull, os.O_RDONLY)
+    if empty != 0:
+        os.dup2(empty, 0)
+        os.close(empty)
+    may_have_children()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
+def may_have_children() -> None:
+    """Let calls open pools of their own, which pools forbid their daemonic workers; what they leave is ended for them."""
+    for library in ("multiprocessing", "multiprocess"):
+        process = sys.modules.get(f"{library}.process")
+        if process is not None:
+            process.current_process()._config.pop("daemon", None)
 
 
 def run_one(
