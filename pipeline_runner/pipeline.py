@@ -188,7 +188,8 @@ class Pipeline:
             "file": self.spec.file,
             "folder": str(self.spec.folder),
             "workers": plan.workers,
-            "params": {name: as_json(value) for name, value in self.spec.params.items()},
+            "given": {name: as_json(value) for name, value in self.spec.given.items()},
+            "profile": self.spec.profile,
         }
 
     def _in_folder(self, plan: Plan) -> Any:

@@ -87,7 +87,7 @@ class Result(Mapping[str, Any]):
                 "retried": stage.retried,
                 "seconds": round(stage.seconds, 6),
             }
-            if chosen(name) and stage.status is Status.DONE:
+            if chosen(name) and stage.status in (Status.DONE, Status.REUSED):
                 told["value"] = as_json(self[name])
             stages[name] = told
         return {

@@ -102,12 +102,12 @@ def identity(plan: Plan) -> str:
     return str(pipeline.folder / Path(pipeline.file).name) if pipeline.file else f"{pipeline.folder}:{pipeline.name}"
 
 
-def last_run(store: Store, pipeline: str) -> str | None:
-    """The newest run of a pipeline, or None."""
+def last_run(store: Store, pipeline: str | None) -> str | None:
+    """The newest run of a pipeline (None: of any), or None."""
     with closing(store.connect()) as connection:
         for run, body in connection.execute("SELECT id, body FROM run ORDER BY began DESC"):
             try:
-                if json.loads(body).get("identity") == pipeline:
+                if pipeline is None or json.loads(body).get("identity") == pipeline:
                     return str(run)
             except (ValueError, AttributeError, sqlite3.Error):
                 continue

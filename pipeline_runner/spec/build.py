@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def build(
         raise Problems(problems or [EmptyFile(mark=None, file=name)])
     if not isinstance(root, MapNode):
         raise Problems([*problems, NotAMapping(mark=root.mark, what="a pipeline", got=describe(plain(root)))])
-    return build_node(
+    spec = build_node(
         with_profile(root, profile, problems),
         name,
         folder=Path.cwd() if folder is None else folder,
@@ -96,6 +96,7 @@ def build(
         overrides=overrides,
         environ=environ,
     )
+    return replace(spec, profile=profile)
 
 
 def build_node(
@@ -161,6 +162,7 @@ class _Builder:
             folder=folder,
             file=file,
             params=params,
+            given={name: params[name] for name in (*self.given, *self.overrides) if name in params},
             env=env,
             workers=model.workers,
             description=model.description or "",
@@ -168,7 +170,7 @@ class _Builder:
         )
 
     def _section(self, key: str) -> MapNode:
-        """A part of the file that is a mapping; nothing in it where it is written otherwise, which is told elsewhere."""
+        """A part of the file that is a mapping; empty where it is written otherwise, which is told elsewhere."""
         node = self.root.get(key)
         return node if isinstance(node, MapNode) else MapNode({}, self.root.mark)
 
@@ -198,7 +200,8 @@ class _Builder:
             elif key == "profiles" and is_map:
                 continue  # by itself: in a profile that is not chosen, references need not lead anywhere
             elif key == "defaults" and is_map:
-                # What is wrong with a reference in it is told by the stages that have it: only they know if it may be there.
+                # What is wrong with a reference in it is told by the stages that have it: only they know
+                # whether it may be there.
                 told_later: list[Problem] = []
                 given = _stage_values(entry.value, names, told_later)
                 values[key] = given[0] if given else {}
