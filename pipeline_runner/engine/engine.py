@@ -549,6 +549,7 @@ class Engine:
             if exitcode not in (0, None) and course.ending is None and not retired:
                 self._sicken(course)
             return
+        self._pools.end_orphans()
         for flight in flights:
             self._lost(course, flight, message.pid, exitcode)
         self._sicken(course)

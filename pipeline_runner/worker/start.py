@@ -32,6 +32,7 @@ def begin() -> None:
         os.dup2(empty, 0)
         os.close(empty)
     may_have_children()
+    let_server_go()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
@@ -41,6 +42,18 @@ def may_have_children() -> None:
         process = sys.modules.get(f"{library}.process")
         if process is not None:
             process.current_process()._config.pop("daemon", None)
+
+
+def let_server_go() -> None:
+    """Give up this worker's hold on its fork server, which otherwise goes on as long as any of its children.
+
+    It is to end with the runner, since it is then that it ends workers which cannot end themselves.
+    """
+    for library in ("multiprocessing", "multiprocess"):
+        server = getattr(sys.modules.get(f"{library}.forkserver"), "_forkserver", None)
+        if server is not None and server._forkserver_alive_fd is not None and server._forkserver_pid is None:
+            os.close(server._forkserver_alive_fd)
+            server._forkserver_alive_fd = None
 
 
 def run_one(
