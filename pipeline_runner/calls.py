@@ -18,6 +18,7 @@ class Pack(NamedTuple):
     data: bytes  # one pickled list
     start: int
     stop: int  # values[start:stop] are meant
+    fresh: bool = False  # made by this run, and not kept from an earlier one
 
     def values(self) -> list[Any]:
         """Decode them. Errors: whatever a user's class raises when it is unpickled."""
@@ -53,7 +54,9 @@ def cut_column(column: Column, start: int, stop: int) -> Column:
         low, high = max(start - at, 0), min(stop - at, size)
         if low < high:
             pieces.append(
-                Pack(part.data, part.start + low, part.start + high) if isinstance(part, Pack) else part[low:high]
+                part._replace(start=part.start + low, stop=part.start + high)
+                if isinstance(part, Pack)
+                else part[low:high]
             )
         at += size
     return tuple(pieces)
@@ -65,11 +68,16 @@ class Calls:
 
     Shape: every column has len(indices) rows. No column at all: a call that takes only its `with`.
     `keywords` is a column of mappings, there only when a `with` speaks of ${item} or ${index}.
+    `digests` has 8 bytes a call that tell what it is given, where its number alone does not and a
+    journal wants to know. `fresh`: made of values that this run has made, so that no earlier run
+    can have had these calls.
     """
 
     indices: Sequence[int]
     columns: tuple[Column, ...] = ()
     keywords: Column | None = None
+    digests: bytes | None = None
+    fresh: bool = False
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -79,6 +87,8 @@ class Calls:
             self.indices[start:stop],
             tuple(cut_column(column, start, stop) for column in self.columns),
             None if self.keywords is None else cut_column(self.keywords, start, stop),
+            None if self.digests is None else self.digests[8 * start : 8 * stop],
+            self.fresh,
         )
 
     def split(self, most: int) -> Iterator[Calls]:

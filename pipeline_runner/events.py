@@ -73,6 +73,14 @@ class CallsDone(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CallsReused(Event):
+    """Calls that an earlier run has ended well; they are not made again."""
+
+    stage: str
+    indices: range
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChunkEnded(Event):
     stage: str
     chunk: int

@@ -156,6 +156,7 @@ class Run:
         returns = self._engine.plan.stages[spec.name].choice.returns
         about = (stage, results, self._engine.lock, self._engine.state)
         if returns is Returns.NONE:
+            self._let_go()
             MapHandle(*about).wait()
             return None
         _must_be_kept(self._engine, spec.name)
@@ -169,6 +170,7 @@ class Run:
             )
         if returns is Returns.MAP_RESULT:
             return MapHandle(*about)
+        self._let_go()
         MapHandle(*about).wait()
         return whole_value(spec, results)
 
@@ -178,6 +180,7 @@ class Run:
 
     def wait(self, timeout: float | None = None) -> Result:
         """The result, when the run has ended. Errors: TimeoutError."""
+        self._let_go()
         self._thread.join(timeout)
         if self._thread.is_alive():
             raise TimeoutError(f"run {self.id} has not ended after {timeout} s")
@@ -195,9 +198,13 @@ class Run:
     ) -> None:
         if kind is not None:
             self.cancel()
-        for name, live in self._live.items():
-            self._engine.results[name].leave(live)  # nobody reads on, so nothing may wait for it
+        self._let_go()
         self._thread.join()
+
+    def _let_go(self) -> None:
+        """Somebody waits for an end that live iterators, read no further, would hold back for ever."""
+        for live in self._live.values():
+            live.let_go()
 
     def _follow(self, name: StageName) -> LiveValues:
         if name in self._live:

@@ -10,6 +10,7 @@ from pipeline_runner.events import (
     CallRetried,
     CallsDone,
     CallsKnown,
+    CallsReused,
     Event,
     RunEnded,
     RunStarted,
@@ -29,6 +30,7 @@ class StageState:
     started: bool = False
     calls: int | None = None  # None: not known yet
     done: int = 0
+    reused: int = 0  # of those done: by an earlier run
     failed: int = 0
     retried: int = 0
     seconds: float = 0.0
@@ -61,6 +63,9 @@ class RunState:
                 self.stages[event.stage].calls = event.calls
             case CallsDone():
                 self.stages[event.stage].done += len(event.indices)
+            case CallsReused():
+                self.stages[event.stage].done += len(event.indices)
+                self.stages[event.stage].reused += len(event.indices)
             case CallRetried():
                 self.stages[event.stage].retried += 1
             case CallFailed():
@@ -71,7 +76,7 @@ class RunState:
             case StageEnded():
                 stage = self.stages[event.stage]
                 stage.status, stage.seconds = event.status, event.took_s
-                if event.status is Status.DONE:
+                if event.status in (Status.DONE, Status.REUSED):
                     stage.calls = stage.done + stage.failed
             case RunEnded():
                 self.status, self.seconds = event.status, event.took_s

@@ -61,7 +61,19 @@ class Roster:
         self._lock = threading.Lock()
         self._alive: list[Process] = []
         self._ended: deque[Ended] = deque(maxlen=1000)
+        self._launching = 0
         self.doomed = False
+
+    @contextmanager
+    def launch(self) -> Iterator[None]:
+        """Surrounds a launch and its `add`: a pool is not reaped while another process may still come."""
+        with self._lock:
+            self._launching += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._launching -= 1
 
     def add(self, process: Process) -> None:
         """Count a process in; one that was started while the pool is being killed ends at once."""
@@ -90,7 +102,7 @@ class Roster:
     def reaped(self, within_s: float) -> bool:
         """Wait until no process is left. False: time was up."""
         deadline = monotonic() + within_s
-        while self.alive():
+        while self._launching or self.alive():
             if monotonic() > deadline:
                 return False
             threading.Event().wait(0.005)
@@ -126,12 +138,13 @@ def context(library: str, start_method: StartMethod, roster: Roster) -> Any:
     class Worker(base):  # type: ignore[misc]
         @staticmethod
         def _Popen(process: Any) -> Any:
-            with launching(library, start_method):
-                popen = base._Popen(process)
-            if start_method is StartMethod.FORKSERVER:
-                read_exit_code_once(popen)
-            process._popen = popen
-            roster.add(process)
+            with roster.launch():
+                with launching(library, start_method):
+                    popen = base._Popen(process)
+                if start_method is StartMethod.FORKSERVER:
+                    read_exit_code_once(popen)
+                process._popen = popen
+                roster.add(process)
             return popen
 
         def __reduce_ex__(self, protocol: Any) -> Any:

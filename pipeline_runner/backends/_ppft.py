@@ -87,14 +87,17 @@ class Worker(_Worker):  # type: ignore[misc]
     def start(self) -> None:
         path = [entry or getcwd() for entry in sys.path]
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        with without_ctrl_c():
-            popen = subprocess.Popen(
-                [sys.executable, *flags, "-u", "-c", BOOT, json.dumps(path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
-        self.child = Child(popen)
-        self.roster.add(self.child)
+        with self.roster.launch():
+            if self.roster.doomed:
+                raise PoolKilled
+            with without_ctrl_c():
+                popen = subprocess.Popen(
+                    [sys.executable, *flags, "-u", "-c", BOOT, json.dumps(path)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+            self.child = Child(popen)
+            self.roster.add(self.child)
         self.t = Wire(popen.stdout, popen.stdin)
         self.served = 0
         try:

@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 def open_pool(settings: PoolSettings) -> Opened:
     """A pool on a server of our own.
 
-    pathos makes one server per id and has no way to give it a secret or workers; but it takes the
-    server that it finds under its id.
+    pathos makes one server per id, has no way to give it a secret or workers, and quietly makes
+    another when it is asked after its end. Ours always asks the server that it was given.
     """
     from pathos.parallel import ParallelPool
 
     from pipeline_runner.backends import _ppft
 
-    name = uuid4().hex
     server = _ppft.open_server(settings)
-    ParallelPool.__state__[name] = server
-    return _ppft.Opened(ParallelPool(settings.workers, id=name), server, server.roster)
+
+    class OwnPool(ParallelPool):  # type: ignore[misc]
+        def _serve(self, nodes: int | None = None, servers: object = None) -> Any:
+            return server
+
+    return _ppft.Opened(OwnPool(settings.workers), server, server.roster)
 
 
 def raw(workers: int) -> Opened:
@@ -88,7 +91,6 @@ def amap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
 
 def stop(opened: Opened) -> None:
     opened.server.stop()
-    opened.pool.__state__.pop(opened.pool._id, None)
 
 
 def processes(opened: Opened) -> Sequence[Process]:

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 from uuid import uuid4
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends import _pool
-from pipeline_runner.backends._launch import Roster, context
+from pipeline_runner.backends._launch import Roster
 from pipeline_runner.backends._pool import Opened
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Ask, Backend, Method, PoolSettings, Surveyed
-from pipeline_runner.worker.start import begin
 
 
 def open_pool(settings: PoolSettings) -> Opened:
-    """A pool of our own, with its own start method.
+    """A pool that is ours alone.
 
-    pathos keeps one pool per id: two ProcessPool(2) would be the same pool, and closing one would
-    stop the other. Its other keywords go to multiprocess' Pool as they are, so the context can go
-    with them and the program's start method stays as it was.
+    pathos keeps one pool per id: two ProcessPool(2) would be the same pool, closing one would stop
+    the other, and asking one that is gone would quietly make another. Ours always asks its own.
     """
     from pathos.multiprocessing import ProcessPool
 
-    roster = Roster()
-    pool = ProcessPool(
-        settings.workers,
-        id=uuid4().hex,
-        initializer=begin,
-        maxtasksperchild=settings.max_calls_per_worker,
-        context=context("multiprocess", settings.start_method, roster),
-    )
-    return Opened(pool, pool._serve(), roster)
+    inner = _pool.open_pool("multiprocess", settings)
+
+    class OwnPool(ProcessPool):  # type: ignore[misc]
+        def _serve(self, nodes: int | None = None) -> Any:
+            return inner.inner
+
+    return Opened(OwnPool(settings.workers), inner.inner, inner.roster)
 
 
 def raw(workers: int) -> Opened:
@@ -70,21 +67,6 @@ def amap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
     return receipts
 
 
-def close(opened: Opened) -> None:
-    _pool.close(opened)
-    forget(opened)
-
-
-def kill(opened: Opened) -> None:
-    _pool.kill(opened)
-    forget(opened)
-
-
-def forget(opened: Opened) -> None:
-    """Take the pool out of pathos' table of pools."""
-    opened.pool.__state__.pop(opened.pool._id, None)
-
-
 def row(name: str, ask: Ask, dispatch: Dispatch, returns: Returns, lazy: bool, on_raise: str, note: str = "") -> Method:
     style = Style.SINGLE if returns in (Returns.VALUE, Returns.APPLY_RESULT) else Style.ZIP
     return Method(
@@ -115,7 +97,7 @@ def row(name: str, ask: Ask, dispatch: Dispatch, returns: Returns, lazy: bool, o
 
 
 NEXT = "raised by its next(), which goes on"
-SINGLETON = "pathos keeps one pool per number of workers; ours has an id of its own"
+SINGLETON = "pathos keeps one pool per number of workers for the whole program; ours is not shared"
 
 BACKEND = Backend(
     name="pathos.ProcessPool",
@@ -129,8 +111,8 @@ BACKEND = Backend(
         row("amap", amap, Dispatch.ASYNC, Returns.MAP_RESULT, False, _pool.FIRST, _pool.PARTS),
     ),
     open=open_pool,
-    close=close,
-    kill=kill,
+    close=_pool.close,
+    kill=_pool.kill,
     processes=_pool.processes,
     raw=raw,
     rank=30,

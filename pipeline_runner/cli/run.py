@@ -6,8 +6,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,17 +66,17 @@ def command(
         typer.echo(json.dumps(plan.to_json(), ensure_ascii=False) if as_json else plan.explain().rstrip("\n"))
         return
     everything = "all" in (show or ())
-    with redirect_stdout(sys.stderr), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending() as ending:
+    with stdout_for_results(), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending() as ending:
         result = pipeline.run(
             workers=workers, keep="all" if everything else show or (), on_event=bars.take, on_engine=ending.of
         )
     wanted = _wanted(result, show or (), everything)
     if as_json:
-        typer.echo(json.dumps(result.to_json(wanted), ensure_ascii=False, allow_nan=False))
+        typer.echo(_json(result.to_json(wanted)))
     else:
         for name, stage in result.state.stages.items():
             if wanted(name) and stage.status == "done":
-                typer.echo(shown(name, result[name]))
+                typer.echo(_printable(shown(name, result[name])))
     if not quiet or result.exit_code:
         summary(result.state, console, stages=not console.is_terminal and not quiet)
     raise typer.Exit(result.exit_code)
@@ -85,6 +85,31 @@ def command(
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:
     readers = result.readers
     return lambda name: everything or name in show or not readers(name)
+
+
+@contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Whatever calls in this very process write to stdout goes to stderr, that of compiled code and of children too."""
+    sys.stdout.flush()
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(ours, 1)
+        os.close(ours)
+
+
+def _json(told: object) -> str:
+    """As people read it where stdout can say it, else with escapes: a file's name need not be text."""
+    text = json.dumps(told, ensure_ascii=False, allow_nan=False)
+    return text if _printable(text) == text else json.dumps(told, allow_nan=False)
+
+
+def _printable(text: str) -> str:
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class Ending:

@@ -16,9 +16,9 @@ from secrets import token_hex
 from typing import Any
 
 from pipeline_runner.calls import Outcome, Ticket
-from pipeline_runner.engine.messages import ChunkBegun, ChunkOver, LinesSaid, Message, WorkerGone, WorkerHere
+from pipeline_runner.engine.messages import ChunkBegun, ChunkOver, LinesSaid, Message, StepReached, WorkerGone, WorkerHere
 from pipeline_runner.worker.job import Job
-from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, SAID, Line, forget_here, serve_here
+from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, REACHED, SAID, Line, forget_here, serve_here
 
 _PIECE = 1 << 18  # bytes read at once
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of SO_PEERCRED
@@ -177,6 +177,8 @@ class Beacon:
                 self._tell(ChunkOver(lease, chunk, worker.pid, outcomes, took_s))
             case (kind, int(lease), int(chunk), lines) if kind == SAID:
                 self._tell(LinesSaid(lease, chunk, lines))
+            case (kind, int(), int(chunk), int(step)) if kind == REACHED:
+                self._tell(StepReached(chunk, step))
             case _:
                 raise AssertionError(f"a worker said what we do not know: {message!r}: this is our bug")
 
@@ -227,6 +229,9 @@ class _Here:
 
     def said(self, ticket: Ticket, lines: Sequence[Line]) -> None:
         self._tell(LinesSaid(ticket.lease, ticket.chunk, lines))
+
+    def reached(self, ticket: Ticket, step: int) -> None:
+        self._tell(StepReached(ticket.chunk, step))
 
     def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None:
         self._tell(ChunkOver(ticket.lease, ticket.chunk, os.getpid(), outcomes, took_s))

@@ -44,7 +44,7 @@ class Course:
     progress: int = 0  # calls that ended, or were blamed, in this round
     barren: int = 0  # rounds in a row that broke without any progress
 
-    tries: Counter[int] = field(default_factory=Counter)  # by call number
+    tries: Counter[tuple[int, int]] = field(default_factory=Counter)  # by step and call number
     overdue: dict[int, int] = field(default_factory=dict)  # pid → the chunk for whose timeout it is killed
 
     def __post_init__(self) -> None:

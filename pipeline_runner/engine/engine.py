@@ -12,6 +12,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -38,6 +39,7 @@ from pipeline_runner.engine.messages import (
     Nudge,
     PoolOpened,
     RoundOver,
+    StepReached,
     WorkerGone,
     WorkerHere,
 )
@@ -82,6 +84,7 @@ class Engine:
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._pools = Pools()
         self._leave = Leave(plan)
+        self._at_the_door: dict[int, tuple[Course, Flight]] = {}  # by pid: who waits for leave
         self._cancelled: Cancel | None = None
         self._stopped = False  # a failure stopped the run
         self.results = {
@@ -132,21 +135,23 @@ class Engine:
         began = monotonic()
         # Values may be of the project's own classes, and are read back here.
         add_to_path(os.path.abspath(self.plan.pipeline.folder))
-        self._publish(
-            events.RunStarted(
-                run=self.id,
-                pipeline=self.plan.pipeline.name,
-                workers=self.plan.workers,
-                stages=tuple(self.plan.stages),
-            )
-        )
         self._beacon = Beacon(self._inbox.put)
         try:
+            self._publish(
+                events.RunStarted(
+                    run=self.id,
+                    pipeline=self.plan.pipeline.name,
+                    workers=self.plan.workers,
+                    stages=tuple(self.plan.stages),
+                )
+            )
             self._start_ready()
             while self._left:
                 self._take(self._next_message())
                 self._start_ready()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception):  # a listener's, or ours: no listener is asked to hear the end
+                self._listeners = [self.state.take]
             self._end_all(Status.CANCELLED)
             raise
         finally:
@@ -170,6 +175,8 @@ class Engine:
         match message:
             case ChunkBegun():
                 self._begun(message)
+            case StepReached():
+                self._reached(message)
             case ChunkOver():
                 self._over(message)
             case LinesSaid():
@@ -289,29 +296,46 @@ class Engine:
         course = self._find(message.chunk)
         course.last_news = monotonic()
         flight = course.feed.flights.get(message.chunk)
+        if flight is not None:
+            flight.pid = message.pid
         if message.waits:
-            for pid in self._leave.ask(course.number, message.pid):
-                self._beacon.give_leave(pid)
-        if flight is None:
-            return
-        flight.pid = message.pid
+            if flight is not None:
+                self._at_the_door[message.pid] = course, flight
+            self._let_in(self._leave.ask(course.number, message.pid))
+        elif flight is not None:
+            self._at_work(course, flight)
+
+    def _let_in(self, pids: Iterable[int]) -> None:
+        for pid in pids:
+            self._beacon.give_leave(pid)
+            if pid in self._at_the_door:
+                self._at_work(*self._at_the_door.pop(pid))
+
+    def _at_work(self, course: Course, flight: Flight) -> None:
+        """Only now its calls run, and their time with them: a wait for leave is not theirs."""
         flight.begun_at = monotonic()
         self._publish(
             events.ChunkStarted(
-                stage=course.head.spec.name,
-                chunk=message.chunk,
+                stage=course.chain.stages[flight.step],
+                chunk=flight.chunk,
                 first=flight.calls.indices[0],
                 calls=len(flight.calls),
-                pid=message.pid,
+                pid=flight.pid or 0,
             )
         )
+
+    def _reached(self, message: StepReached) -> None:
+        flight = self._find(message.chunk).feed.flights.get(message.chunk)
+        if flight is not None:
+            flight.reached = message.step
 
     def _said(self, message: LinesSaid) -> None:
         course = self._find(message.chunk)
         flight = course.feed.flights.get(message.chunk)
         for position, stream, line in message.lines:
             index = None if flight is None or position is None else flight.calls.indices[position]
-            self._publish(events.Printed(stage=course.head.spec.name, index=index, stream=stream, line=line))
+            stage = course.chain.stages[flight.at if flight is not None else 0]
+            self._publish(events.Printed(stage=stage, index=index, stream=stream, line=line))
 
     def _over(self, message: ChunkOver) -> None:
         self._give_leave(message.pid)
@@ -326,7 +350,8 @@ class Engine:
                 case Done():
                     self._done(course, flight, outcome)
                 case Failed(step, position, failure, carried):
-                    self._call_failed(course, flight.calls.cut(position, position + 1), step, failure, carried)
+                    call = Owed(flight.calls.cut(position, position + 1), flight.step)
+                    self._call_failed(course, call, step, failure, carried)
                 case Rest(start):
                     ended = start
                     course.feed.again(Owed(flight.calls.cut(start, len(flight.calls)), flight.step))
@@ -356,18 +381,21 @@ class Engine:
             course.results[done.step].put(run, Pack(done.data, at, at + len(run)))
             at += len(run)
 
-    def _call_failed(self, course: Course, call: Calls, step: int, failure: Failure, carried: bytes | None) -> None:
-        """A call failed: it is tried again, or it has failed for good."""
-        (index,) = call.indices
+    def _call_failed(self, course: Course, owed: Owed, step: int, failure: Failure, carried: bytes | None) -> None:
+        """A call failed at a step: it is tried again, or it has failed for good.
+
+        `carried` is what that step was given; without it, the call begins again where it began.
+        """
+        (index,) = owed.calls.indices
         stage = course.stages[step].spec
-        course.tries[index] += 1
+        course.tries[step, index] += 1
         course.progress += 1
-        tries = course.tries[index]
+        tries = course.tries[step, index]
         wait_s = again_after(stage.retry, failure, tries, random.random)
         if wait_s is not None and not course.cancelled:
             if carried is not None:
-                call = Calls(call.indices, ((Pack(carried, 0, 1),),))
-            course.feed.again(Owed(call, step if carried is not None else 0, most=1, after=monotonic() + wait_s))
+                owed = Owed(Calls(owed.calls.indices, ((Pack(carried, 0, 1),),)), step)
+            course.feed.again(replace(owed, most=1, after=monotonic() + wait_s))
             self._publish(
                 events.CallRetried(
                     stage=stage.name,
@@ -381,7 +409,7 @@ class Engine:
             return
         self._publish(
             events.CallFailed(
-                stage=stage.name, index=index, tries=tries, failure=failure, argument=argument_in_short(call, carried)
+                stage=stage.name, index=index, tries=tries, failure=failure, argument=argument_in_short(owed.calls, carried)
             )
         )
         for later in course.chain.stages[step:]:
@@ -420,7 +448,8 @@ class Engine:
         exitcode = self._exitcode(course, message.pid, wait=bool(flights))
         if not flights:
             # Processes come and go by themselves when they are recycled; only a bad end says that something is wrong.
-            if exitcode not in (0, None) and course.ending is None:
+            retired = course.head.spec.max_calls_per_worker is not None
+            if exitcode not in (0, None) and course.ending is None and not retired:
                 self._sicken(course)
             return
         for flight in flights:
@@ -438,7 +467,7 @@ class Engine:
         else:
             self._publish(
                 events.WorkerDied(
-                    stage=course.chain.stages[flight.step],
+                    stage=course.chain.stages[flight.at],
                     pid=pid,
                     exitcode=exitcode,
                     calls=_numbers(flight.calls),
@@ -446,7 +475,7 @@ class Engine:
             )
             if len(flight.calls) == 1:
                 failure = blame.overdue(pid, course.timeout_s or 0.0) if overdue else blame.death(pid, exitcode)
-                self._call_failed(course, flight.calls, flight.step, failure, None)
+                self._call_failed(course, Owed(flight.calls, flight.step), flight.at, failure, None)
             else:
                 course.progress += 1
                 most = -(-len(flight.calls) // SPLIT)
@@ -471,8 +500,8 @@ class Engine:
         course.feed.close()
 
     def _give_leave(self, pid: int) -> None:
-        for other in self._leave.done(pid):
-            self._beacon.give_leave(other)
+        self._at_the_door.pop(pid, None)
+        self._let_in(self._leave.done(pid))
 
     # Looking after the rounds.
 

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 
 from pipeline_runner.calls import Calls, Task, Ticket
@@ -35,8 +36,13 @@ class Flight:
     chunk: int
     calls: Calls
     step: int
-    pid: int | None = None  # who began it
-    begun_at: float = 0.0
+    pid: int | None = None  # who has it
+    begun_at: float = inf  # when that worker had leave to begin
+    reached: int = 0  # the step at which it is now, if that is later than `step`
+
+    @property
+    def at(self) -> int:
+        return max(self.step, self.reached)
 
 
 class Feed:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from hashlib import blake2b
 from itertools import islice
 from typing import Any, Protocol
 
@@ -80,9 +82,10 @@ class FromItems:
 
     arrivals = 0
 
-    def __init__(self, items: Iterator[Any], size: int | None) -> None:
+    def __init__(self, items: Iterator[Any], size: int | None, *, fresh: bool = False) -> None:
         self._items = items
         self._size = size
+        self._fresh = fresh
         self._at = 0
 
     @property
@@ -99,7 +102,7 @@ class FromItems:
             return None
         indices = range(self._at, self._at + len(part))
         self._at += len(part)
-        return Calls(indices, ((part,),))
+        return Calls(indices, ((part,),), fresh=self._fresh)
 
     def leave(self) -> None:
         pass
@@ -149,17 +152,18 @@ class FromValues:
             return None if ended else Calls(range(0))
         indices: list[int] = []
         parts: list[Pack] = []
-        while self._segments and len(indices) < most:
+        fresh = self._segments[0][1].fresh
+        while self._segments and len(indices) < most and self._segments[0][1].fresh == fresh:
             numbers, pack = self._segments.popleft()
             take = min(len(numbers), most - len(indices))
             indices.extend(numbers[:take])
-            parts.append(Pack(pack.data, pack.start, pack.start + take))
+            parts.append(pack._replace(stop=pack.start + take))
             if take < len(numbers):
-                self._segments.appendleft((numbers[take:], Pack(pack.data, pack.start + take, pack.stop)))
+                self._segments.appendleft((numbers[take:], pack._replace(start=pack.start + take)))
         self._drawn += len(indices)
         self._moved()
         contiguous = indices[-1] - indices[0] + 1 == len(indices)
-        return Calls(range(indices[0], indices[-1] + 1) if contiguous else indices, (tuple(parts),))
+        return Calls(range(indices[0], indices[-1] + 1) if contiguous else indices, (tuple(parts),), fresh=fresh)
 
     def leave(self) -> None:
         # What is here stays: a driver may be drawing it at this moment.
@@ -239,11 +243,12 @@ class SideBySide:
         while size < limit and len({held.indices[size] for held in self._held}) == 1:
             size += 1
         columns: list[Column] = []
+        fresh = any(held.fresh for held in self._held)
         for place, held in enumerate(self._held):
             columns.append(cut_column(held.columns[0], 0, size))
             self._held[place] = held.cut(size, len(held))
             indices = held.indices[:size]
-        return Calls(indices, tuple(columns))
+        return Calls(indices, tuple(columns), fresh=fresh)
 
     def _over(self) -> bool:
         """Whether every column is at its end. Errors: UnequalColumns when they ended apart."""
@@ -299,7 +304,46 @@ class PerCall:
         columns = [column_values(column) for column in calls.columns]
         items = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
         given = [self._keywords(index, item) for index, item in zip(calls.indices, items, strict=True)]
-        return Calls(calls.indices, calls.columns, (given,))
+        return replace(calls, keywords=(given,))
+
+
+class Described:
+    """Another intake's calls, each with the digest of what it is given. Errors: none of its own; a call whose
+    argument has no digest leaves its neighbours without one too, and is never taken for one of an earlier run."""
+
+    def __init__(self, intake: Intake, columns: Sequence[Callable[[Any], bytes] | None]) -> None:
+        self._intake = intake
+        self._columns = columns  # how each column's values are told apart; None: by the number of their call
+
+    @property
+    def size(self) -> int | None:
+        return self._intake.size
+
+    @property
+    def total(self) -> int:
+        return self._intake.total
+
+    @property
+    def arrivals(self) -> int:
+        return self._intake.arrivals
+
+    def leave(self) -> None:
+        self._intake.leave()
+
+    def draw(self, most: int) -> Calls | None:
+        calls = self._intake.draw(most)
+        if not calls:
+            return calls
+        try:
+            told = [
+                list(map(how, column_values(column)))
+                for how, column in zip(self._columns, calls.columns, strict=True)
+                if how is not None
+            ]
+        except Exception:  # what pickle, or an item's own class, raises
+            return replace(calls, fresh=True)
+        digests = told[0] if len(told) == 1 else [blake2b(b"".join(row), digest_size=8).digest() for row in zip(*told)]
+        return replace(calls, digests=b"".join(digests))
 
     def leave(self) -> None:
         self._intake.leave()

@@ -46,10 +46,16 @@ class LiveValues(Iterator[Any]):
         self._segments: deque[Pack] = deque()
         self._values: Iterator[Any] = iter(())
         self._ended = False
+        self._holds = True
 
     @property
     def backlog(self) -> int:
-        return len(self._segments)
+        return len(self._segments) if self._holds else 0
+
+    def let_go(self) -> None:
+        """Hold the stage back no more: whoever reads here waits for something else first. The values stay here."""
+        self._holds = False
+        self._moved()
 
     def push(self, indices: range, pack: Pack) -> None:
         self._segments.append(pack)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline_runner.calls import Outcome
+from pipeline_runner.engine.reuse import Reused
 from pipeline_runner.worker.link import Line
 
 
@@ -23,6 +24,14 @@ class ChunkBegun:
     chunk: int
     pid: int
     waits: bool  # for leave
+
+
+@dataclass(frozen=True, slots=True)
+class StepReached:
+    """A chunk has gone on to a later step of its chain."""
+
+    chunk: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,14 @@ class PoolOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class CallsKept:
+    """Calls that an earlier run has ended well, and that need not be made."""
+
+    course: int
+    reused: Reused
+
+
+@dataclass(frozen=True, slots=True)
 class Nudge:
     """Look again: a feed has moved, a handle was asked for."""
 
@@ -79,4 +96,4 @@ class Cancel:
     signal: int | None
 
 
-Message = WorkerHere | ChunkBegun | ChunkOver | LinesSaid | WorkerGone | RoundOver | PoolOpened | Nudge | Cancel
+Message = CallsKept | WorkerHere | ChunkBegun | StepReached | ChunkOver | LinesSaid | WorkerGone | RoundOver | PoolOpened | Nudge | Cancel

@@ -50,6 +50,7 @@ class Results:
         self._error: Callable[[], BaseException] | None = None
         self.total: int | None = None  # how many numbers there are, dropped ones included
         self.ended = False
+        self.same = False  # known at the end: all of it is what an earlier run had, and had whole
 
     @property
     def backlog(self) -> int:
@@ -66,12 +67,6 @@ class Results:
                 reader.end(self.total or 0)
             else:
                 self._taps.append(tap)
-
-    def leave(self, reader: Reader) -> None:
-        """The reader wants no more: nobody waits for it."""
-        with self._lock:
-            self._taps = [tap for tap in self._taps if tap.reader is not reader]
-            self._lock.notify_all()
 
     def put(self, indices: range, pack: Pack) -> None:
         with self._lock:

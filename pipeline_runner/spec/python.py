@@ -65,6 +65,20 @@ class NothingGiven(Problem):
         return ('give a function, or its name as "module:function"',)
 
 
+@dataclass(frozen=True, kw_only=True)
+class NothingToGoOver(Problem):
+    """An `over` that has no items."""
+
+    stage: str
+    got: str
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" goes over a value of type {self.got}, which has no items'
+
+    def advice(self) -> Sequence[str]:
+        return ("give a list or anything else that can be iterated, or leave `over` out for one call",)
+
+
 def pipeline_from_python(
     name: str,
     stages: Sequence[GivenStage],
@@ -112,6 +126,12 @@ def _check(stages: Sequence[GivenStage]) -> None:
         seen.setdefault(stage.name, stage.mark)
         if not isinstance(stage.call, str) and not callable(stage.call):
             problems.append(NothingGiven(mark=stage.mark, stage=stage.name, got=repr(stage.call)))
+        columns = stage.over.values() if _by_name(stage.over) else (stage.over,)
+        problems += [
+            NothingToGoOver(mark=stage.mark, stage=stage.name, got=type(column).__name__)
+            for column in columns
+            if column is not None and not isinstance(column, Iterable)
+        ]
     if problems:
         raise Problems(problems)
 
@@ -130,7 +150,7 @@ def _over_placeholder(over: Any, args: object) -> Any:
     """What stands for `over` in the nodes: itself where YAML could hold it, with placeholders for iterables."""
     if _as_in_yaml(over):
         return over
-    if isinstance(over, Mapping):
+    if _by_name(over):
         return {name: column if _as_in_yaml(column) else _ITEMS for name, column in over.items()}
     if _columns(over, args):
         return [column if _as_in_yaml(column) else _ITEMS for column in over]
@@ -142,6 +162,11 @@ def _as_in_yaml(over: Any) -> bool:
     return isinstance(over, str) or (
         isinstance(over, Mapping) and len([k for k in over if k in (*SOURCES, *LATER)]) == 1
     )
+
+
+def _by_name(over: Any) -> bool:
+    """Whether it is columns by the names of their parameters."""
+    return isinstance(over, Mapping) and not _as_in_yaml(over)
 
 
 def _columns(over: Any, args: object) -> bool:

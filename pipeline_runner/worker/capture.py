@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TextIO
+from typing import Any, TextIO
 
 from pipeline_runner.calls import Ticket
 from pipeline_runner.worker.link import Line, Link
@@ -19,30 +19,27 @@ EVERY_S = 0.05  # how long a line may wait: what a dying worker said just before
 MOST = 256  # lines that wait at most
 
 
-class _Lines(io.TextIOBase):
-    """A stream that keeps whole lines for the runner."""
+class _Lines(io.RawIOBase):
+    """A stream of bytes that keeps whole lines for the runner."""
 
     def __init__(self, name: str, lines: _Outbox) -> None:
         self._name = name
         self._lines = lines
-        self._begun = ""
+        self._begun = b""
 
     def writable(self) -> bool:
         return True
 
-    def write(self, text: str) -> int:
-        *whole, self._begun = (self._begun + text).split("\n")
+    def write(self, data: Any) -> int:
+        *whole, self._begun = (self._begun + bytes(data)).split(b"\n")
         for line in whole:
-            self._lines.add((position, self._name, line))
-        return len(text)
+            self._lines.add((position, self._name, line.decode(errors="replace")))
+        return len(data)
 
     def finish(self) -> None:
         """End the line that was begun: the next call's text does not belong to it."""
         if self._begun:
-            self.write("\n")
-
-    def flush(self) -> None:
-        pass
+            self.write(b"\n")
 
     def fileno(self) -> int:
         # subprocess.run(stdout=sys.stdout) wants a real one.
@@ -70,6 +67,7 @@ class _Outbox:
 
 _outbox = _Outbox()
 _streams: tuple[_Lines, _Lines] | None = None
+_texts: tuple[TextIO, TextIO] | None = None  # the same two, as Python's own stdout and stderr are
 
 
 @contextmanager
@@ -90,16 +88,24 @@ def calls(link: Link, ticket: Ticket) -> Iterator[None]:
         _outbox.send()
 
 
+def send() -> None:
+    """Tell now what was said so far: what comes next belongs to another step."""
+    if _streams is not None:
+        for stream in _streams:
+            stream.finish()
+        _outbox.send()
+
+
 def _install() -> tuple[_Lines, _Lines]:
     """Put our streams in the place of the process's own, once."""
-    global _streams
-    if _streams is None:
+    global _streams, _texts
+    if _streams is None or _texts is None:
         _streams = (_Lines("stdout", _outbox), _Lines("stderr", _outbox))
-    out, err = _streams
-    if sys.stdout is not out or sys.stderr is not err:
-        sys.stdout, sys.stderr = _as_text(out), _as_text(err)
+        _texts = (_as_text(_streams[0]), _as_text(_streams[1]))
+    sys.stdout, sys.stderr = _texts
     return _streams
 
 
 def _as_text(lines: _Lines) -> TextIO:
-    return lines  # type: ignore[return-value]  # it is one in all but name
+    """With all that people use of sys.stdout: buffer, encoding, reconfigure."""
+    return io.TextIOWrapper(lines, encoding="utf-8", errors="backslashreplace", write_through=True)  # type: ignore[type-var]

@@ -21,7 +21,7 @@ from pipeline_runner.worker.job import Job
 LENGTH = struct.Struct("<Q")
 
 # What is said, each the first word of a message. The runner's side of it is engine/beacon.py.
-HELLO, WANT, BEGIN, ENDED, SAID = range(5)
+HELLO, WANT, BEGIN, ENDED, SAID, REACHED = range(6)
 
 Line = tuple[int | None, str, str]  # position in the chunk, or None; "stdout" or "stderr"; the text
 
@@ -33,6 +33,7 @@ class Link(Protocol):
 
     def begin(self, ticket: Ticket) -> Job: ...
     def said(self, ticket: Ticket, lines: Sequence[Line]) -> None: ...
+    def reached(self, ticket: Ticket, step: int) -> None: ...
     def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None: ...
 
 
@@ -69,6 +70,10 @@ class SocketLink:
 
     def said(self, ticket: Ticket, lines: Sequence[Line]) -> None:
         self._send((SAID, ticket.lease, ticket.chunk, list(lines)))
+
+    def reached(self, ticket: Ticket, step: int) -> None:
+        """The chunk goes on to a later step of its chain."""
+        self._send((REACHED, ticket.lease, ticket.chunk, step))
 
     def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None:
         self._send((ENDED, ticket.lease, ticket.chunk, list(outcomes), took_s))

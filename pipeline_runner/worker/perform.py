@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
@@ -11,14 +12,17 @@ from pipeline_runner.calls import Calls, Cause, Done, Failed, Failure, Outcome, 
 from pipeline_runner.calls import column_values as values_of
 from pipeline_runner.worker import capture
 from pipeline_runner.worker.failures import failure_of
-from pipeline_runner.worker.job import Job, Step
-from pipeline_runner.worker.link import link_to
+from pipeline_runner.worker.job import FunctionSource, Job, Step
+from pipeline_runner.worker.link import Link, link_to
 from pipeline_runner.worker.packing import pack, pack_result
-from pipeline_runner.worker.steps import Call, prepare
+from pipeline_runner.worker.steps import Call, prepare, set_up
 from pipeline_runner.worker.surroundings import enter
 
 _prepared: dict[tuple[str, int], tuple[Call, ...] | Failure] = {}
 """The steps of the jobs that this process has met, by beacon and job: imported and ready to call."""
+
+_were_set_up: set[tuple[str, FunctionSource | None, bytes]] = set()
+_preparing: dict[str, threading.RLock] = {}  # by beacon: calls in the runner's own process may be threads
 
 
 def row(ticket: Ticket, payload: bytes) -> Receipt:
@@ -27,7 +31,7 @@ def row(ticket: Ticket, payload: bytes) -> Receipt:
     job = link.begin(ticket)
     began = perf_counter()
     with capture.calls(link, ticket), enter(job, link.process):
-        outcomes = _outcomes(ticket, job, payload)
+        outcomes = _outcomes(ticket, job, payload, link)
     link.ended(ticket, outcomes, perf_counter() - began)
     return ticket.chunk
 
@@ -40,7 +44,7 @@ def one(task: Task) -> Receipt:
 PERFORM = Perform(row=row, one=one)
 
 
-def _outcomes(ticket: Ticket, job: Job, payload: bytes) -> list[Outcome]:
+def _outcomes(ticket: Ticket, job: Job, payload: bytes, link: Link) -> list[Outcome]:
     calls = _calls_of(ticket, job)
     if isinstance(calls, Failure):
         return _all_failed(ticket, calls)
@@ -50,7 +54,7 @@ def _outcomes(ticket: Ticket, job: Job, payload: bytes) -> list[Outcome]:
         extras = None if keywords is None else values_of(keywords)
     except BaseException as error:  # an argument that cannot be read here: whatever its class does is the call's
         return _all_failed(ticket, failure_of(error, Cause.RAISED))
-    return _run_steps(ticket, job.steps, calls, unpacked, extras)
+    return _run_steps(ticket, job.steps, calls, unpacked, extras, link)
 
 
 def _all_failed(ticket: Ticket, failure: Failure) -> list[Outcome]:
@@ -68,12 +72,24 @@ def pack_payload(calls: Calls) -> bytes:
 def _calls_of(ticket: Ticket, job: Job) -> tuple[Call, ...] | Failure:
     """Import what the job names, once, and run the stage's setup. A failure is kept: it would only happen again."""
     key = (ticket.beacon, ticket.job)
-    if key not in _prepared:
-        try:
-            _prepared[key] = prepare(job)
-        except BaseException as error:  # whatever an import does, sys.exit included, is this stage's failure
-            _prepared[key] = failure_of(error, Cause.RAISED)
-    return _prepared[key]
+    if key in _prepared:
+        return _prepared[key]
+    with _preparing.setdefault(ticket.beacon, threading.RLock()):  # of threads, the first prepares for all
+        if key not in _prepared:
+            try:
+                _set_up_once(ticket.beacon, job)
+                _prepared[key] = prepare(job)
+            except BaseException as error:  # whatever an import does, sys.exit included, is this stage's failure
+                _prepared[key] = failure_of(error, Cause.RAISED)
+        return _prepared[key]
+
+
+def _set_up_once(beacon: str, job: Job) -> None:
+    """Stages with one setup may share a worker: it has been set up for all of them."""
+    mark = (beacon, job.setup, job.setup_with)
+    if mark not in _were_set_up:
+        set_up(job)
+        _were_set_up.add(mark)
 
 
 def _run_steps(
@@ -82,6 +98,7 @@ def _run_steps(
     calls: Sequence[Call],
     columns: list[list[Any]],
     keywords: list[dict[str, Any]] | None,
+    link: Link,
 ) -> list[Outcome]:
     """Run all calls through the first step, then those that are left through the next."""
     outcomes: list[Outcome] = []
@@ -93,6 +110,10 @@ def _run_steps(
     deadline = perf_counter() + ticket.budget_s if ticket.budget_s else None
     for number in range(first, len(steps)):
         step, call = steps[number], calls[number]
+        if number > first:
+            if link.process:
+                capture.send()
+            link.reached(ticket, number)
         run = call.run if keywords is None or number > first else call.run_with
         results, failures, rest = _run_calls(run, inputs, positions, deadline if number == first else None)
         if rest is not None:

@@ -30,13 +30,14 @@ class Call:
         return list(zip(*columns, strict=True)) if self.style is Style.ZIP else columns[0]
 
 
-def prepare(job: Job) -> tuple[Call, ...]:
-    """Run the job's setup and import each of its functions.
-
-    Errors: whatever an import or the setup raises.
-    """
+def set_up(job: Job) -> None:
+    """Run the job's setup, if it has one. Errors: whatever it raises."""
     if job.setup is not None:
         load(job.setup, job.folder)(**pickle.loads(job.setup_with))
+
+
+def prepare(job: Job) -> tuple[Call, ...]:
+    """Import each of the job's functions. Errors: whatever an import raises."""
     return tuple(_call(step, job.folder) for step in job.steps)
 
 

@@ -301,3 +301,16 @@ def test_two_pools_of_one_backend_do_not_disturb_each_other(backend, row, own, w
     wires.release()
 
     assert asker.all_receipts() == [0]
+
+
+@rows(ROWS)
+def test_a_pool_that_was_killed_answers_nothing_and_starts_nothing(backend, row, own, wires):
+    pool = own()
+    backend.kill(pool)
+
+    asker = Asker(row, pool, KitChunks([wires.payload("tell")] * 3))
+
+    assert asker.freed()
+    assert asker.receipts == []
+    assert wires.hear_all() == []
+    assert not left_alive(backend.processes(pool))

@@ -76,18 +76,6 @@ def open_gate(item, gate, at):
     return item
 
 
-def die_of(item, how, at):
-    """Kill the worker it runs in, in a given way."""
-    if item != at:
-        return item
-    match how:
-        case "exit":
-            os._exit(0)
-        case int():
-            os.kill(os.getpid(), how)
-            signal.pause()
-
-
 def die_once(item, at, folder):
     if item == at:
         try:
@@ -269,3 +257,54 @@ class Picky(Exception):
 
 def raise_picky(item):
     raise Picky(item)
+
+
+def linger(seconds):
+    """Take so long."""
+    import time
+
+    time.sleep(seconds)
+    return seconds
+
+
+def die_by(item, how):
+    """Die in the way that `how` has for this item."""
+    way = how.get(str(item))
+    if way == "exit":
+        os._exit(0)
+    if way is not None:
+        os.kill(os.getpid(), way)
+        signal.pause()
+    return item
+
+
+def fail_then_die(item, at, folder):
+    """Raise at the first try, die at the second, be well at the third."""
+    if item == at:
+        tries = Path(folder) / "tries"
+        record(tries, "x")
+        match len(tries.read_text().split()):
+            case 1:
+                raise OSError("first")
+            case 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def slow_setup(path):
+    linger(0.1)
+    record(path, os.getpid())
+
+
+def slow_environment(name):
+    linger(0.01 * (os.getpid() % 3) + 0.01)
+    return os.environ.get(name)
+
+
+def write_bytes(text):
+    sys.stdout.buffer.write(f"{text}\n".encode())
+    sys.stdout.flush()
+
+
+def where(_):
+    return os.getcwd()

@@ -67,6 +67,23 @@ def test_a_slow_reader_holds_the_stage_that_it_reads(start):
     assert max(ended) < 3 + 2 * 4 + 2  # taken, what waits, what is in flight
 
 
+def test_waiting_for_the_end_does_not_wait_for_a_live_iterator_that_is_read_no_further(start):
+    stage = {"call": "deeds.py:same", "over": {"range": 50}, "returns": "iterator", "chunk": 1, "window": 2}
+    run = start({"live": stage, "whole": {"call": "deeds.py:total", "with": {"values": "${stages.live}"}}})
+    values = run["live"]
+    assert next(values) == 0
+    assert run["whole"] == sum(range(50))
+    assert run.wait()["live"] == list(range(50))
+    assert list(values) == list(range(1, 50))
+
+
+def test_a_live_iterator_can_be_read_after_its_run_was_left(made):
+    stage = {"call": "deeds.py:same", "over": {"range": 50}, "returns": "iterator", "chunk": 1, "window": 2}
+    with made({"live": stage}).start(workers=2) as run:
+        values = run["live"]
+    assert list(values) == list(range(50))
+
+
 def test_a_slow_second_stage_holds_the_first(start, gate):
     done = SimpleQueue()
     run = start(

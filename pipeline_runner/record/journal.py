@@ -1,0 +1,127 @@
+"""The journal of one run: it hears every event before anyone else does, and keeps each value before it is told.
+
+Everything that one turn of the engine's loop has brought is one transaction, committed before
+anybody else hears of it: a turn under load brings many chunks, so the commits grow with the load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline_runner.events import CallFailed, CallsDone, ChunkEnded, ChunkStarted, Event, RunStarted
+from pipeline_runner.record.codec import encode
+from pipeline_runner.record.seal import seal
+from pipeline_runner.record.store import INLINE, Store, store_error
+
+# What chunks do is told by the rows of `done`; a row for each of their events would double the journal.
+_TOLD_ELSEWHERE = (CallsDone, ChunkStarted, ChunkEnded)
+
+
+class Journal:
+    """Owned by the engine's thread. Errors: StoreError from every method, when the folder cannot be written."""
+
+    def __init__(self, store: Store, run: str, about: Mapping[str, Any], recipes: Mapping[str, bytes | None]) -> None:
+        self._store = store
+        self._run = run
+        self._about = about
+        self._recipes = recipes
+        self._open = False
+        self._connection = store.connect()
+
+    def take(self, event: Event) -> None:
+        """Write an event down."""
+        if isinstance(event, RunStarted):
+            self._begin(event.at)
+        if isinstance(event, _TOLD_ELSEWHERE):
+            return
+        item = event.index if isinstance(event, CallFailed) else getattr(event, "index", None)
+        self._insert(
+            "INSERT INTO event (run, kind, stage, item, body) VALUES (?, ?, ?, ?, ?)",
+            (self._run, type(event).__name__, getattr(event, "stage", None), item, encode(event)),
+        )
+
+    def keep(self, stage: str, indices: Sequence[int], digests: bytes | None, data: bytes | None) -> None:
+        """Write down that these calls ended well, with their values: `data` is the pickled list of them, or None.
+
+        `digests` has 8 bytes a call. Nothing is kept of a stage without a recipe: it could not be known again.
+        """
+        recipe = self._recipes.get(stage)
+        if recipe is None:
+            return
+        file, body = None, data
+        if data is not None and len(data) > INLINE:
+            name = hashlib.sha256(data).hexdigest()
+            file, body = f"{name[:2]}/{name}", None
+            try:
+                self._store.write_value(file, data)
+            except OSError as error:
+                raise store_error(self._store.values, error) from error
+        at = 0
+        for first, calls in _runs(indices):
+            part = None if digests is None else digests[8 * at : 8 * (at + calls)]
+            mark = seal(self._store.key, self._run, stage, recipe, first, calls, part, data, file, at)
+            self._insert(
+                "INSERT INTO done (run, stage, recipe, first, calls, digests, data, file, start, seal)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (self._run, stage, recipe, first, calls, part, body, file, at, mark),
+            )
+            at += calls
+
+    def given(self, stage: str, item: int, payload: bytes) -> None:
+        """Write down what a call was given that has failed for good, for `prun replay`."""
+        mark = seal(self._store.key, self._run, stage, item, payload)
+        self._insert(
+            "INSERT INTO given (run, stage, item, data, seal) VALUES (?, ?, ?, ?, ?)",
+            (self._run, stage, item, payload, mark),
+        )
+
+    def commit(self) -> None:
+        """What was written since the last commit is now there whatever happens."""
+        if self._open:
+            self._do("COMMIT")
+            self._open = False
+
+    def close(self) -> None:
+        self.commit()
+        self._connection.close()
+
+    def abandon(self) -> None:
+        """Close without a word: the folder cannot be written."""
+        self._connection.close()
+
+    def _begin(self, at: float) -> None:
+        self._insert(
+            "INSERT OR IGNORE INTO run (id, began, body) VALUES (?, ?, ?)",
+            (self._run, at, json.dumps({**self._about, "recipes": {n: r and r.hex() for n, r in self._recipes.items()}})),
+        )
+
+    def _insert(self, statement: str, row: tuple[Any, ...]) -> None:
+        if not self._open:
+            self._do("BEGIN IMMEDIATE")
+            self._open = True
+        self._do(statement, row)
+
+    def _do(self, statement: str, row: tuple[Any, ...] = ()) -> None:
+        try:
+            self._connection.execute(statement, row)
+        except sqlite3.Error as error:
+            raise store_error(self._store.database, error) from error
+
+
+def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
+    """Neighbouring numbers together: (first, how many)."""
+    if isinstance(indices, range) or indices[-1] - indices[0] + 1 == len(indices):
+        return [(indices[0], len(indices))]
+    numbers = array("q", indices)
+    found: list[tuple[int, int]] = []
+    start = 0
+    for at in range(1, len(numbers) + 1):
+        if at == len(numbers) or numbers[at] != numbers[at - 1] + 1:
+            found.append((numbers[start], at - start))
+            start = at
+    return found

@@ -1,0 +1,60 @@
+"""Seals on what is stored: a row or value that anyone or anything has touched is taken for absent.
+
+The key is the user's own and lives apart from the state folder, so that a folder brought from
+elsewhere (unpacked, mounted, shared) is not unpickled as if we had written it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+BYTES = 32
+
+
+def load_key() -> bytes:
+    """The user's key, made when there is none yet. Where no folder of the user's can be written: one for this
+    process alone, and nothing stored is trusted later. Source: PROMISES, pickles."""
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "prun"
+    file = folder / "key"
+    try:
+        key = file.read_bytes()
+        if len(key) == BYTES and file.stat().st_uid == os.getuid():
+            return key
+    except OSError:
+        pass
+    key = secrets.token_bytes(BYTES)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = folder / f".key-{secrets.token_hex(8)}"
+        made.touch(mode=0o600)
+        made.write_bytes(key)
+        try:
+            os.link(made, file)  # unlike a rename, this does not replace the key that another run has just made
+        except FileExistsError:
+            if len(file.read_bytes()) == BYTES:
+                key = file.read_bytes()
+            else:
+                made.replace(file)
+                return key
+        made.unlink()
+    except OSError:
+        return key
+    return key
+
+
+def seal(key: bytes, *parts: bytes | str | int | None) -> bytes:
+    """The seal of a row: its parts in order, each with its length, so that none can flow into the next."""
+    mac = hmac.new(key, digestmod=hashlib.sha256)
+    for part in parts:
+        data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogatepass")
+        mac.update(len(data).to_bytes(8, "little"))
+        mac.update(data)
+    return mac.digest()
+
+
+def intact(key: bytes, stored: object, *parts: bytes | str | int | None) -> bool:
+    return isinstance(stored, bytes) and hmac.compare_digest(stored, seal(key, *parts))

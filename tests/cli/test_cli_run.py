@@ -1,0 +1,300 @@
+"""`prun run` as people and scripts meet it: exit codes, what goes to which stream, signals, `--json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+pytestmark = pytest.mark.timeout(60)
+
+ROOT = str(Path(__file__).parents[2])
+
+DEEDS = """
+    import os, signal, sys
+    print("imported", flush=True)
+
+    def double(x): return x * 2
+    def total(values): return sum(values)
+    def greet(name, times=1): return name * times
+    def boom(x): raise ValueError(f"no {x}")
+    def boom_at(x, at):
+        if x == at: raise ValueError(f"no {x}")
+        return x
+    def die(x): os.kill(os.getpid(), 9)
+    def loud(x):
+        print("said", x, flush=True)
+        os.write(1, b"raw\\n")
+        os.system("echo child")
+        return x
+    def surrogate(): return "\\udcff"
+    def strange(): return {1: {2, 3}}
+    def nan(): return float("nan")
+    def note_and_hang(x, path):
+        with open(path, "w") as file: file.write(str(os.getpid()))
+        signal.pause()
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "deeds.py").write_text(textwrap.dedent(DEEDS))
+    return folder
+
+
+@pytest.fixture
+def prun(project):
+    """Run `prun` beside a pipeline of these stages; give the finished process."""
+
+    def prun(stages, *words, cwd=project, **top):
+        (project / "pipeline.yaml").write_text(json.dumps({"version": 1, "name": "p", **top, "stages": stages}))
+        path = os.path.relpath(project / "pipeline.yaml", cwd)
+        command = [sys.executable, "-m", "pipeline_runner", path, "-j", "2", *words]
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=_environment(), timeout=50)
+
+    return prun
+
+
+def _environment():
+    return {**os.environ, "PYTHONPATH": ROOT, "PYTHONIOENCODING": "utf-8"}
+
+
+DOUBLE = {"a": {"call": "deeds:double", "over": [1, 2]}, "sum": {"call": "deeds:total", "with": {"values": "${stages.a}"}}}
+
+
+def test_results_go_to_stdout_and_progress_to_stderr(prun):
+    done = prun(DOUBLE)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "sum: 6\n"
+    assert re.search(r"^a +done +2 calls", done.stderr, re.M)
+    assert re.search(r"^p: done, 3 calls, ", done.stderr, re.M)
+
+
+def test_quiet_says_nothing_but_results(prun):
+    done = prun(DOUBLE, "-q")
+    assert (done.stdout, done.stderr) == ("sum: 6\n", "")
+
+
+def test_show_adds_stages(prun):
+    assert prun(DOUBLE, "--show", "a").stdout == "a: [2, 4]\nsum: 6\n"
+    assert prun(DOUBLE, "--show", "all").stdout == "a: [2, 4]\nsum: 6\n"
+
+
+def test_showing_a_stage_that_there_is_not_is_a_usage_error(prun):
+    done = prun(DOUBLE, "--show", "smu")
+    assert done.returncode == 2
+    assert 'did you mean "sum"?' in done.stderr
+
+
+def test_json_is_one_object_of_the_promised_shape(prun):
+    done = prun(DOUBLE, "--json")
+    told = json.loads(done.stdout)
+    assert list(told) == ["run", "status", "seconds", "stages", "failures"]
+    assert told["status"] == "done"
+    assert told["failures"] == []
+    a, total = told["stages"]["a"], told["stages"]["sum"]
+    assert list(a) == ["status", "method", "calls", "failed", "retried", "seconds"]
+    assert list(total) == [*a, "value"]
+    assert (a["status"], a["calls"], a["failed"], a["retried"], total["value"]) == ("done", 2, 0, 0, 6)
+    assert isinstance(a["seconds"], float)
+    assert "Pool" in a["method"]
+
+
+def test_json_shows_the_stages_asked_for(prun):
+    told = json.loads(prun(DOUBLE, "--json", "--show", "a").stdout)
+    assert told["stages"]["a"]["value"] == [2, 4]
+
+
+def test_json_tells_failures(prun):
+    stages = {"bad": {"call": "deeds:boom_at", "over": [1, 2], "with": {"at": 2}, "retry": 1, "on_error": "skip"}}
+    done = prun(stages, "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 3
+    assert told["status"] == "partial"
+    assert told["failures"] == [{"stage": "bad", "item": 1, "type": "ValueError", "message": "no 2", "tries": 2}]
+    assert {key: told["stages"]["bad"][key] for key in ("status", "calls", "failed", "retried", "value")} == {
+        "status": "done", "calls": 2, "failed": 1, "retried": 1, "value": [1]}
+
+
+@pytest.mark.parametrize(("call", "value"), [("surrogate", "\udcff"), ("strange", "{1: {2, 3}}"), ("nan", "nan")])
+def test_json_of_values_that_json_or_the_terminal_cannot_hold(prun, call, value):
+    done = prun({"s": {"call": f"deeds:{call}"}}, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["stages"]["s"]["value"] == value
+
+
+def test_text_that_the_terminal_cannot_hold_is_shown_all_the_same(prun):
+    done = prun({"s": {"call": "deeds:surrogate"}})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == 's: "\\udcff"\n'
+
+
+def test_a_failed_stage_is_exit_1_with_stage_call_argument_and_place(prun):
+    done = prun({"bad": {"call": "deeds:boom", "over": [7]}})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'stage "bad": ValueError at ' in done.stderr
+    assert "call 0 given 7: no 7" in done.stderr
+    assert "raise ValueError" in done.stderr
+    assert "pipeline_runner/" not in done.stderr
+
+
+def test_a_killed_worker_is_told_with_its_signal(prun):
+    done = prun({"bad": {"call": "deeds:die", "over": [7]}}, "-q")
+    assert done.returncode == 1
+    assert re.search(r"worker \d+ died \(signal 9, SIGKILL, often: out of memory\)", done.stderr)
+
+
+@pytest.mark.parametrize("words", [["-p", "nonsense"], ["-p", "unknown=1"], ["--params", "no-such.yaml"], ["--no-such-option"], ["-j", "0"], ["--profile", "no"]])
+def test_wrong_use_is_exit_2_without_a_traceback(prun, words):
+    done = prun(DOUBLE, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_file_is_exit_2_with_its_place(prun):
+    done = prun({"a": {"cal": "deeds:double"}})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pipeline.yaml:1:" in done.stderr
+
+
+def test_a_file_that_is_not_there_is_exit_2():
+    done = subprocess.run([sys.executable, "-m", "pipeline_runner", "no-such.yaml"], capture_output=True, text=True, env=_environment(), timeout=50)
+    assert done.returncode == 2
+    assert "no-such.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_parameters_from_the_command_line_and_from_a_file(prun, project):
+    stages = {"s": {"call": "deeds:greet", "with": {"name": "${params.name}", "times": "${params.times}"}}}
+    params = {"name": "a", "times": 1}
+    (project / "values.yaml").write_text("{name: b, times: 3}")
+    values = str(project / "values.yaml")
+    assert prun(stages, params=params).stdout == 's: "a"\n'
+    assert prun(stages, "-p", "times=2", params=params).stdout == 's: "aa"\n'
+    assert prun(stages, "--params", values, params=params).stdout == 's: "bbb"\n'
+    assert prun(stages, "--params", values, "-p", "name=c", params=params).stdout == 's: "ccc"\n'
+
+
+def test_keep_going_lets_everything_independent_end(prun):
+    stages = {"bad": {"call": "deeds:boom_at", "over": [1, 2, 3], "with": {"at": 1}}, "slow": {"call": "deeds:double", "over": [1, 2, 3]}, **{
+        f"after{n}": {"call": "deeds:total", "with": {"values": "${stages.slow}"}} for n in range(3)}}
+    done = prun(stages, "-k", "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert {name: stage["status"] for name, stage in told["stages"].items()} == {
+        "bad": "failed", "slow": "done", "after0": "done", "after1": "done", "after2": "done"}
+
+
+@pytest.mark.parametrize("backend", ["multiprocessing", "process", "parallel", "serial", "threads"])
+def test_what_functions_print_never_reaches_stdout(prun, backend):
+    done = prun({"s": {"call": "deeds:loud", "over": [1, 2], "backend": backend}}, "--json")
+    assert json.loads(done.stdout)["stages"]["s"]["value"] == [1, 2]
+    assert "said 1" in done.stderr
+
+
+def test_from_another_folder(prun, tmp_path):
+    elsewhere = tmp_path / "else" / "where"
+    elsewhere.mkdir(parents=True)
+    assert prun(DOUBLE, cwd=elsewhere).stdout == "sum: 6\n"
+
+
+def test_run_is_a_word_that_may_be_said(project, prun):
+    prun(DOUBLE)
+    done = subprocess.run([sys.executable, "-m", "pipeline_runner", "run", "pipeline.yaml"], capture_output=True, text=True, cwd=project, env=_environment(), timeout=50)
+    assert done.stdout == "sum: 6\n"
+
+
+# Signals
+
+
+class Hanging:
+    """A run in a process group of its own, whose calls hang."""
+
+    def __init__(self, project, method):
+        self.note = project / "note"
+        os.mkfifo(self.note)
+        stages = {"s": {"call": "deeds:note_and_hang", "over": [1], "with": {"path": str(self.note)}, "method": method},
+                  "after": {"call": "deeds:double", "over": "${stages.s}"}}
+        (project / "pipeline.yaml").write_text(json.dumps({"version": 1, "stages": stages}))
+        self.process = subprocess.Popen([sys.executable, "-m", "pipeline_runner", "pipeline.yaml", "-j", "2"], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, cwd=project, env=_environment(), start_new_session=True)
+        self.worker = int(self.note.read_text())
+
+    def signal(self, number, group=True):
+        self.at = monotonic()
+        (os.killpg if group else os.kill)(self.process.pid, number)
+
+    def end(self):
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, monotonic() - self.at, err
+
+    def left(self):
+        """Processes of its session that are still there."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == self.process.pid and fields[0] != "Z":
+                found.append(int(stat.parent.name))
+        return found
+
+
+METHODS = ["multiprocessing.Pool.imap", "concurrent.futures.ProcessPoolExecutor.submit", "pathos.ParallelPool.uimap", "multiprocessing.Process"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ctrl_c_ends_everything_soon_and_is_exit_130(project, method):
+    hanging = Hanging(project, method)
+    hanging.signal(signal.SIGINT)
+    code, took_s, err = hanging.end()
+    assert code == 130, err
+    assert took_s < 2.5
+    assert hanging.left() == []
+    assert "interrupted" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_other_signals_end_it_in_the_same_way(project, number, code):
+    hanging = Hanging(project, METHODS[0])
+    hanging.signal(number, group=False)
+    assert hanging.end()[0] == code
+    assert hanging.left() == []
+
+
+def test_a_second_ctrl_c_is_immediate(project):
+    hanging = Hanging(project, METHODS[0])
+    hanging.signal(signal.SIGINT)
+    hanging.signal(signal.SIGINT)
+    code, took_s, _ = hanging.end()
+    assert code == 130
+    assert took_s < 2.5
+    assert _soon(lambda: hanging.left() == [])
+
+
+def test_workers_end_when_the_runner_is_killed(project):
+    hanging = Hanging(project, METHODS[0])
+    hanging.signal(signal.SIGKILL, group=False)
+    hanging.end()
+    assert _soon(lambda: hanging.left() == [])
+
+
+def _soon(true, within_s=3.0):
+    """Whether it becomes true: what the kernel and orphans do, nobody tells us."""
+    deadline = monotonic() + within_s
+    while not true():
+        if monotonic() > deadline:
+            return False
+    return True
