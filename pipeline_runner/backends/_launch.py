@@ -223,10 +223,40 @@ def start_fork_server(library: str) -> None:
     before = server._preload_modules
     module.set_forkserver_preload([PRELOAD])
     try:
-        with without_ctrl_c():
+        with without_ctrl_c(), no_temporary_folder(library):
             module.ensure_running()
+            forget_address(server)
     finally:
         server._preload_modules = before
+
+
+@contextmanager
+def no_temporary_folder(library: str) -> Iterator[None]:
+    """Remove the temporary folder that the library makes meanwhile, unless it had one before."""
+    config = import_module(f"{library}.process").current_process()._config
+    had = config.get("tempdir")
+    try:
+        yield
+    finally:
+        made = config.get("tempdir")
+        if made is not None and had is None:
+            with suppress(OSError):  # something else was put there: it stays until the library removes it
+                os.rmdir(made)
+                config["tempdir"] = None
+
+
+def forget_address(server: Any) -> None:
+    """Take the fork server's socket off the disk, and keep a way to it that ends with this process.
+
+    The file and its folder would be left behind by a SIGKILL to the runner. A descriptor to the
+    file leads to the socket after its name is gone; an abstract name would be open to every user.
+    """
+    address = server._forkserver_address
+    if not sys.platform.startswith("linux") or not os.path.exists(address) or address.startswith("/proc/"):
+        return
+    way = os.open(address, os.O_PATH | os.O_CLOEXEC)
+    server._forkserver_address = f"/proc/self/fd/{way}"
+    os.unlink(address)
 
 
 def read_exit_code_once(popen: Any) -> None:
