@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import fault_deeds as deeds
-from fault_warden import Cell, Refused, Run
+from fault_warden import Cell, Refused, Run, descendants
 from rich.console import Console
 
 from pipeline_runner import Pipeline, events
@@ -36,6 +36,7 @@ from pipeline_runner.reporters.summary import summary
 
 ITEMS = 12
 WORKERS = 2
+REPETITIONS = 20
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
@@ -118,7 +119,10 @@ def judge(task: Task, cell: Cell) -> Iterator[str]:
         yield f"failed: {[str(failed) for failed in result.failures]}"
         return
     yield from _judge_failure(task.fails, result.failures[0], cell)
-    yield from _judge_text(task.fails, result.state)
+    untold = list(_judge_text(task.fails, result.state))
+    cell.told += not untold
+    cell.untold += bool(untold)
+    yield from untold
 
 
 def _judge_values(got: Sequence[Any], expected: Sequence[Any]) -> Iterator[str]:
@@ -148,6 +152,44 @@ def _judge_text(fails: Fails, state: Any) -> Iterator[str]:
     if fails.tries > 1:
         wanted.append(f"{fails.tries} tries")
     yield from (f"the text does not tell {want!r}: {text}" for want in wanted if not re.search(want, text))
+
+
+def stubborn_trees(cell: Cell) -> Iterator[str]:
+    """Twenty times a call that hangs and has a grandchild that left its session and parent and ignores SIGTERM."""
+    shutil.copy(HERE / "fault_deeds.py", cell.folder)
+    limit_s = 1.0
+    keys = {"on_error": "skip", "timeout": f"{limit_s:g}s", "over": {"range": REPETITIONS}}
+    stages = {"work": stage(cell, "hang_with_a_stubborn_grandchild", keys)}
+    began: dict[int, float] = {}
+    took_s: dict[int, float] = {}
+
+    def hear(event: events.Event) -> None:
+        if isinstance(event, events.ChunkStarted):
+            began[event.first] = time.monotonic()
+        if isinstance(event, events.CallFailed):
+            took_s[event.index] = time.monotonic() - began[event.index]
+
+    text = json.dumps({"version": 1, "name": "fault", "stages": stages})
+    result = Pipeline.from_text(text, folder=cell.folder).run(workers=4, on_event=hear)
+    survivors = len(stubborn_ones())
+    slowest_s = max(took_s.values(), default=0.0)
+    cell.note = f"{survivors} survivors of {REPETITIONS}, slowest {slowest_s - limit_s:.2f} s after the timeout"
+    if [failed.failure.cause for failed in result.failures] != [Cause.TIMEOUT] * REPETITIONS:
+        yield f"failures: {[str(failed) for failed in result.failures]}"
+    if survivors or slowest_s > limit_s + 1.0:
+        yield cell.note
+
+
+def stubborn_ones() -> list[str]:
+    """Processes of this cell's calls that ignore SIGTERM and lead or have left a session of their own."""
+    found = []
+    for pid in descendants(os.getppid()):
+        with suppress(OSError):
+            lines = Path("/proc", str(pid), "status").read_text().splitlines()
+            ignored = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn"))
+            if ignored & 1 << (signal.SIGTERM - 1):
+                found.append(str(pid))
+    return found
 
 
 @contextmanager
@@ -420,3 +462,6 @@ FAULTS = (
     Fault("SIGHUP", signalled(signal.SIGHUP, 129)),
     Fault("SIGKILL to the runner", signalled(signal.SIGKILL, -9)),
 )
+
+TREES = Fault("a timeout kills the whole tree", stubborn_trees, DIES)
+"""Asked of one method only: the way is the same for all."""

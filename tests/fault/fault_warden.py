@@ -12,6 +12,7 @@ import faulthandler
 import json
 import os
 import resource
+import select
 import signal
 import sys
 import tempfile
@@ -19,6 +20,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -37,6 +39,8 @@ class Verdict:
     word: str
     why: list[str] = field(default_factory=list)  # what was expected and is not so
     note: str = ""
+    told: int = 0  # failures whose text had all that a reader needs
+    untold: int = 0  # and those whose text had not
     seconds: float = 0.0
     left_s: float = 0.0  # until the last process was gone
     left_within_s: float = 1.0  # that this may take
@@ -61,6 +65,8 @@ class Cell:
     private: bool  # whether mounts are the warden's own
     left_within_s: float = 1.0  # for processes to be gone after the runner
     note: str = ""
+    told: int = 0
+    untold: int = 0
 
     def small_disk(self, kilobytes: int) -> Path:
         """An empty file system of its own."""
@@ -97,7 +103,7 @@ def start(run: Run, method: str, folder: Path, deadline_s: float) -> int:
 def _watch(run: Run, method: str, folder: Path, deadline_s: float) -> Verdict:
     os.setsid()
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
-    signal.signal(signal.SIGTERM, lambda *_: (_kill(_descendants()), os._exit(1)))
+    signal.signal(signal.SIGTERM, lambda *_: (_kill(descendants(os.getpid())), os._exit(1)))
     cell = Cell(method, folder / "project", _private_mounts())
     cell.folder.mkdir(parents=True)
     temporary = folder / "tmp"
@@ -134,7 +140,9 @@ def _be_the_cell(run: Run, cell: Cell, folder: Path, temporary: Path) -> None:
     tempfile.tempdir = None
     os.chdir(cell.folder)
     try:
-        verdict = Verdict(HELD, list(run(cell)), cell.note, left_within_s=cell.left_within_s)
+        verdict = Verdict(HELD, list(run(cell)))
+        verdict.left_within_s = cell.left_within_s
+        verdict.note, verdict.told, verdict.untold = cell.note, cell.told, cell.untold
         verdict.word = FAILED if verdict.why else HELD
     except Refused as refused:
         verdict = Verdict(REFUSED, note=str(refused))
@@ -150,16 +158,14 @@ def _be_the_cell(run: Run, cell: Cell, folder: Path, temporary: Path) -> None:
 def _wait(pid: int, folder: Path, deadline: float) -> Verdict:
     """The cell's own verdict; after the deadline, that it hangs, with the stacks of all its processes."""
     pidfd = os.pidfd_open(pid)
-    import select
-
     ended, _, _ = select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))
     if ended:
         _, status = os.waitpid(pid, 0)
         if status:
             return Verdict(FAILED, [f"the runner died (status {os.waitstatus_to_exitcode(status)})"])
         return Verdict.load(folder)
-    for each in [pid, *_descendants()]:
-        with_suppressed(os.kill, each, signal.SIGABRT)  # faulthandler answers it with every thread's stack
+    for each in [pid, *descendants(os.getpid())]:
+        _try(os.kill, each, signal.SIGABRT)  # faulthandler answers it with every thread's stack
     time.sleep(0.3)
     stacks = (folder / "out").read_text(errors="replace")[-20_000:]
     early = Verdict.load(folder) if (folder / "verdict.json").exists() else None
@@ -172,7 +178,7 @@ def _survivors(within_s: float) -> tuple[float, list[str]]:
     began = time.monotonic()
     while True:
         _reap()
-        left = _descendants()
+        left = descendants(os.getpid())
         waited = time.monotonic() - began
         if not left or waited > within_s:
             break
@@ -182,7 +188,7 @@ def _survivors(within_s: float) -> tuple[float, list[str]]:
         _kill(left)
         time.sleep(0.01)
         _reap()
-        left = _descendants()
+        left = descendants(os.getpid())
     return waited, lines
 
 
@@ -194,7 +200,7 @@ def _reap() -> None:
         pass
 
 
-def _descendants() -> list[int]:
+def descendants(top: int) -> list[int]:
     """Every process below this one that is more than a corpse."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
@@ -205,7 +211,7 @@ def _descendants() -> list[int]:
                 continue
             if state != "Z":
                 children.setdefault(int(parent), []).append(int(entry))
-    found, todo = [], [os.getpid()]
+    found, todo = [], [top]
     while todo:
         below = children.get(todo.pop(), [])
         found += below
@@ -215,14 +221,12 @@ def _descendants() -> list[int]:
 
 def _kill(pids: Sequence[int]) -> None:
     for pid in pids:
-        with_suppressed(os.kill, pid, signal.SIGKILL)
+        _try(os.kill, pid, signal.SIGKILL)
 
 
-def with_suppressed(deed: Callable[..., object], *arguments: object) -> None:
-    try:
+def _try(deed: Callable[..., object], *arguments: object) -> None:
+    with suppress(OSError):
         deed(*arguments)
-    except OSError:
-        pass
 
 
 def _command(pid: int) -> str:

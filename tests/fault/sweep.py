@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from time import monotonic
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent.parent)]
-
 import fault_warden as warden
 from fault_page import page
-from fault_table import FAULTS, Fault
+from fault_table import FAULTS, TREES, Fault
 from fault_warden import NOT_HERE, Verdict
 
 from pipeline_runner.backends import table
 from pipeline_runner.methods import Method
 
+FOR_TREES = "multiprocessing.Pool.imap_unordered"
 DEADLINE_S = 40.0  # of a cell; the machine may be busy
 Cells = dict[tuple[str, str], Verdict]  # by fault and method
 
@@ -35,7 +34,7 @@ def sweep(cells: Sequence[tuple[Fault, Method]], at_once: int = 2) -> Iterator[t
     # Not a TemporaryDirectory: cells are forks, and each would remove it at its own exit.
     folder = tempfile.mkdtemp(prefix="prun-sweep-")
     waiting = list(reversed(cells))
-    running: dict[int, tuple[Fault, Method, Path]] = {}
+    running: dict[int, tuple[Fault, Method, Path, int]] = {}  # by pidfd of its warden
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
@@ -44,14 +43,16 @@ def sweep(cells: Sequence[tuple[Fault, Method]], at_once: int = 2) -> Iterator[t
                     yield fault, method, Verdict(NOT_HERE, note=fault.in_process)
                     continue
                 place = Path(tempfile.mkdtemp(dir=folder))
-                running[warden.start(fault.run, method.name, place, DEADLINE_S)] = (fault, method, place)
-            if running:
-                pid, _ = os.wait()
-                fault, method, place = running.pop(pid)
+                pid = warden.start(fault.run, method.name, place, DEADLINE_S)
+                running[os.pidfd_open(pid)] = (fault, method, place, pid)
+            for pidfd in select.select(list(running), [], [])[0] if running else ():
+                fault, method, place, pid = running.pop(pidfd)
+                os.waitpid(pid, 0)
+                os.close(pidfd)
                 yield fault, method, Verdict.load(place)
                 shutil.rmtree(place, ignore_errors=True)
     finally:
-        for pid in running:
+        for *_, pid in running.values():
             os.kill(pid, signal.SIGTERM)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -60,7 +61,8 @@ def chosen(faults: Sequence[str], methods: Sequence[str]) -> list[tuple[Fault, M
     """The cells that patterns such as "SIG*" and "*.Pool.*" ask for; all, without any."""
     rows = [fault for fault in FAULTS if _wanted(fault.name, faults)]
     columns = [m for m in table() if _wanted(m.name, methods) and table().owners[m.name].local]
-    return [(fault, method) for fault in rows for method in columns]
+    trees = [(TREES, method) for method in columns if method.name == FOR_TREES and _wanted(TREES.name, faults)]
+    return trees + [(fault, method) for fault in rows for method in columns]
 
 
 def _wanted(name: str, patterns: Sequence[str]) -> bool:
