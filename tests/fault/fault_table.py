@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields
@@ -373,36 +374,68 @@ def short_of(ended: Ended, *patterns: str) -> Iterator[str]:
 
 
 def signalled(number: int, code: int, *, group: bool = False) -> Run:
-    """Send a signal while calls are at work."""
+    """Send a signal while calls are at work; when it has ended, go on with what it owes."""
 
     def run(cell: Cell) -> Iterator[str]:
-        fifo = cell.folder / "begun"
-        os.mkfifo(fifo)
-        news = os.open(fifo, os.O_RDWR)
-        command = Command(cell, "tell_and_hang", **{"with": {"fifo": str(fifo)}})
+        news_file = cell.folder / "news"
+        os.mkfifo(news_file)
+        news = os.open(news_file, os.O_RDWR)
+        command = Command(cell, "wait_behind_a_gate", **{"with": {"folder": str(cell.folder)}})
         command.start()
-        parallel = table().methods[cell.method].dispatch is not Dispatch.BLOCKING and "Serial" not in cell.method
         heard = 0
-        while heard < (WORKERS if parallel else 1):
+        while heard < at_once(cell.method):
             heard += len(os.read(news, 1))
         began = time.monotonic()
         (os.killpg if group else os.kill)(command.process.pid, number)
-        os.close(news)
         if number == signal.SIGKILL:
-            cell.left_within_s = 2.0
-            os.waitpid(command.process.pid, 0)  # its orphans hold the pipes until they are gone
-            return
-        ended = command.end()
-        took_s = time.monotonic() - began
-        cell.note = f"{took_s:.2f} s"
-        if took_s > 1.0:
-            yield f"it took {took_s:.2f} s to leave"
-        if ended.code != code:
-            yield f"exit {ended.code}, not {code}: {ended.err[-2000:]}"
-        if "Traceback" in ended.err:
-            yield f"a traceback is shown: {ended.err[-2000:]}"
+            yield from gone_within(2.0, command.process.pid, cell)
+        else:
+            ended = command.end()
+            took_s = time.monotonic() - began
+            cell.note = f"{took_s:.2f} s"
+            yield from left_in_order(ended, took_s, code)
+        os.close(news)
+        (cell.folder / "gate-is-open").touch()
+        yield from complete(
+            Command(cell, "wait_behind_a_gate", **{"with": {"folder": str(cell.folder)}}).run("--resume")
+        )
+        times = Counter(int(line) for line in (cell.folder / "began").read_text().split())
+        # What had ended a moment before a SIGKILL may not have been written yet.
+        twice = [item for item in range(deeds.FREE) if times[item] > (2 if number == signal.SIGKILL else 1)]
+        if twice:
+            yield f"ran again though they had ended: {twice}"
 
     return run
+
+
+def at_once(method: str) -> int:
+    """How many calls of it are at work side by side."""
+    serial = table().methods[method].dispatch is Dispatch.BLOCKING or not table().methods[method].parallel
+    return 1 if serial else WORKERS
+
+
+def left_in_order(ended: Ended, took_s: float, code: int) -> Iterator[str]:
+    if took_s > 1.0:
+        yield f"it took {took_s:.2f} s to leave"
+    if ended.code != code:
+        yield f"exit {ended.code}, not {code}: {ended.err[-2000:]}"
+    if "Traceback" in ended.err:
+        yield f"a traceback is shown: {ended.err[-2000:]}"
+    if "--resume" not in (ended.err.strip().splitlines() or [""])[-1]:
+        yield f"its last line does not say how to go on: {ended.err[-300:]}"
+
+
+def gone_within(limit_s: float, runner: int, cell: Cell) -> Iterator[str]:
+    """The runner cannot clean up any more: its workers notice, and end."""
+    began = time.monotonic()
+    os.waitpid(runner, 0)
+    while (
+        left := [pid for pid in descendants(os.getppid()) if pid != os.getpid()]
+    ) and time.monotonic() - began < limit_s:
+        time.sleep(0.01)
+    cell.note = f"{time.monotonic() - began:.2f} s"
+    if left:
+        yield f"{len(left)} processes are left after {cell.note}"
 
 
 LOST, RAISED, RESULT = Cause.LOST, Cause.RAISED, Cause.RESULT

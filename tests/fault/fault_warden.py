@@ -29,6 +29,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 MS_RDONLY, MS_REMOUNT, MS_REC, MS_PRIVATE = 1, 32, 1 << 14, 1 << 18
 
+GONE_S = 1.0  # for processes to be gone after the runner
 HELD, REFUSED, NOT_HERE, FAILED, HUNG = "held", "refused", "not here", "failed", "hung"
 
 
@@ -43,7 +44,6 @@ class Verdict:
     untold: int = 0  # and those whose text had not
     seconds: float = 0.0
     left_s: float = 0.0  # until the last process was gone
-    left_within_s: float = 1.0  # that this may take
 
     def save(self, folder: Path) -> None:
         (folder / "verdict.json").write_text(json.dumps(asdict(self)))
@@ -63,7 +63,6 @@ class Cell:
     method: str
     folder: Path  # the pipeline's
     private: bool  # whether mounts are the warden's own
-    left_within_s: float = 1.0  # for processes to be gone after the runner
     note: str = ""
     told: int = 0
     untold: int = 0
@@ -114,7 +113,7 @@ def _watch(run: Run, method: str, folder: Path, deadline_s: float) -> Verdict:
         _be_the_cell(run, cell, folder, temporary)
     verdict = _wait(pid, folder, began + deadline_s)
     verdict.seconds = time.monotonic() - began
-    verdict.left_s, survivors = _survivors(verdict.left_within_s)
+    verdict.left_s, survivors = _survivors(GONE_S)
     if verdict.word == HELD:
         verdict.why += [f"a process is left: {line}" for line in survivors]
         verdict.why += [f"a file is left in the temporary folder: {name}" for name in os.listdir(temporary)]
@@ -141,7 +140,6 @@ def _be_the_cell(run: Run, cell: Cell, folder: Path, temporary: Path) -> None:
     os.chdir(cell.folder)
     try:
         verdict = Verdict(HELD, list(run(cell)))
-        verdict.left_within_s = cell.left_within_s
         verdict.note, verdict.told, verdict.untold = cell.note, cell.told, cell.untold
         verdict.word = FAILED if verdict.why else HELD
     except Refused as refused:
