@@ -11,19 +11,22 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pipeline_runner.engine.engine import Engine, Listener
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.select import select
-from pipeline_runner.running import Result, Run
+from pipeline_runner.record.record import Record, about_run, identity, last_run
+from pipeline_runner.record.store import Store
+from pipeline_runner.running import Result, Run, as_json
 from pipeline_runner.spec.build import build, load
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
 from pipeline_runner.spec.python import pipeline_from_python
 from pipeline_runner.stages import Stage
 
+State = str | os.PathLike[str] | None | Literal[False]
 Keep = str | Iterable[str]  # "all", or names of stages
 
 
@@ -106,15 +109,20 @@ class Pipeline:
         keep: Keep = "all",
         on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]] = (),
         on_engine: Callable[[Engine], None] | None = None,
+        state: State = None,
+        resume: bool | str = False,
     ) -> Result:
         """Run it and wait for the end. A failed stage is told in the result, not raised.
 
         keep:      stages whose values the result has; those that no other stage reads always are.
         on_event:  called with every event, in order, from this thread.
         on_engine: called with the engine before it begins; what a signal handler needs to cancel it.
+        state:     the folder of the journal; None: `.prun` beside the pipeline's file, or $PRUN_STATE; nowhere for a
+                   pipeline made in Python; False: nowhere.
+        resume:    a run's id, or True for the last one: only what it still owes is run.
         Errors:    Problems, before anything runs; KeyboardInterrupt, after all is ended.
         """
-        engine = self._engine(workers, keep, on_event)
+        engine = self._engine(workers, keep, on_event, state, resume)
         if on_engine is not None:
             on_engine(engine)
         with self._in_folder(engine.plan):
@@ -126,9 +134,11 @@ class Pipeline:
         workers: int | None = None,
         keep: Keep = "all",
         on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]] = (),
+        state: State = None,
+        resume: bool | str = False,
     ) -> Run:
         """Run it in the background; `run["count"]` is what that stage's `returns` says."""
-        return Run(self._engine(workers, keep, on_event))
+        return Run(self._engine(workers, keep, on_event, state, resume))
 
     async def arun(self, *, workers: int | None = None, keep: Keep = "all") -> Result:
         """Run it without blocking an event loop. Cancelling the task cancels the run."""
@@ -141,11 +151,46 @@ class Pipeline:
             raise
 
     def _engine(
-        self, workers: int | None, keep: Keep, on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]]
+        self,
+        workers: int | None,
+        keep: Keep,
+        on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]],
+        state: State,
+        resume: bool | str,
     ) -> Engine:
         plan = self.plan(workers=workers)
+        keeper = _keeper(plan, keep)
         listeners: Sequence[Listener] = (on_event,) if callable(on_event) else tuple(on_event)
-        return Engine(plan, run=new_run_id(), folder=_run_folder(), keep=_keeper(plan, keep), listeners=listeners)
+        record = self._record(plan, state, resume)
+        run = new_run_id() if record is None else record.run
+        folder = _run_folder(run, None if record is None else record.store.folder)
+        return Engine(plan, run=run, folder=folder, keep=keeper, listeners=listeners, record=record)
+
+    def _record(self, plan: Plan, state: State, resume: bool | str) -> Record | None:
+        """The journal of the run to be; None: nothing is kept. Errors: StoreError, UsageError."""
+        folder = state_folder(self.spec, state)
+        if folder is None:
+            if resume:
+                raise UsageError(
+                    "nothing was kept of an earlier run: a pipeline made in Python resumes with state=FOLDER"
+                )
+            return None
+        store = Store(folder)
+        run = new_run_id()
+        if resume:
+            run = resumed_run(store, identity(plan), resume)
+        return Record(store, run, plan, resume=bool(resume), about=self._about(plan))
+
+    def _about(self, plan: Plan) -> dict[str, Any]:
+        return {
+            "identity": identity(plan),
+            "pipeline": self.name,
+            "file": self.spec.file,
+            "folder": str(self.spec.folder),
+            "workers": plan.workers,
+            "given": {name: as_json(value) for name, value in self.spec.given.items()},
+            "profile": self.spec.profile,
+        }
 
     def _in_folder(self, plan: Plan) -> Any:
         """Calls in the runner's own process find relative paths only if it is where workers are."""
@@ -167,8 +212,41 @@ def new_run_id() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{token_hex(3)}"
 
 
-def _run_folder() -> Callable[[], str]:
-    return cache(lambda: tempfile.mkdtemp(prefix="prun-"))
+def state_folder(spec: PipelineSpec, state: State) -> Path | None:
+    """Where the journal of a pipeline is: what was said, else $PRUN_STATE, else `.prun` beside its file."""
+    if state is False:
+        return None
+    if state is not None:
+        return Path(state).absolute()
+    if os.environ.get("PRUN_STATE"):
+        return Path(os.environ["PRUN_STATE"]).absolute()
+    return spec.folder / ".prun" if spec.file else None
+
+
+def resumed_run(store: Store, pipeline: str, resume: bool | str) -> str:
+    """The run that is meant. Errors: UsageError when there is none."""
+    if isinstance(resume, str):
+        if about_run(store, resume) is None:
+            raise UsageError(f'there is no run "{resume}" in {store.folder}; `prun runs` lists them')
+        return resume
+    last = last_run(store, pipeline)
+    if last is None:
+        raise UsageError(f"no run of this pipeline is kept in {store.folder}: there is nothing to resume")
+    return last
+
+
+def _run_folder(run: str, state: Path | None) -> Callable[[], str]:
+    """Makes ${run.dir} when it is first asked for: in the state folder, else a temporary one."""
+
+    @cache
+    def make() -> str:
+        if state is None:
+            return tempfile.mkdtemp(prefix="prun-")
+        folder = state / "runs" / run
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return str(folder)
+
+    return make
 
 
 def _keeper(plan: Plan, keep: Keep) -> Callable[[StageName], bool]:

@@ -87,7 +87,7 @@ class Result(Mapping[str, Any]):
                 "retried": stage.retried,
                 "seconds": round(stage.seconds, 6),
             }
-            if chosen(name) and stage.status is Status.DONE:
+            if chosen(name) and stage.status in (Status.DONE, Status.REUSED):
                 told["value"] = as_json(self[name])
             stages[name] = told
         return {
@@ -245,7 +245,9 @@ def as_json(value: Any) -> Any:
 def _must_be_kept(engine: Engine, stage: StageName) -> None:
     """Errors: UsageError. A reader that came late would otherwise get a part, and take it for all."""
     if not engine.kept(stage):
-        raise UsageError(f'the values of stage "{stage}" are passed on and not kept; ask for them with keep=["{stage}"]')
+        raise UsageError(
+            f'the values of stage "{stage}" are passed on and not kept; ask for them with keep=["{stage}"]'
+        )
 
 
 def _find(engine: Engine, stage: str) -> tuple[StageSpec, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,6 +11,7 @@ import typer
 
 from pipeline_runner.errors import PipelineError
 
+_RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # the form of a run's name
 COMMANDS = ("run", "validate", "plan", "graph", "methods", "schema", "init")
 
 
@@ -23,7 +25,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     if words and words[0] not in COMMANDS and words[0] not in ("--help", "-h", "--version"):
         words.insert(0, "run")
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    words = _resume_which([word for word in words if word != "--debug"])
     wanted = [words[0]] if words and words[0] in COMMANDS else COMMANDS
     try:
         build(wanted)(args=words, prog_name="prun")
@@ -32,6 +34,16 @@ def run(arguments: Sequence[str] | None = None) -> None:
             raise
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from error
+
+
+def _resume_which(words: Sequence[str]) -> list[str]:
+    """`--resume` may stand alone, for the last run: its value is made plain, so that a file after it is not taken for
+    a run's name."""
+    plain: list[str] = []
+    for at, word in enumerate(words):
+        following = words[at + 1] if at + 1 < len(words) else ""
+        plain.append("--resume=last" if word == "--resume" and not _RUN.fullmatch(following) else word)
+    return plain
 
 
 def build(names: Sequence[str]) -> typer.Typer:

@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from pipeline_runner.spec.pipeline import PipelineSpec
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The pipeline.", show_default=False)]
+AnyFile = Annotated[
+    str | None,
+    typer.Argument(metavar="FILE", help="The pipeline. With --resume, by default that run's.", show_default=False),
+]
+State = Annotated[
+    str | None,
+    typer.Option("--state", metavar="DIR", help="Where runs are kept.", show_default=".prun beside the pipeline"),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume", metavar="[RUN]", help="Go on with a run, by default the last: only what it owes.", show_default=False
+    ),
+]
 Given = Annotated[
     list[str] | None,
     typer.Option("-p", metavar="NAME=VALUE", help="A parameter's value. May be given many times.", show_default=False),

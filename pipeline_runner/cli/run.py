@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline_runner.cli import options
+from pipeline_runner.cli.resume import resumed
+from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine
@@ -32,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def command(
-    file: options.File,
+    file: options.AnyFile = None,
     stages: options.Stages = None,
     given: options.Given = None,
     params: options.Params = None,
@@ -43,6 +45,8 @@ def command(
     ] = False,
     until: options.Until = None,
     dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Show the plan and run nothing.")] = False,
+    resume: options.Resume = None,
+    state: options.State = None,
     show: Shown = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only results and errors.")] = False,
@@ -55,7 +59,12 @@ def command(
     from pipeline_runner.reporters.summary import summary
     from pipeline_runner.reporters.values import shown
 
-    spec = options.load(file, given, params, profile)
+    if resume is None:
+        if file is None:
+            raise UsageError("prun needs a pipeline: prun FILE")
+        spec = options.load(file, given, params, profile)
+    else:
+        spec, resume = resumed(file, given, params, profile, state, resume)
     pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec).only(*(stages or ()), *(until or ()))
     console = Console(stderr=True)
     for warning in spec.warnings:
@@ -68,14 +77,19 @@ def command(
     everything = "all" in (show or ())
     with stdout_for_results(), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending() as ending:
         result = pipeline.run(
-            workers=workers, keep="all" if everything else show or (), on_event=bars.take, on_engine=ending.of
+            workers=workers,
+            keep="all" if everything else show or (),
+            on_event=bars.take,
+            on_engine=ending.of,
+            state=state,
+            resume=resume or False,
         )
     wanted = _wanted(result, show or (), everything)
     if as_json:
         typer.echo(_json(result.to_json(wanted)))
     else:
         for name, stage in result.state.stages.items():
-            if wanted(name) and stage.status == "done":
+            if wanted(name) and stage.status in ("done", "reused"):
                 typer.echo(_printable(shown(name, result[name])))
     if not quiet or result.exit_code:
         summary(result.state, console, stages=not console.is_terminal and not quiet)

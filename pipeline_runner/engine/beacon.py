@@ -16,7 +16,15 @@ from secrets import token_hex
 from typing import Any
 
 from pipeline_runner.calls import Outcome, Ticket
-from pipeline_runner.engine.messages import ChunkBegun, ChunkOver, LinesSaid, Message, StepReached, WorkerGone, WorkerHere
+from pipeline_runner.engine.messages import (
+    ChunkBegun,
+    ChunkOver,
+    LinesSaid,
+    Message,
+    StepReached,
+    WorkerGone,
+    WorkerHere,
+)
 from pipeline_runner.worker.job import Job
 from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, REACHED, SAID, Line, forget_here, serve_here
 

@@ -15,6 +15,7 @@ from pipeline_runner.engine.pools import Lease
 from pipeline_runner.engine.results import Results
 from pipeline_runner.methods import PoolSettings
 from pipeline_runner.plan.plan import Chain, StagePlan
+from pipeline_runner.record.earlier import Earlier
 
 
 @dataclass(eq=False)
@@ -29,6 +30,7 @@ class Course:
     sizes: Sizes = field(init=False)
 
     workers: int = 1  # of its pool: no more than can be busy
+    earlier: list[Earlier | None] = field(default_factory=list)  # of each stage, where the chain may reuse
     round: int = 0
     lease: Lease | None = None  # set by the round's driver before it draws its first chunk
     started_at: float | None = None

@@ -27,10 +27,12 @@ from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.driver import start_round
 from pipeline_runner.engine.feed import Feed, Flight, Owed
-from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, constants_of, intake_of
+from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, constants_of, intake_of, read_whole
+from pipeline_runner.engine.intake import Intake
 from pipeline_runner.engine.jobs import environment, job
 from pipeline_runner.engine.leave import Leave
 from pipeline_runner.engine.messages import (
+    CallsKept,
     Cancel,
     ChunkBegun,
     ChunkOver,
@@ -45,9 +47,11 @@ from pipeline_runner.engine.messages import (
 )
 from pipeline_runner.engine.pools import Pools
 from pipeline_runner.engine.results import Results, runs
-from pipeline_runner.engine.schedule import Schedule
 from pipeline_runner.engine.retries import again_after, argument_in_short
+from pipeline_runner.engine.reuse import Reusing
+from pipeline_runner.engine.schedule import Schedule
 from pipeline_runner.plan.plan import EdgeKind, Plan
+from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import FromStage, StageName, Zip
 from pipeline_runner.state import RunState
 from pipeline_runner.worker.failures import failure_of
@@ -59,6 +63,9 @@ EXITCODE_S = 0.5  # a library may need a moment to learn of its worker's exit co
 LAG_S = 0.1  # by which news may be behind a method that broke
 BARREN = 3  # rounds in a row that may break without having got anywhere
 SPLIT = 8  # parts into which a chunk is cut whose worker died
+
+AT_ONCE = 256  # messages taken in one turn, and written down in one commit
+ENDED_WELL = (Status.DONE, Status.REUSED)
 
 Listener = Callable[[events.Event], None]
 
@@ -74,13 +81,16 @@ class Engine:
         folder: Callable[[], str],
         keep: Callable[[StageName], bool],
         listeners: Iterable[Listener] = (),
+        record: Record | None = None,
     ) -> None:
         self.plan = plan
         self.id = run
         self.state = RunState()
         self.lock = threading.Condition()  # over feeds and results: where drivers and readers wait
         self._folder = folder  # makes ${run.dir} when it is first asked for
-        self._listeners = [self.state.take, *listeners]
+        self._listeners = list(listeners)
+        self._record = record
+        self._untold: list[events.Event] = []  # written down, and not yet told to the listeners
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._pools = Pools()
         self._leave = Leave(plan)
@@ -145,13 +155,17 @@ class Engine:
                     stages=tuple(self.plan.stages),
                 )
             )
+            self._commit()
             self._start_ready()
+            self._commit()
             while self._left:
-                self._take(self._next_message())
-                self._start_ready()
+                self._turn()
         except BaseException as error:
-            if isinstance(error, Exception):  # a listener's, or ours: no listener is asked to hear the end
-                self._listeners = [self.state.take]
+            if isinstance(error, Exception):  # a listener's, the journal's, or ours: nobody is asked to hear the end
+                self._listeners = []
+                if self._record is not None:
+                    self._record.abandon()
+                    self._record = None
             self._end_all(Status.CANCELLED)
             raise
         finally:
@@ -159,11 +173,38 @@ class Engine:
             self._beacon.close()
             if self.state.status is None:
                 self._publish(events.RunEnded(status=self._status(), took_s=monotonic() - began))
+            self._commit()
+            if self._record is not None:
+                self._record.close()
         return self.state
 
+    def _turn(self) -> None:
+        """Wait for a message, take it and all that have come meanwhile, and commit what they meant at once: the more
+        there is to do, the fewer commits it takes."""
+        self._take(self._next_message())
+        for _ in range(AT_ONCE):
+            try:
+                self._take(self._inbox.get_nowait())
+            except Empty:
+                break
+        self._look_after()
+        self._start_ready()
+        self._commit()
+
     def _publish(self, event: events.Event) -> None:
-        for listener in self._listeners:
-            listener(event)
+        """Fold it in, write it down; it is told to the listeners when it is sure to be kept."""
+        self.state.take(event)
+        if self._record is not None:
+            self._record.take(event)
+        self._untold.append(event)
+
+    def _commit(self) -> None:
+        if self._record is not None:
+            self._record.commit()
+        told, self._untold = self._untold, []
+        for event in told:
+            for listener in self._listeners:
+                listener(event)
 
     def _next_message(self) -> Message:
         try:
@@ -179,6 +220,8 @@ class Engine:
                 self._reached(message)
             case ChunkOver():
                 self._over(message)
+            case CallsKept():
+                self._kept_calls(message)
             case LinesSaid():
                 self._said(message)
             case WorkerGone():
@@ -195,7 +238,6 @@ class Engine:
                 pass
             case _:
                 assert_never(message)
-        self._look_after()
 
     def _patience(self) -> float:
         """How long nothing may arrive before we look for ourselves."""
@@ -232,7 +274,9 @@ class Engine:
         try:
             scope = {"stages": Values(self.plan, self.results), "run": RunNames(self.id, self._folder)}
             constants = [constants_of(plan.spec, scope) for plan in course.stages]
-            intake, calls = intake_of(self.plan, head, constants[0].per_call, self.results, self.moved)
+            tell_apart = self._record.tell_apart if self._record is not None else None
+            intake, calls = intake_of(self.plan, head, constants[0].per_call, self.results, self.moved, tell_apart)
+            intake = self._without_kept(course, intake)
             described = job(
                 self.plan.pipeline,
                 course.stages,
@@ -291,6 +335,36 @@ class Engine:
 
     def _find(self, chunk: int) -> Course:
         return self._courses[chunk % len(self._courses)]
+
+    def _without_kept(self, course: Course, intake: Intake) -> Intake:
+        """The intake without the calls that an earlier run has ended well, where all that they read is the same."""
+        names = course.chain.stages
+        reads = {name for stage in names for name in read_whole(self.plan.stages[stage].spec)}
+        if self._record is None or not all(self.results[name].same for name in reads):
+            return intake
+        wanted = [self._wanted(name, course) for name in names]
+        course.earlier = [
+            self._record.earlier(name) if want or name == names[-1] else None
+            for name, want in zip(names, wanted, strict=True)
+        ]
+        steps = [(at, kept, wanted[at]) for at, kept in enumerate(course.earlier) if kept is not None]
+        if course.earlier[-1] is None or len(steps) < sum(wanted):
+            course.earlier = []
+            return intake
+        return Reusing(intake, steps, lambda reused: self._inbox.put(CallsKept(course.number, reused)))
+
+    def _kept_calls(self, message: CallsKept) -> None:
+        course = self._courses[message.course]
+        if course.over:
+            return
+        last = len(course.chain.stages) - 1
+        for step, numbers, pack in message.reused:
+            if step == last:
+                course.progress += len(numbers)
+                for name in course.chain.stages:
+                    self._publish(events.CallsReused(stage=name, indices=numbers))
+            if pack is not None:
+                course.results[step].put(numbers, pack)
 
     def _begun(self, message: ChunkBegun) -> None:
         course = self._find(message.chunk)
@@ -374,11 +448,15 @@ class Engine:
         self._publish(
             events.CallsDone(stage=course.chain.stages[done.step], chunk=flight.chunk, indices=numbers, size_bytes=size)
         )
+        last = done.step == len(course.stages) - 1
+        if self._record is not None and (last or done.data is not None):
+            digests = flight.calls.cut(done.start, done.stop).digests
+            self._record.keep(course.chain.stages[done.step], indices, digests, done.data)
         if done.data is None:
             return
         at = 0
         for run in runs(indices):
-            course.results[done.step].put(run, Pack(done.data, at, at + len(run)))
+            course.results[done.step].put(run, Pack(done.data, at, at + len(run), fresh=True))
             at += len(run)
 
     def _call_failed(self, course: Course, owed: Owed, step: int, failure: Failure, carried: bytes | None) -> None:
@@ -394,7 +472,7 @@ class Engine:
         wait_s = again_after(stage.retry, failure, tries, random.random)
         if wait_s is not None and not course.cancelled:
             if carried is not None:
-                owed = Owed(Calls(owed.calls.indices, ((Pack(carried, 0, 1),),)), step)
+                owed = Owed(replace(owed.calls, columns=((Pack(carried, 0, 1),),), keywords=None), step)
             course.feed.again(replace(owed, most=1, after=monotonic() + wait_s))
             self._publish(
                 events.CallRetried(
@@ -409,9 +487,16 @@ class Engine:
             return
         self._publish(
             events.CallFailed(
-                stage=stage.name, index=index, tries=tries, failure=failure, argument=argument_in_short(owed.calls, carried)
+                stage=stage.name,
+                index=index,
+                tries=tries,
+                failure=failure,
+                argument=argument_in_short(owed.calls, carried),
             )
         )
+        if self._record is not None:
+            given = owed.calls if carried is None else Calls(owed.calls.indices, ((Pack(carried, 0, 1),),))
+            self._record.given(stage.name, index, given)
         for later in course.chain.stages[step:]:
             self._drop(later, index)
         if stage.on_error is not OnError.SKIP:
@@ -612,15 +697,25 @@ class Engine:
         total = course.feed.total if hasattr(course, "feed") else 0
         for place, (name, results) in enumerate(zip(course.chain.stages, course.results, strict=True)):
             of_stage = self._stage_status(status, course, place)
-            if of_stage is Status.DONE and self.state.stages[name].calls is None:
+            results.same = of_stage is Status.DONE and self._all_kept(course, place, total)
+            if results.same:
+                of_stage = Status.REUSED
+            if of_stage in ENDED_WELL and self.state.stages[name].calls is None:
                 self._publish(events.CallsKnown(stage=name, calls=total))
             self._publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s))
-            results.end(total, None if of_stage is Status.DONE else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
-            if of_stage is not Status.DONE:
+            results.end(total, None if of_stage in ENDED_WELL else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
+            if of_stage not in ENDED_WELL:
                 self._cancel_readers(name, of_stage)
         self._schedule.ended(course.chain)
         for name in course.chain.stages:
             self._forget_read(name)
+
+    def _all_kept(self, course: Course, place: int, total: int) -> bool:
+        """Whether every call of a stage was kept from an earlier run, which had these and no others."""
+        if not course.earlier or self.state.stages[course.chain.stages[place]].reused != total:
+            return False
+        kept = course.earlier[-1] if course.earlier[place] is None else course.earlier[place]
+        return kept is not None and kept.calls == total
 
     def _stage_status(self, status: Status, course: Course, place: int) -> Status:
         """A chain fails as a whole, but only the stage that had the failure is called failed.

@@ -127,6 +127,21 @@ class Feed:
             self._lock.notify_all()
         self._intake.leave()
 
+    def anything(self) -> bool:
+        """Wait until there is a call to make, or surely none. Asked by the thread that draws, before it does."""
+        while True:
+            with self._lock:
+                if self._closed or self.error is not None or self._drawn_out:
+                    return bool(self._owed)
+                if self._owed:
+                    return True
+            arrivals = self._intake.arrivals
+            calls = self._draw(1)
+            if calls:
+                self.again(Owed(calls, 0))
+            elif calls is not None:
+                self._await(arrivals, None)
+
     def next(self) -> Task | None:
         """The next chunk, when there is room for it; None at the end of the round."""
         while True:

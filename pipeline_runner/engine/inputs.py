@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline_runner.axes import Returns, Status
-from pipeline_runner.engine.intake import FromItems, FromValues, Intake, Once, PerCall, SideBySide
+from pipeline_runner.engine.intake import Described, FromItems, FromValues, Intake, Once, PerCall, SideBySide
 from pipeline_runner.engine.jobs import keywords_of, per_call
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
@@ -15,7 +15,9 @@ from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.spec.pipeline import FromStage, Source, StageName, StageSpec, Zip
 from pipeline_runner.spec.sources import items, size
 from pipeline_runner.state import RunState
-from pipeline_runner.syntax.expressions import Scope, follow, render
+from pipeline_runner.syntax.expressions import Scope, follow, references, render
+
+TellApart = Callable[[Any], bytes]  # an item → 8 bytes that tell it from others
 
 
 class StageUnfinished(PipelineError):
@@ -87,6 +89,17 @@ def whole_value(stage: StageSpec, results: Results) -> Any:
     return values if stage.over is not None else values[0]
 
 
+def read_whole(stage: StageSpec) -> set[StageName]:
+    """The stages whose whole results a stage's `with` reads."""
+    templates = (stage.constants, stage.setup_with)
+    return {
+        StageName(str(reference.path[0]))
+        for template in templates
+        for reference in references(template)
+        if reference.root == "stages"
+    }
+
+
 def constants_of(stage: StageSpec, scope: Scope) -> Constants:
     """Fill in a stage's `with`. Errors: ExpressionError; what unpickling a value raises."""
     if isinstance(stage.constants, list):
@@ -102,12 +115,19 @@ def intake_of(
     varying: Mapping[str, Any],
     results: Mapping[StageName, Results],
     moved: Callable[[], None],
+    tell_apart: Callable[[Source], TellApart | None] | None = None,
 ) -> tuple[Intake, int | None]:
     """What the stage's calls are drawn from, and how many they are where that is known.
 
+    `tell_apart` gives, for a source, how its items are told apart; None: by their numbers.
     Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
     """
-    opened, calls = _Opener(plan, results, moved).open(stage.spec.over, shortest=stage.spec.shortest)
+    over = stage.spec.over
+    opened, calls = _Opener(plan, results, moved).open(over, shortest=stage.spec.shortest)
+    if tell_apart is not None and over is not None:
+        columns = [tell_apart(column) for column in (over.columns if isinstance(over, Zip) else (over,))]
+        if any(columns):
+            opened = Described(opened, columns)
     return (PerCall(opened, keywords_of(varying)) if varying else opened), calls
 
 
@@ -145,7 +165,7 @@ class _Opener:
         if spec.over is None or len(source.reference.path) > 1:
             value = follow(source.reference, Values(self.plan, self.results))
             fanned = _fan_out(source.stage, value)
-            return FromItems(iter(fanned), len(fanned)), len(fanned)
+            return FromItems(iter(fanned), len(fanned), fresh=not results.same), len(fanned)
         reader = FromValues(self.moved)
         # Columns go side by side by number, so they come in order whatever their stage returns.
         in_order = column or self.plan.stages[source.stage].choice.returns is not Returns.UNORDERED

@@ -296,6 +296,9 @@ class PerCall:
     def arrivals(self) -> int:
         return self._intake.arrivals
 
+    def leave(self) -> None:
+        self._intake.leave()
+
     def draw(self, most: int) -> Calls | None:
         """Errors: ExpressionError when ${item.x} leads nowhere."""
         calls = self._intake.draw(most)
@@ -342,8 +345,6 @@ class Described:
             ]
         except Exception:  # what pickle, or an item's own class, raises
             return replace(calls, fresh=True)
-        digests = told[0] if len(told) == 1 else [blake2b(b"".join(row), digest_size=8).digest() for row in zip(*told)]
+        rows = zip(*told, strict=True)
+        digests = told[0] if len(told) == 1 else [blake2b(b"".join(row), digest_size=8).digest() for row in rows]
         return replace(calls, digests=b"".join(digests))
-
-    def leave(self) -> None:
-        self._intake.leave()

@@ -96,4 +96,16 @@ class Cancel:
     signal: int | None
 
 
-Message = CallsKept | WorkerHere | ChunkBegun | StepReached | ChunkOver | LinesSaid | WorkerGone | RoundOver | PoolOpened | Nudge | Cancel
+Message = (
+    CallsKept
+    | WorkerHere
+    | ChunkBegun
+    | StepReached
+    | ChunkOver
+    | LinesSaid
+    | WorkerGone
+    | RoundOver
+    | PoolOpened
+    | Nudge
+    | Cancel
+)

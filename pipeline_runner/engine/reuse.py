@@ -11,7 +11,7 @@ from pipeline_runner.engine.intake import Intake
 
 AT_ONCE = 4096  # calls that are looked up together
 
-Reused = list[tuple[int, range, Pack | None]]  # step of the chain, numbers of its calls, their values if anyone reads them
+Reused = list[tuple[int, range, Pack | None]]  # step of the chain, its calls, their values where anyone reads them
 
 
 class Row(Protocol):

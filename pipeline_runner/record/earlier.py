@@ -33,7 +33,7 @@ class Values:
     start: int
 
     def matching(self, index: int, digests: bytes | None, most: int) -> int:
-        """How many of the next `most` calls from `index` on were given what `digests` says; None: the number says it."""
+        """How many of the next `most` calls were given what `digests` says; None: their numbers say it."""
         if self.digests is None or digests is None:
             return most if self.digests is digests else 0
         at = 8 * (index - self.first)
@@ -98,7 +98,8 @@ class Earlier:
     def _all(self) -> Iterator[tuple[int, int, int]]:
         try:
             yield from self._connection.execute(
-                "SELECT seq, first, calls FROM done WHERE run = ? AND stage = ? AND recipe = ? ORDER BY first, seq DESC",
+                "SELECT seq, first, calls FROM done WHERE run = ? AND stage = ? AND recipe = ?"
+                " ORDER BY first, seq DESC",
                 (self._run, self._stage, self._recipe),
             )
         except (sqlite3.DatabaseError, TypeError):

@@ -17,6 +17,7 @@ from pipeline_runner.events import CallFailed, CallsDone, ChunkEnded, ChunkStart
 from pipeline_runner.record.codec import encode
 from pipeline_runner.record.seal import seal
 from pipeline_runner.record.store import INLINE, Store, store_error
+from pipeline_runner.spec.pipeline import StageName
 
 # What chunks do is told by the rows of `done`; a row for each of their events would double the journal.
 _TOLD_ELSEWHERE = (CallsDone, ChunkStarted, ChunkEnded)
@@ -25,7 +26,9 @@ _TOLD_ELSEWHERE = (CallsDone, ChunkStarted, ChunkEnded)
 class Journal:
     """Owned by the engine's thread. Errors: StoreError from every method, when the folder cannot be written."""
 
-    def __init__(self, store: Store, run: str, about: Mapping[str, Any], recipes: Mapping[str, bytes | None]) -> None:
+    def __init__(
+        self, store: Store, run: str, about: Mapping[str, Any], recipes: Mapping[StageName, bytes | None]
+    ) -> None:
         self._store = store
         self._run = run
         self._about = about
@@ -45,7 +48,7 @@ class Journal:
             (self._run, type(event).__name__, getattr(event, "stage", None), item, encode(event)),
         )
 
-    def keep(self, stage: str, indices: Sequence[int], digests: bytes | None, data: bytes | None) -> None:
+    def keep(self, stage: StageName, indices: Sequence[int], digests: bytes | None, data: bytes | None) -> None:
         """Write down that these calls ended well, with their values: `data` is the pickled list of them, or None.
 
         `digests` has 8 bytes a call. Nothing is kept of a stage without a recipe: it could not be known again.
@@ -72,7 +75,7 @@ class Journal:
             )
             at += calls
 
-    def given(self, stage: str, item: int, payload: bytes) -> None:
+    def given(self, stage: StageName, item: int, payload: bytes) -> None:
         """Write down what a call was given that has failed for good, for `prun replay`."""
         mark = seal(self._store.key, self._run, stage, item, payload)
         self._insert(
@@ -95,9 +98,10 @@ class Journal:
         self._connection.close()
 
     def _begin(self, at: float) -> None:
+        recipes = {name: recipe and recipe.hex() for name, recipe in self._recipes.items()}
         self._insert(
             "INSERT OR IGNORE INTO run (id, began, body) VALUES (?, ?, ?)",
-            (self._run, at, json.dumps({**self._about, "recipes": {n: r and r.hex() for n, r in self._recipes.items()}})),
+            (self._run, at, json.dumps({**self._about, "recipes": recipes})),
         )
 
     def _insert(self, statement: str, row: tuple[Any, ...]) -> None:

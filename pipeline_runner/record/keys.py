@@ -51,7 +51,8 @@ def digest(value: Any) -> bytes:
     """8 bytes that tell one argument from another. Errors: what pickle raises for an argument it cannot take."""
     kind = type(value)
     if kind in _PLAIN:  # most of all items, and a pickler of their own would cost three times the hash
-        return hashlib.blake2b(f"{kind.__name__} {value!r}".encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
+        text = f"{kind.__name__} {value!r}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, digest_size=DIGEST).digest()
     return hashlib.blake2b(_stable(value), digest_size=DIGEST).digest()
 
 

@@ -146,7 +146,7 @@ def _read(file: Path, stamp: tuple[int, int], folder: Path) -> _Module | None:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 defined.setdefault(name, []).append(statement)
             case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
-                names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                names = _bound(statement)
                 for name in names:
                     defined.setdefault(name, []).append(statement)
                 if not names:
@@ -157,17 +157,20 @@ def _read(file: Path, stamp: tuple[int, int], folder: Path) -> _Module | None:
                 pass  # does not run at import
             case _:
                 always.append(statement)
-                for name in {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}:
+                for name in _bound(statement):
                     defined.setdefault(name, []).append(statement)
     return _Module(defined, imported, always, stars)
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """Names that a statement gives a value."""
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def _imports(statement: ast.Import | ast.ImportFrom, file: Path, folder: Path) -> dict[str, tuple[str, str | None]]:
     """Names that an import binds, with where they come from."""
     if isinstance(statement, ast.Import):
-        return {
-            alias.asname or alias.name.partition(".")[0]: (alias.name, None) for alias in statement.names
-        }
+        return {alias.asname or alias.name.partition(".")[0]: (alias.name, None) for alias in statement.names}
     module = statement.module or ""
     if statement.level:  # relative: from the file's own package
         package = file.parent
@@ -189,9 +192,9 @@ def _text(statement: ast.stmt) -> str:
 class _Undocumented(ast.NodeTransformer):
     def _strip(self, node: ast.AST) -> ast.AST:
         self.generic_visit(node)
-        body = getattr(node, "body", [])
-        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-            node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
+        match getattr(node, "body", []):
+            case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+                node.body = rest or [ast.Pass()]  # type: ignore[attr-defined]
         return node
 
     visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = visit_Module = _strip

@@ -61,7 +61,7 @@ class Store:
         self.values = folder / "values"
         self.database = folder / "journal.db"
         if not create and not self.database.exists():
-            raise StoreError(folder, "there is no run here yet", "run a pipeline first, or name its folder with --state")
+            raise StoreError(folder, "there is no run here yet", "run a pipeline first, or name another with --state")
         with _usable(folder):
             self._make()
         self.key = load_key()
@@ -159,7 +159,7 @@ class Store:
             connection.execute("SELECT count(*) FROM run").fetchone()
 
     def _set_aside(self) -> None:
-        """A database that cannot be read is kept for whoever wants to look, and a new one begins: what it knew is owed."""
+        """A database that cannot be read is kept to be looked at, and a new one begins: what it knew is owed."""
         for suffix in ("", "-wal", "-shm"):
             path = self.database.with_name(self.database.name + suffix)
             if path.exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def build(
         raise Problems(problems or [EmptyFile(mark=None, file=name)])
     if not isinstance(root, MapNode):
         raise Problems([*problems, NotAMapping(mark=root.mark, what="a pipeline", got=describe(plain(root)))])
-    return build_node(
+    spec = build_node(
         with_profile(root, profile, problems),
         name,
         folder=Path.cwd() if folder is None else folder,
@@ -96,6 +96,7 @@ def build(
         overrides=overrides,
         environ=environ,
     )
+    return replace(spec, profile=profile)
 
 
 def build_node(
@@ -161,6 +162,7 @@ class _Builder:
             folder=folder,
             file=file,
             params=params,
+            given={name: params[name] for name in (*self.given, *self.overrides) if name in params},
             env=env,
             workers=model.workers,
             description=model.description or "",

@@ -174,6 +174,8 @@ class PipelineSpec:
     folder: Path = field(default_factory=Path.cwd)  # where functions and relative paths are found
     file: str = ""  # as the user named it; empty for a pipeline made in Python
     params: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)  # those of the params that were not left at their defaults
+    profile: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     workers: int | None = None
     description: str = ""

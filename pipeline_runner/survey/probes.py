@@ -111,7 +111,7 @@ class Asker(threading.Thread):
         try:
             for receipt in self._method.ask(self._pool, Perform(row, one), self._chunks):
                 self.receipts.append(receipt)
-        except BaseException as error:  # noqa: BLE001 - whatever the library raises is the answer
+        except BaseException as error:
             self.error = error
 
 

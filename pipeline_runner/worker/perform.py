@@ -121,7 +121,7 @@ def _run_steps(
             positions = positions[:rest]
         last = number == len(steps) - 1
         done = [position for position in positions if position not in failures] if failures else positions
-        lost = _keep(outcomes, number, step.wanted or last, done, results)
+        lost = _keep(outcomes, number, step.wanted, done, results)
         for position, failure in failures.items():
             carried = None if number == first else _carry(inputs[positions.index(position)])
             outcomes.append(Failed(number, position, failure, carried))

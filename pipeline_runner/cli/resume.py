@@ -1,0 +1,53 @@
+"""Which run `--resume` means, and the pipeline as that run had it: its file, its parameters, its profile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.cli import options
+from pipeline_runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline_runner.spec.pipeline import PipelineSpec
+
+LAST = "last"
+
+
+def resumed(
+    file: str | None,
+    given: Sequence[str] | None,
+    params: str | None,
+    profile: str | None,
+    state: str | None,
+    run: str,
+) -> tuple[PipelineSpec, str]:
+    """The pipeline and the run. Parameters that the run was given are given again; what is said now wins.
+
+    Errors: UsageError when there is no such run; StoreError; Problems.
+    """
+    from pipeline_runner.record.record import about_run, last_run
+    from pipeline_runner.record.store import Store
+    from pipeline_runner.spec.build import load
+    from pipeline_runner.spec.parameters import read_params
+
+    store = Store(_folder(file, state), create=False)
+    if run == LAST:
+        found = last_run(store, None if file is None else str(Path(file).resolve().parent / Path(file).name))
+        if found is None:
+            raise UsageError(f"no run of this pipeline is kept in {store.folder}: there is nothing to resume")
+        run = found
+    about = about_run(store, run)
+    if about is None:
+        raise UsageError(f'there is no run "{run}" in {store.folder}; `prun runs` lists them')
+    values: dict[str, Any] = {**about.get("given", {}), **(read_params(params) if params is not None else {})}
+    path = file or str(Path(about["folder"]) / Path(about["file"]).name)
+    return load(path, params=values, overrides=options.pairs(given or ()), profile=profile or about.get("profile")), run
+
+
+def _folder(file: str | None, state: str | None) -> Path:
+    if state is not None or os.environ.get("PRUN_STATE"):
+        return Path(state or os.environ["PRUN_STATE"]).absolute()
+    return (Path(file).resolve().parent if file is not None else Path.cwd()) / ".prun"

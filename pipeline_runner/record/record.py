@@ -1,0 +1,127 @@
+"""All that a run needs of its state folder: the journal that it writes, and what an earlier try of it has."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline_runner.calls import Calls
+from pipeline_runner.events import Event
+from pipeline_runner.plan.plan import Plan
+from pipeline_runner.record.earlier import Earlier
+from pipeline_runner.record.journal import Journal
+from pipeline_runner.record.keys import by_number, by_path, digest, path_digest, recipes
+from pipeline_runner.record.store import Lock, Store
+from pipeline_runner.spec.pipeline import Source, StageName
+from pipeline_runner.worker.perform import pack_payload
+
+
+class Record:
+    """One run's side of a store. Holds the pipeline's lock until it is closed.
+
+    Errors: Locked when another runner is at the pipeline; StoreError when the folder cannot be used.
+    """
+
+    def __init__(self, store: Store, run: str, plan: Plan, *, resume: bool, about: Mapping[str, Any]) -> None:
+        self.store = store
+        self.run = run
+        self._folder: Path = plan.pipeline.folder
+        self._resume = resume
+        self._lock: Lock = store.lock(identity(plan), run)
+        self._recipes = recipes(plan)
+        self._journal = Journal(store, run, about, self._recipes)
+        self._earlier: list[Earlier] = []
+
+    def take(self, event: Event) -> None:
+        self._journal.take(event)
+
+    def keep(self, stage: StageName, indices: Sequence[int], digests: bytes | None, data: bytes | None) -> None:
+        self._journal.keep(stage, indices, digests, data)
+
+    def given(self, stage: StageName, index: int, calls: Calls) -> None:
+        """Keep what a failed call was given, if it can be kept: the failure itself is what matters more."""
+        try:
+            payload = pack_payload(calls)
+        except Exception:  # an argument that cannot be pickled: perhaps the very reason of the failure
+            return
+        self._journal.given(stage, index, payload)
+
+    def commit(self) -> None:
+        self._journal.commit()
+
+    def earlier(self, stage: StageName) -> Earlier | None:
+        """What the run has of a stage from before, under the recipe that the stage has now."""
+        recipe = self._recipes[stage]
+        if not self._resume or recipe is None:
+            return None
+        earlier = Earlier(self.store, self.run, stage, recipe)
+        self._earlier.append(earlier)
+        return earlier or None
+
+    def tell_apart(self, source: Source) -> Callable[[Any], bytes] | None:
+        """How the items of a source are told apart from those of an earlier run; None: by their numbers."""
+        if by_number(source):
+            return None
+        return partial(path_digest, self._folder) if by_path(source) else digest
+
+    def changed(self) -> dict[str, int]:
+        """Calls of each stage that were kept under another recipe, and so are made again."""
+        with closing(self.store.connect()) as connection:
+            rows = connection.execute(
+                "SELECT stage, recipe, sum(calls) FROM done WHERE run = ? GROUP BY stage, recipe", (self.run,)
+            ).fetchall()
+        now = {str(name): recipe for name, recipe in self._recipes.items()}
+        current = {stage for stage, recipe, _ in rows if now.get(stage) == recipe}
+        return {stage: calls for stage, recipe, calls in rows if stage not in current and stage in now}
+
+    def close(self) -> None:
+        """Write what is left and let go of the lock."""
+        self._let_go(self._journal.close)
+
+    def abandon(self) -> None:
+        """Let go without another word: the folder cannot be written."""
+        self._let_go(self._journal.abandon)
+
+    def _let_go(self, end: Callable[[], None]) -> None:
+        try:
+            end()
+        finally:
+            for earlier in self._earlier:
+                earlier.close()
+            self._lock.release()
+
+
+def identity(plan: Plan) -> str:
+    """What makes two runs runs of the same pipeline: its file, or the folder and name of one made in Python."""
+    pipeline = plan.pipeline
+    return str(pipeline.folder / Path(pipeline.file).name) if pipeline.file else f"{pipeline.folder}:{pipeline.name}"
+
+
+def last_run(store: Store, pipeline: str | None) -> str | None:
+    """The newest run of a pipeline (None: of any), or None."""
+    with closing(store.connect()) as connection:
+        for run, body in connection.execute("SELECT id, body FROM run ORDER BY began DESC"):
+            try:
+                if pipeline is None or json.loads(body).get("identity") == pipeline:
+                    return str(run)
+            except (ValueError, AttributeError, sqlite3.Error):
+                continue
+    return None
+
+
+def about_run(store: Store, run: str) -> dict[str, Any] | None:
+    """What is kept about a run; None where there is none of that name."""
+    with closing(store.connect()) as connection:
+        row = connection.execute("SELECT body FROM run WHERE id = ?", (run,)).fetchone()
+    if row is None:
+        return None
+    try:
+        about = json.loads(row[0])
+    except ValueError:
+        return None
+    return about if isinstance(about, dict) else None
