@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -223,40 +224,34 @@ def start_fork_server(library: str) -> None:
     before = server._preload_modules
     module.set_forkserver_preload([PRELOAD])
     try:
-        with without_ctrl_c(), no_temporary_folder(library):
+        with without_ctrl_c(), leaving_no_file(server, library):
             module.ensure_running()
-            forget_address(server)
     finally:
         server._preload_modules = before
 
 
 @contextmanager
-def no_temporary_folder(library: str) -> Iterator[None]:
-    """Remove the temporary folder that the library makes meanwhile, unless it had one before."""
+def leaving_no_file(server: Any, library: str) -> Iterator[None]:
+    """Start the fork server here, and its socket is off the disk afterwards, with a way to it that ends with this process.
+
+    The library would keep the socket's file and its folder until its exit, and a SIGKILL to the
+    runner would leave them behind. A descriptor of the file leads to the socket after its name is
+    gone; an abstract name would be open to every user.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
     config = import_module(f"{library}.process").current_process()._config
     had = config.get("tempdir")
-    try:
-        yield
-    finally:
-        made = config.get("tempdir")
-        if made is not None and had is None:
-            with suppress(OSError):  # something else was put there: it stays until the library removes it
-                os.rmdir(made)
-                config["tempdir"] = None
-
-
-def forget_address(server: Any) -> None:
-    """Take the fork server's socket off the disk, and keep a way to it that ends with this process.
-
-    The file and its folder would be left behind by a SIGKILL to the runner. A descriptor to the
-    file leads to the socket after its name is gone; an abstract name would be open to every user.
-    """
-    address = server._forkserver_address
-    if not sys.platform.startswith("linux") or not os.path.exists(address) or address.startswith("/proc/"):
-        return
-    way = os.open(address, os.O_PATH | os.O_CLOEXEC)
-    server._forkserver_address = f"/proc/self/fd/{way}"
-    os.unlink(address)
+    with TemporaryDirectory(prefix="prun-") as folder:
+        config["tempdir"] = folder
+        try:
+            yield
+            address = server._forkserver_address
+            if address.startswith(folder):
+                server._forkserver_address = f"/proc/self/fd/{os.open(address, os.O_PATH | os.O_CLOEXEC)}"
+        finally:
+            config["tempdir"] = had
 
 
 def read_exit_code_once(popen: Any) -> None:

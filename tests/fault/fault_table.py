@@ -270,6 +270,8 @@ class Command:
         shutil.copy(HERE / "fault_deeds.py", self.folder)
         stages = {"work": stage(cell, deed, keys)}
         (self.folder / "pipeline.yaml").write_text(json.dumps({"version": 1, "name": "fault", "stages": stages}))
+        # Files, and not pipes: whoever is left behind cannot keep us waiting, and they are there after a hang.
+        self._out, self._err = cell.folder / "stdout", cell.folder / "stderr"
         self._words = [sys.executable, "-m", "pipeline_runner", "pipeline.yaml", "--json", "-j", str(workers)]
 
     def start(self, *words: str, descriptors: int | None = None) -> None:
@@ -280,17 +282,17 @@ class Command:
         self.process = subprocess.Popen(
             [*self._words, *words],
             cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            stdout=self._out.open("w"),
+            stderr=self._err.open("w"),
             process_group=0,
             preexec_fn=limit,
             env=os.environ | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"},
         )
 
     def end(self) -> Ended:
-        out, err = self.process.communicate()
-        return Ended(self.process.returncode, out, err, time.monotonic() - self.began)
+        self.process.wait()
+        took_s = time.monotonic() - self.began
+        return Ended(self.process.returncode, self._out.read_text(), self._err.read_text(), took_s)
 
     def run(self, *words: str, **how: Any) -> Ended:
         self.start(*words, **how)
@@ -380,7 +382,7 @@ def signalled(number: int, code: int, *, group: bool = False) -> Run:
         news_file = cell.folder / "news"
         os.mkfifo(news_file)
         news = os.open(news_file, os.O_RDWR)
-        command = Command(cell, "wait_behind_a_gate", **{"with": {"folder": str(cell.folder)}})
+        command = Command(cell, "wait_behind_a_gate", chunk=1, **{"with": {"folder": str(cell.folder)}})
         command.start()
         heard = 0
         while heard < at_once(cell.method):
@@ -397,7 +399,7 @@ def signalled(number: int, code: int, *, group: bool = False) -> Run:
         os.close(news)
         (cell.folder / "gate-is-open").touch()
         yield from complete(
-            Command(cell, "wait_behind_a_gate", **{"with": {"folder": str(cell.folder)}}).run("--resume")
+            Command(cell, "wait_behind_a_gate", chunk=1, **{"with": {"folder": str(cell.folder)}}).run("--resume")
         )
         times = Counter(int(line) for line in (cell.folder / "began").read_text().split())
         # What had ended a moment before a SIGKILL may not have been written yet.

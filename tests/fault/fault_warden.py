@@ -165,7 +165,8 @@ def _wait(pid: int, folder: Path, deadline: float) -> Verdict:
     for each in [pid, *descendants(os.getpid())]:
         _try(os.kill, each, signal.SIGABRT)  # faulthandler answers it with every thread's stack
     time.sleep(0.3)
-    stacks = (folder / "out").read_text(errors="replace")[-20_000:]
+    written = [folder / "out", folder / "project" / "stderr"]  # the second is a `prun`'s own, in cells that start one
+    stacks = "".join(file.read_text(errors="replace")[-20_000:] for file in written if file.exists())
     early = Verdict.load(folder) if (folder / "verdict.json").exists() else None
     said = f"its judgement was {early.word} {early.why}, but it did not leave" if early else "it never ended"
     return Verdict(HUNG, [said, stacks])
