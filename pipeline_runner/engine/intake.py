@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
+from operator import eq
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
@@ -162,8 +163,8 @@ class FromValues:
                 self._segments.appendleft((numbers[take:], pack._replace(start=pack.start + take)))
         self._drawn += len(indices)
         self._moved()
-        contiguous = indices[-1] - indices[0] + 1 == len(indices)
-        return Calls(range(indices[0], indices[-1] + 1) if contiguous else indices, (tuple(parts),), fresh=fresh)
+        row = range(indices[0], indices[0] + len(indices))
+        return Calls(row if all(map(eq, indices, row)) else indices, (tuple(parts),), fresh=fresh)
 
     def leave(self) -> None:
         # What is here stays: a driver may be drawing it at this moment.
