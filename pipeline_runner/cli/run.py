@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline_runner.axes import Status
 from pipeline_runner.cli import options
 from pipeline_runner.cli.resume import resumed
 from pipeline_runner.errors import UsageError
@@ -93,7 +95,15 @@ def command(
                 typer.echo(_printable(shown(name, result[name])))
     if not quiet or result.exit_code:
         summary(result.state, console, stages=not console.is_terminal and not quiet)
+    if result.status is Status.INTERRUPTED:
+        console.print(_how_to_go_on(result.id, file, state), soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(result.exit_code)
+
+
+def _how_to_go_on(run: str, file: str | None, state: str | None) -> str:
+    """The command that runs only what an interrupted run still owes."""
+    words = ["prun", *([file] if file else []), *(["--state", state] if state else []), "--resume", run]
+    return f"go on with: {shlex.join(words)}"
 
 
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:

@@ -181,15 +181,16 @@ def stubborn_trees(cell: Cell) -> Iterator[str]:
         yield cell.note
 
 
-def stubborn_ones() -> list[str]:
-    """Processes of this cell's calls that ignore SIGTERM and lead or have left a session of their own."""
+def stubborn_ones() -> list[int]:
+    """Processes of this cell that ignore SIGTERM, as those grandchildren do; so does the library's resource tracker."""
     found = []
     for pid in descendants(os.getppid()):
         with suppress(OSError):
             lines = Path("/proc", str(pid), "status").read_text().splitlines()
             ignored = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn"))
-            if ignored & 1 << (signal.SIGTERM - 1):
-                found.append(str(pid))
+            trackers = b"resource_tracker" in Path("/proc", str(pid), "cmdline").read_bytes()
+            if ignored & 1 << (signal.SIGTERM - 1) and not trackers:
+                found.append(pid)
     return found
 
 
