@@ -30,7 +30,15 @@ This page is printed by the sweep itself, from one run of it:
 
 def page(cells: Cells, *, took_s: float) -> str:
     """Markdown."""
-    parts = [HEAD, _where(took_s, len(cells)), _promises(cells), _totals(cells), _grid(cells), _open(cells)]
+    parts = [
+        HEAD,
+        _where(took_s, len(cells)),
+        _promises(cells),
+        _totals(cells),
+        _grid(cells),
+        _reasons(cells),
+        _open(cells),
+    ]
     return "\n".join(part for part in parts if part).rstrip() + "\n"
 
 
@@ -85,6 +93,16 @@ def _grid(cells: Cells) -> str:
         signs = [SIGNS[cells[fault, method].word] if (fault, method) in cells else " " for method in methods]
         lines.append(f"| {fault} | " + " | ".join(signs) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _reasons(cells: Cells) -> str:
+    """Why some cells were not asked, or refused: each reason once, with what it is about."""
+    about: dict[str, dict[str, None]] = {}
+    for (fault, _), verdict in cells.items():
+        if verdict.word in (REFUSED, NOT_HERE):
+            about.setdefault(f"{SIGNS[verdict.word]} {verdict.note}", {})[fault] = None
+    lines = [f"- {reason}: {', '.join(faults)}" for reason, faults in about.items()]
+    return "\n".join(["Why:\n", *lines, ""]) if lines else ""
 
 
 def _open(cells: Cells) -> str:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import fault_deeds as deeds
-from fault_warden import Cell, Refused, Run, descendants
+from fault_warden import Cell, NotHere, Refused, Run, descendants
 from rich.console import Console
 
 from pipeline_runner import Pipeline, events
@@ -210,7 +210,7 @@ def little_memory(cell: Cell) -> Iterator[dict[str, str]]:
         group.mkdir()
         (group / ("memory.limit_in_bytes" if v1 else "memory.max")).write_text(str(48 << 20))
     except OSError as error:
-        raise Refused(f"here no memory control group can be made: {error}") from error
+        raise NotHere(f"here no memory control group can be made: {error}") from error
     try:
         yield {"cgroup": str(group)}
     finally:
@@ -339,7 +339,7 @@ def read_only_disk(cell: Cell) -> Iterator[str]:
 def bad_disk(cell: Cell, told_as: str, *, fill: bool) -> Iterator[str]:
     """Nothing can be written where the pipeline is: it needs not, or says so in a line; after the cure it goes."""
     if not cell.private:
-        raise Refused("here no file system can be mounted")
+        raise NotHere("here no file system can be mounted")
     disk = cell.small_disk(256)
     command = Command(cell, folder=disk)
     ballast = disk / "ballast"

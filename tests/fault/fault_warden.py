@@ -82,6 +82,10 @@ class Refused(Exception):
     """The plan refuses the cell, with a reason."""
 
 
+class NotHere(Exception):
+    """This machine, or this kind of method, cannot be asked; with the reason."""
+
+
 Run = Callable[[Cell], Sequence[str]]
 
 
@@ -144,6 +148,8 @@ def _be_the_cell(run: Run, cell: Cell, folder: Path, temporary: Path) -> None:
         verdict.word = FAILED if verdict.why else HELD
     except Refused as refused:
         verdict = Verdict(REFUSED, note=str(refused))
+    except NotHere as reason:
+        verdict = Verdict(NOT_HERE, note=str(reason))
     except BaseException:
         verdict = Verdict(FAILED, ["the cell broke: " + traceback.format_exc()])
     verdict.save(folder)
