@@ -39,7 +39,7 @@ from pipeline_runner.spec.problems import (
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
 from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
-from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, plain, read
+from pipeline_runner.syntax.reader import UnknownAnchor, Entry, ListNode, MapNode, Node, Scalar, plain, read
 
 NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
 NOT_YET_STAGE = ("run", "if", "limits", "memory", "outs", "stdout", "workdir")
@@ -114,15 +114,18 @@ def build_node(
     builder = _Builder(with_defaults(root), list(problems), params or {}, overrides or {}, environ)
     spec = builder.pipeline(folder, file)
     if builder.problems or spec is None:
-        raise Problems(_in_order(builder.problems))
+        raise Problems(_in_order(builder.problems), spec)
     return spec
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
     """As the file is read; a default that is wrong is told once, not once a stage that has it."""
     found: dict[tuple[object, ...], Problem] = {}
+    missing = {problem.mark for problem in problems if isinstance(problem, UnknownAnchor)}
     for problem in problems:
         mark = problem.mark
+        if mark in missing and not isinstance(problem, UnknownAnchor):
+            continue  # what is wrong with nothing at all, where the missing anchor's value would be
         key = (mark.line, mark.column, type(problem)) if mark else (problem,)
         found.setdefault(key, problem)
     return sorted(found.values(), key=lambda p: (p.mark.line, p.mark.column) if p.mark else (0, 0))

@@ -50,7 +50,7 @@ Scope = Mapping[str, Any]  # root → what it stands for; a missing root stays a
 _WHOLE = re.compile(r"\$\{((?:\[\s*(?:'[^'\n]*'|\"[^\"\n]*\")\s*\]|[^}])*+)\}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _STEP = re.compile(
-    r"\.(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]"
+    r"\.(?P<name>\w[\w-]*)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]"
 )
 
 
