@@ -110,6 +110,7 @@ class CallFailed(Event):
     tries: int
     failure: Failure
     argument: str = ""  # in short
+    said: tuple[str, ...] = ()  # the last lines that it wrote
 
     def __str__(self) -> str:
         call = f", call {self.index}" if self.index >= 0 else ""

@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +18,7 @@ from pipeline_runner.axes import Status
 from pipeline_runner.cli import options
 from pipeline_runner.cli.resume import resumed
 from pipeline_runner.errors import UsageError
+from pipeline_runner.worker import limits
 
 if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine
@@ -96,14 +97,14 @@ def command(
     if not quiet or result.exit_code:
         summary(result.state, console, stages=not console.is_terminal and not quiet)
     if result.status is Status.INTERRUPTED:
-        console.print(_how_to_go_on(result.id, file, state), soft_wrap=True, markup=False, highlight=False)
+        console.print(how_to_go_on(result, file, state), soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(result.exit_code)
 
 
-def _how_to_go_on(run: str, file: str | None, state: str | None) -> str:
-    """The command that runs only what an interrupted run still owes."""
-    words = ["prun", *([file] if file else []), *(["--state", state] if state else []), "--resume", run]
-    return f"go on with: {shlex.join(words)}"
+def how_to_go_on(result: Result, file: str | None, state: str | None) -> str:
+    """The last line of a run that was interrupted: the command that runs only what it still owes."""
+    words = ["prun", *([file] if file else []), *(["--state", state] if state else []), "--resume", result.id]
+    return f"to go on with what is left: {shlex.join(words)}"
 
 
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:
@@ -151,17 +152,45 @@ class Ending:
         # A shell starts `nohup … &` with SIGINT ignored, and nohup ignores SIGHUP: that is respected.
         meant = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._hear) for number in meant}
+        # Whatever calls leave behind ends with the run, in whatever group or session it hides.
+        limits.take_in_orphans()
+        self._others = set(limits.below(os.getpid()))  # a shell's own, if it was replaced by this command
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._end_all(limits.fork_servers())
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._engine is None:
             raise SystemExit(128 + number)
         if self._told:
-            self._engine.kill_all()
+            self._end_all(limits.fork_servers())  # which then take their addresses away
             os._exit(128 + number)
         self._told = True
+        if number == signal.SIGHUP:
+            _leave_terminal()
         self._engine.cancel(number)
+
+    def _end_all(self, spare: Iterable[int] = ()) -> None:
+        """End every process that this run has brought about. Takes no lock, since a handler may have interrupted
+        whoever holds it; a tracker of semaphores goes by itself, when it has tidied up."""
+        limits.kill_below(os.getpid(), {*self._others, *limits.trackers(), *spare})
+
+
+def _leave_terminal() -> None:
+    """The terminal is gone: what is still to be said must not fail for that."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        if os.isatty(descriptor) or not _is_open(descriptor):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -54,6 +53,7 @@ from pipeline_runner.plan.plan import EdgeKind, Plan
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import FromStage, StageName, Zip
 from pipeline_runner.state import RunState
+from pipeline_runner.worker import limits
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 
@@ -61,6 +61,8 @@ STALL_S = 1.0  # a round with a dead worker, and none at work, is broken off aft
 RECEIPTS_S = 5.0  # all outcomes are here: a method that still gives no receipt is broken off after so long
 ABANDON_S = 0.5  # a cancelled call in the runner's own process is waited for so long
 EXITCODE_S = 0.5  # a library may need a moment to learn of its worker's exit code
+WEIGH_S = 0.05  # how often the memory of workers is looked at where it is limited
+SAID = 20  # last lines of a failed call that are told with it
 LAG_S = 0.1  # by which news may be behind a method that broke
 BARREN = 3  # rounds in a row that may break without having got anywhere
 SPLIT = 8  # parts into which a chunk is cut whose worker died
@@ -250,6 +252,8 @@ class Engine:
             if course.timeout_s:
                 flights = list(course.feed.flights.values())
                 waits += [f.begun_at + course.timeout_s - now for f in flights if f.pid is not None]
+            if course.head.spec.memory_bytes:
+                waits.append(WEIGH_S)
         return max(0.001, min(waits))
 
     # Starting.
@@ -411,6 +415,8 @@ class Engine:
         for position, stream, line in message.lines:
             index = None if flight is None or position is None else flight.calls.indices[position]
             stage = course.chain.stages[flight.at if flight is not None else 0]
+            if index is not None:
+                course.said.setdefault(index, deque(maxlen=SAID)).append(line)
             self._publish(events.Printed(stage=stage, index=index, stream=stream, line=line))
 
     def _over(self, message: ChunkOver) -> None:
@@ -435,6 +441,9 @@ class Engine:
                     assert_never(outcome)
         course.sizes.learn(ended, message.took_s)
         course.progress += ended
+        if course.said:
+            for index in flight.calls.indices:
+                course.said.pop(index, None)
         # Only now: whoever asks whether anything is in flight must find what follows from it first.
         course.feed.landed(message.chunk)
         self._publish(
@@ -471,6 +480,7 @@ class Engine:
         course.tries[step, index] += 1
         course.progress += 1
         tries = course.tries[step, index]
+        said = tuple(course.said.pop(index, ()))
         wait_s = again_after(stage.retry, failure, tries, random.random)
         if wait_s is not None and not course.cancelled:
             if carried is not None:
@@ -494,6 +504,7 @@ class Engine:
                 tries=tries,
                 failure=failure,
                 argument=argument_in_short(owed.calls, carried),
+                said=said,
             )
         )
         if self._record is not None:
@@ -539,14 +550,17 @@ class Engine:
             if exitcode not in (0, None) and course.ending is None and not retired:
                 self._sicken(course)
             return
+        self._pools.end_orphans()
         for flight in flights:
             self._lost(course, flight, message.pid, exitcode)
         self._sicken(course)
 
     def _lost(self, course: Course, flight: Flight, pid: int, exitcode: int | None) -> None:
         """A worker died with this chunk. Its one call is blamed; of several, smaller chunks will show which."""
-        overdue = course.overdue.pop(pid, None) == flight.chunk
-        innocent = not overdue and (
+        chunk, sentence = course.sentenced.pop(pid, (None, None))
+        if chunk != flight.chunk:
+            sentence = None
+        innocent = sentence is None and (
             course.ending is not None or blame.fell_with_another(exitcode, course.sick or course.ended is not None)
         )
         if innocent:
@@ -561,7 +575,7 @@ class Engine:
                 )
             )
             if len(flight.calls) == 1:
-                failure = blame.overdue(pid, course.timeout_s or 0.0) if overdue else blame.death(pid, exitcode)
+                failure = sentence or blame.death(pid, exitcode)
                 self._call_failed(course, Owed(flight.calls, flight.step), flight.at, failure, None)
             else:
                 course.progress += 1
@@ -595,7 +609,7 @@ class Engine:
     def _look_after(self) -> None:
         now = monotonic()
         for course in list(self._running.values()):
-            self._kill_overdue(course, now)
+            self._enforce_limits(course, now)
             if course.ended is not None:
                 self._settle(course, now)
             elif course.ending is None and self._stuck(course, now):
@@ -604,17 +618,25 @@ class Engine:
                 # Nothing can end a call in our own process; its thread does not keep us from leaving.
                 self._end(course, Status.FAILED if course.failed else Status.CANCELLED)
 
-    def _kill_overdue(self, course: Course, now: float) -> None:
-        if not course.timeout_s:
+    def _enforce_limits(self, course: Course, now: float) -> None:
+        """End the workers of calls that took too long or too much, with all that they have started."""
+        limit = course.head.spec.memory_bytes
+        weigh = bool(limit) and now - course.weighed_at >= WEIGH_S
+        if weigh:
+            course.weighed_at = now
+        if not course.timeout_s and not weigh:
             return
         for flight in list(course.feed.flights.values()):
-            if flight.pid is None or flight.pid in course.overdue or flight.begun_at + course.timeout_s > now:
+            pid = flight.pid
+            if pid is None or pid in course.sentenced or limits.is_corpse(pid):
                 continue
-            course.overdue[flight.pid] = flight.chunk
-            try:
-                os.kill(flight.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                course.overdue.pop(flight.pid, None)
+            if course.timeout_s and flight.begun_at + course.timeout_s <= now:
+                course.sentenced[pid] = flight.chunk, blame.overdue(pid, course.timeout_s)
+            elif weigh and limit and (held := limits.resident_bytes(pid)) > limit:
+                course.sentenced[pid] = flight.chunk, blame.too_large(pid, limit, held)
+            else:
+                continue
+            limits.kill_tree(pid)
 
     def _stuck(self, course: Course, now: float) -> bool:
         """Whether nothing more will come of this round by itself."""

@@ -11,6 +11,7 @@ from pipeline_runner.worker.capture import AHEAD, Mark
 from pipeline_runner.worker.limits import C
 
 CAP = 1 << 20  # bytes of one call and stream that are told
+LINES = 20_000  # that are told of them: each is an event, and a flood of short lines would keep the engine busy
 TAIL = 1 << 12  # bytes of its end that are told too, where the middle is left out
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _KEEP_SIZE_PUNCH_HOLE = 3  # of fallocate(2)
@@ -56,6 +57,8 @@ class _File:
         self._stream = stream
         self._begun = b""  # a line whose end is still to come
         self._told = 0  # bytes of the call that is being read
+        self._lines = 0  # of it
+        self._dropped = 0  # bytes that were read and are not told
         self._forgotten = 0  # up to here, the memory was given back
 
     def size(self) -> int:
@@ -71,15 +74,15 @@ class _File:
 
     def ended(self, position: int | None, end: int) -> list[Line]:
         if end <= self.at and not self._begun:
-            self._told = 0
+            self._told = self._lines = 0
             return []
         lines = self._read(position, end)
-        if end > self.at:
+        if end > self.at or self._dropped:
             self._leave_out(lines, position, end)
         if self._begun:
             lines.append((position, self._stream, _text(self._begun)))
         self._begun = b""
-        self._told = 0
+        self._told = self._lines = self._dropped = 0
         if self.at - self._forgotten > CAP:
             self.forget(self._forgotten, self.at)
         return lines
@@ -93,6 +96,11 @@ class _File:
             self._told += len(piece)
             read.append(piece)
         *lines, self._begun = b"".join(read).split(b"\n")
+        self._lines += len(lines)
+        if self._lines > LINES:
+            most = max(0, len(lines) - (self._lines - LINES))
+            self._dropped += sum(map(len, lines[most:])) + len(lines) - most + len(self._begun)
+            lines, self._begun, self._told = lines[:most], b"", CAP
         return [(position, self._stream, _text(line)) for line in lines]
 
     def _leave_out(self, lines: list[Line], position: int | None, end: int) -> None:
@@ -101,7 +109,7 @@ class _File:
         begun, _, tail = os.pread(self.descriptor, end - start, start).partition(b"\n")
         if self._begun:
             lines.append((position, self._stream, _text(self._begun)))
-        left_out = start - self.at + len(begun)
+        left_out = self._dropped + start - self.at + len(begun)
         lines.append((position, self._stream, f"… {left_out:,} bytes of {self._stream} left out …"))
         *last, self._begun = tail.split(b"\n")
         lines += [(position, self._stream, _text(line)) for line in last]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from pipeline_runner.backends._launch import end_orphans
 from pipeline_runner.methods import Backend, PoolSettings
 
 OURS = 24  # descriptors of beacon, journal, fork server and a pool's own pipes
@@ -105,6 +106,11 @@ class Pools:
             self._end(lambda lease=lease: lease.backend.kill(lease.pool), f"prun-kill-{lease.number}")  # type: ignore[misc]
         for thread in self._ending:
             thread.join(10)
+        self.end_orphans()
+
+    def end_orphans(self) -> None:
+        """End what dead workers have started and left behind."""
+        end_orphans()
 
     def _end(self, how: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=how, name=name, daemon=True)

@@ -57,6 +57,9 @@ def _failures(state: RunState) -> Iterator[tuple[str, str]]:
             yield f"  {call}{given}{tries}: {failed.failure.message or kind}", "red"
         if len(alike) > MOST:
             yield f"  and {len(alike) - MOST} more", "red"
+        if first.said:
+            yield "  its last lines:", "red"
+            yield from ((f"    {line}", "dim") for line in first.said)
         if first.failure.traceback:
             yield "  " + first.failure.traceback.rstrip().replace("\n", "\n  "), "dim"
 

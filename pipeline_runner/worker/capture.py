@@ -18,10 +18,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from time import monotonic, perf_counter
 from typing import Any, TextIO
 
 from pipeline_runner.calls import Ticket
+from pipeline_runner.worker import surroundings
 from pipeline_runner.worker.limits import C
 
 Mark = tuple[int | None, int, int]  # position in the chunk, or None; where its text ends in either file
@@ -30,11 +32,8 @@ EVERY_S = 0.05  # how long marks may wait
 AHEAD = 1 << 18  # bytes that may be written without a mark: so much a reader must take for one call's
 LONGEST = 1 << 13  # characters of a line that is not ended which are held back
 
-quick_s = 0.0
+quick_s = inf
 """Less than any call into the kernel takes here: a call that was faster has written nothing."""
-
-open_line = False
-"""Whether a call may have begun a line without ending it."""
 
 
 class Lines(io.TextIOBase):
@@ -58,13 +57,12 @@ class Lines(io.TextIOBase):
         return self._descriptor
 
     def write(self, text: str) -> int:
-        global open_line
         whole, newline, begun = (getattr(self._begun, "text", "") + text).rpartition("\n")
         if len(begun) > LONGEST:
             whole, newline, begun = whole + newline + begun, "", ""
         self._begun.text = begun
         if begun:
-            open_line = True
+            surroundings.touched = True
         if whole or newline:
             self._put(whole + newline)
         return len(text)
@@ -116,7 +114,7 @@ def take() -> tuple[int, int] | None:
             _taken = _Taken()
         except OSError:  # too few descriptors: what is written goes where it always went
             return None
-        quick_s = 0.8 * min(_look(_taken.files[0]) for _ in range(20))
+        quick_s = min(_look(_taken.files[0]) for _ in range(20))
         with suppress(AttributeError, ValueError):  # another C library calls them otherwise
             for name in ("stdout", "stderr"):
                 C.setvbuf(ctypes.c_void_p.in_dll(C, name), None, 1, 0)  # by lines: nothing is lost in a crash
@@ -140,13 +138,11 @@ def calls(link: Any, ticket: Ticket) -> Iterator[None]:
 
 def ended(position: int | None) -> None:
     """A call has ended: what was written since the one before is its own."""
-    global open_line
     if _taken is None:
         return
-    if open_line:
-        for stream in _taken.streams:
+    if surroundings.touched:
+        for stream in _taken.streams:  # a line that was begun ends with its call
             stream.flush()
-        open_line = False
     out, err = _taken.files
     ends = (os.lseek(out, 0, os.SEEK_END), os.lseek(err, 0, os.SEEK_END))
     if ends != _taken.ends:

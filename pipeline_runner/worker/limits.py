@@ -126,12 +126,28 @@ def bury_orphans() -> None:
 def own_children() -> set[int]:
     """Children of this process that Python code still holds."""
     known = {one.pid for one in gc.get_objects() if isinstance(one, subprocess.Popen)}
-    for library in ("multiprocessing", "multiprocess"):
-        process = sys.modules.get(f"{library}.process")
-        known |= {one.pid for one in getattr(process, "_children", ()) if one.pid is not None}
-        for helper in ("resource_tracker._resource_tracker._pid", "forkserver._forkserver._forkserver_pid"):
-            module, holder, attribute = helper.split(".")
-            pid = getattr(getattr(sys.modules.get(f"{library}.{module}"), holder, None), attribute, None)
-            if pid is not None:
-                known.add(pid)
-    return known
+    return known.union(trackers(), fork_servers(), *map(started_by, LIBRARIES))
+
+
+LIBRARIES = ("multiprocessing", "multiprocess")
+
+
+def started_by(library: str) -> set[int]:
+    """Processes that this one has started with a library and not yet waited for."""
+    process = sys.modules.get(f"{library}.process")
+    return {one.pid for one in list(getattr(process, "_children", ())) if one.pid is not None}
+
+
+def trackers() -> set[int]:
+    """The helpers that take away semaphores when their process is gone: they are to outlive it."""
+    return _helpers("resource_tracker", "_resource_tracker", "_pid")
+
+
+def fork_servers() -> set[int]:
+    return _helpers("forkserver", "_forkserver", "_forkserver_pid")
+
+
+def _helpers(module: str, holder: str, attribute: str) -> set[int]:
+    holders = [getattr(sys.modules.get(f"{library}.{module}"), holder, None) for library in LIBRARIES]
+    pids = [getattr(one, attribute, None) for one in holders]
+    return {pid for pid in pids if pid is not None}

@@ -147,10 +147,10 @@ def _run_steps(
 AfterCall = Callable[[int, float], None]
 
 
-def _after_each(link: Link, ticket: Ticket) -> AfterCall | None:
+def _after_each(link: Link, ticket: Ticket) -> AfterCall:
     """What follows a call of this position that took so long: its text is marked, its surroundings are put back."""
     if not link.process:
-        return None
+        return _nothing
 
     def after(position: int, took_s: float) -> None:
         capture.ended(position)
@@ -161,19 +161,23 @@ def _after_each(link: Link, ticket: Ticket) -> AfterCall | None:
     return after
 
 
+def _nothing(position: int, took_s: float) -> None:
+    """In the runner's own process: its stdout and its surroundings are the user's program's."""
+
+
 def _run_calls(
     run: Callable[[Any], Any],
     inputs: Sequence[Any],
     positions: Sequence[int],
     deadline: float,
-    after: AfterCall | None,
+    after: AfterCall,
 ) -> tuple[list[Any], dict[int, Failure], int | None]:
     """Call for each input. Gives the results of those that ended well, in order; the failures by position; and the
     position from which the time was up, or None."""
     results: list[Any] = []
     failures: dict[int, Failure] = {}
     append = results.append
-    quick_s = inf if after is None else capture.quick_s
+    quick_s = capture.quick_s
     began = perf_counter()
     for position, given in zip(positions, inputs, strict=True):
         try:
@@ -182,7 +186,7 @@ def _run_calls(
             failures[position] = failure_of(error, Cause.RAISED)
         now = perf_counter()
         # A call that was faster than any system call has written nothing, and changed nothing but what is noted.
-        if (now - began > quick_s or capture.open_line or surroundings.touched) and after is not None:
+        if now - began > quick_s or surroundings.touched:
             after(position, now - began)
             now = perf_counter()
         began = now

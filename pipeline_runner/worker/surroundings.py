@@ -18,7 +18,7 @@ from pipeline_runner.worker.job import Job
 SHORT_S = 50e-6  # calls shorter than this are not looked at when nothing was noted: looking takes about 1 µs
 
 touched = False
-"""Whether something was changed through Python's own functions since the last call."""
+"""Whether a call has done something through Python's own functions that the next one would find."""
 
 _entered: tuple[str, tuple[tuple[str, str], ...]] | None = None
 _doors: dict[str, Callable[..., Any]] = {}  # the real functions, by name
