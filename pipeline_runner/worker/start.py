@@ -24,14 +24,6 @@ def begin() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` meant it
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    # Nothing is there to be read: the runner's stdin is its own, and a child that reads must not wait for it.
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    # Daemons may have no children, for fear of orphans; but calls may open pools of their own, and when a worker
-    # is killed its whole tree is.
-    for library in ("multiprocessing.process", "multiprocess.process"):
-        if library in sys.modules:
-            sys.modules[library].current_process()._config["daemon"] = False
     # What compiled code writes to descriptor 1 goes to stderr: the runner's stdout is for results.
     os.dup2(2, 1)
     # A call that reads its stdin finds the end of it, and does not wait for someone at the terminal.

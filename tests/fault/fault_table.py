@@ -182,14 +182,11 @@ def stubborn_trees(cell: Cell) -> Iterator[str]:
 
 
 def stubborn_ones() -> list[int]:
-    """Processes of this cell that ignore SIGTERM, as those grandchildren do; so does the library's resource tracker."""
+    """Those grandchildren that are still there."""
     found = []
     for pid in descendants(os.getppid()):
         with suppress(OSError):
-            lines = Path("/proc", str(pid), "status").read_text().splitlines()
-            ignored = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn"))
-            trackers = b"resource_tracker" in Path("/proc", str(pid), "cmdline").read_bytes()
-            if ignored & 1 << (signal.SIGTERM - 1) and not trackers:
+            if Path("/proc", str(pid), "comm").read_text().strip() == deeds.STUBBORN:
                 found.append(pid)
     return found
 
