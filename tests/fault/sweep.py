@@ -29,7 +29,7 @@ DEADLINE_S = 40.0  # of a cell; the machine may be busy
 Cells = dict[tuple[str, str], Verdict]  # by fault and method
 
 
-def sweep(cells: Sequence[tuple[Fault, Method]], at_once: int = 2) -> Iterator[tuple[Fault, Method, Verdict]]:
+def sweep(cells: Sequence[tuple[Fault, Method]], at_once: int = 3) -> Iterator[tuple[Fault, Method, Verdict]]:
     """Run the cells, and give each with its verdict when it has ended."""
     # Not a TemporaryDirectory: cells are forks, and each would remove it at its own exit.
     folder = tempfile.mkdtemp(prefix="prun-sweep-")
@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--faults", nargs="+", default=(), help="names or patterns")
     parser.add_argument("--methods", nargs="+", default=(), help="names or patterns")
     parser.add_argument("--markdown", type=Path, help="write the page to this file")
-    parser.add_argument("--at-once", type=int, default=2, help="cells side by side")
+    parser.add_argument("--at-once", type=int, default=3, help="cells side by side")
     asked = parser.parse_args()
     began = monotonic()
     verdicts: Cells = {}
