@@ -653,10 +653,6 @@ class Engine:
         course.feed.close()
         if course.lease is not None:
             self._pools.discard(course.lease)
-        if course.cancelled and course.head.choice.backend.in_process:
-            # Nobody can end a call that runs in this process: it is left behind in its thread, and not heard.
-            course.ended = (None,)
-            course.ended_at = monotonic()
 
     def _round_over(self, message: RoundOver) -> None:
         course = self._courses[message.course]
