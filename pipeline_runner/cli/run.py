@@ -155,6 +155,8 @@ class Ending:
         # Whatever calls leave behind ends with the run, in whatever group or session it hides.
         limits.take_in_orphans()
         self._others = set(limits.below(os.getpid()))  # a shell's own, if it was replaced by this command
+        # Asked now: when it is gone, nobody can tell that it was one.
+        self._terminal = [descriptor for descriptor in range(256) if os.isatty(descriptor)]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -170,7 +172,7 @@ class Ending:
             os._exit(128 + number)
         self._told = True
         if number == signal.SIGHUP:
-            _leave_terminal()
+            self._leave_terminal()
         self._engine.cancel(number)
 
     def _end_all(self, spare: Iterable[int] = ()) -> None:
@@ -178,19 +180,9 @@ class Ending:
         whoever holds it; a tracker of semaphores goes by itself, when it has tidied up."""
         limits.kill_below(os.getpid(), {*self._others, *limits.trackers(), *spare})
 
-
-def _leave_terminal() -> None:
-    """The terminal is gone: what is still to be said must not fail for that."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        if os.isatty(descriptor) or not _is_open(descriptor):
+    def _leave_terminal(self) -> None:
+        """The terminal is gone: what is still to be said must not fail for that."""
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for descriptor in self._terminal:
             os.dup2(nowhere, descriptor)
-    os.close(nowhere)
-
-
-def _is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
+        os.close(nowhere)
