@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -265,10 +266,34 @@ def start_fork_server(library: str) -> None:
     before = server._preload_modules
     module.set_forkserver_preload(PRELOAD)
     try:
-        with without_ctrl_c():
+        with without_ctrl_c(), leaving_no_file(server, library):
             module.ensure_running()
     finally:
         server._preload_modules = before
+
+
+@contextmanager
+def leaving_no_file(server: Any, library: str) -> Iterator[None]:
+    """Start the fork server here, and its socket is off the disk afterwards, with a way to it that ends with this process.
+
+    The library would keep the socket's file and its folder until its exit, and a SIGKILL to the
+    runner would leave them behind. A descriptor of the file leads to the socket after its name is
+    gone; an abstract name would be open to every user.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    config = import_module(f"{library}.process").current_process()._config
+    had = config.get("tempdir")
+    with TemporaryDirectory(prefix="prun-") as folder:
+        config["tempdir"] = folder
+        try:
+            yield
+            address = server._forkserver_address
+            if address.startswith(folder):
+                server._forkserver_address = f"/proc/self/fd/{os.open(address, os.O_PATH | os.O_CLOEXEC)}"
+        finally:
+            config["tempdir"] = had
 
 
 def read_exit_code_once(popen: Any) -> None:

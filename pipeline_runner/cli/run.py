@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -96,13 +97,14 @@ def command(
     if not quiet or result.exit_code:
         summary(result.state, console, stages=not console.is_terminal and not quiet)
     if result.status is Status.INTERRUPTED:
-        console.print(how_to_go_on(result), soft_wrap=True, markup=False, highlight=False)
+        console.print(how_to_go_on(result, file, state), soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(result.exit_code)
 
 
-def how_to_go_on(result: Result) -> str:
-    """The last line of a run that was interrupted."""
-    return f"to go on with what is left: prun --resume {result.id}"
+def how_to_go_on(result: Result, file: str | None, state: str | None) -> str:
+    """The last line of a run that was interrupted: the command that runs only what it still owes."""
+    words = ["prun", *([file] if file else []), *(["--state", state] if state else []), "--resume", result.id]
+    return f"to go on with what is left: {shlex.join(words)}"
 
 
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:

@@ -138,11 +138,7 @@ _here: dict[str, Callable[[int], Link]] = {}
 
 def link_to(address: str, lease: int) -> Link:
     """The link of this process to a beacon: one for its whole life."""
-    global _owner
-    if _owner != os.getpid():  # forked: the links in our memory are our parent's
-        _links.clear()
-        _here.clear()
-        _owner = os.getpid()
+    _disown_our_parents()
     if address in _here:
         return _here[address](lease)
     if address not in _links:
@@ -150,8 +146,18 @@ def link_to(address: str, lease: int) -> Link:
     return _links[address]
 
 
+def _disown_our_parents() -> None:
+    """After a fork, the links in our memory are our parent's."""
+    global _owner
+    if _owner != os.getpid():
+        _links.clear()
+        _here.clear()
+        _owner = os.getpid()
+
+
 def serve_here(address: str, make: Callable[[int], Link]) -> None:
     """Let calls that run in the runner's own process reach it without a socket."""
+    _disown_our_parents()  # the runner may itself be a fork of a process that had us loaded
     _here[address] = make
 
 
