@@ -23,7 +23,7 @@ touched = False
 
 Env = tuple[tuple[str, str], ...]
 
-_entered: tuple[str, tuple[tuple[str, str], ...]] | None = None
+_entered: tuple[str, Env] | None = None
 _doors: dict[str, Callable[..., Any]] = {}  # the real functions, by name
 _home = -1  # descriptor of the folder that calls begin in
 _mask = 0
