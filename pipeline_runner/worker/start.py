@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -37,7 +38,7 @@ def begin() -> None:
 
 
 def may_have_children() -> None:
-    """Let calls open pools of their own, which pools forbid their daemonic workers; what they leave is ended for them."""
+    """Let calls open pools of their own, which libraries forbid to daemonic workers. What they leave is ended for them."""
     for library in ("multiprocessing", "multiprocess"):
         process = sys.modules.get(f"{library}.process")
         if process is not None:
@@ -63,3 +64,5 @@ def run_one(
     begin()
     reply.send(row(ticket, payload))
     reply.close()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread()):
+        os._exit(0)  # a thread that the call has left would keep this process, and whoever joins it, for ever

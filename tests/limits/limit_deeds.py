@@ -57,7 +57,9 @@ def fails_after_talking(x):
 
 def flood(x):
     if x == 0:
-        subprocess.run(["sh", "-c", "head -c 100000000 /dev/zero | tr '\\0' y | fold -w 99; echo; echo the end"], check=True)
+        subprocess.run(
+            ["sh", "-c", "head -c 100000000 /dev/zero | tr '\\0' y | fold -w 99; echo; echo the end"], check=True
+        )
     return x
 
 
@@ -173,4 +175,45 @@ def eat_in_a_child(mebibytes):
 def count_children(x):
     """Leave one corpse of a stranger behind, and give how many this worker has."""
     subprocess.run(["sh", "-c", "true & true & true &"], check=True)
+    return x
+
+
+def leave_a_thread(x):
+    """One that is not a daemon, and never ends."""
+    import threading
+
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    return x
+
+
+def fork_beside_a_held_lock(x):
+    """The child finds a lock taken by a thread that is not there any more."""
+    import multiprocessing
+    import threading
+
+    lock = threading.Lock()
+    with lock:
+        child = multiprocessing.get_context("fork").Process(target=lock.acquire)
+        child.start()
+        if x == 1:
+            child.join()
+        child.kill()
+        child.join()
+    return x
+
+
+def recurse(x):
+    return recurse(x + 1) if x else x
+
+
+def nest(x):
+    deep = []
+    for _ in range(100_000 * x):
+        deep = [deep]
+    return deep
+
+
+def hang_with_a_child(x):
+    if x == 1:
+        subprocess.run(["sleep", "600"], check=True)
     return x
