@@ -247,7 +247,7 @@ class Engine:
         waits = [0.5]
         now = monotonic()
         for course in self._running.values():
-            if course.sick or course.ended is not None:
+            if course.sick or course.ending is not None or course.ended is not None:
                 waits.append(0.05)
             if course.timeout_s:
                 flights = list(course.feed.flights.values())

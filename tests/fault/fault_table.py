@@ -481,7 +481,7 @@ FAULTS = (
     Fault("hang", tasks(OVERDUE)),
     Fault("hang with a child", tasks(Task("hang_with_a_child", OVERDUE.fails, OVERDUE.keys))),
     Fault("SIGSTOP", tasks(Task("stop_itself", OVERDUE.fails, OVERDUE.keys)), DIES),
-    Fault("grandchild left behind", tasks(Task("leave_a_grandchild"))),
+    Fault("grandchild left behind", tasks(Task("leave_a_grandchild")), "it is a child of the program itself"),
     Fault("opens a pool", tasks(Task("open_a_pool"))),
     Fault("non-daemon thread", tasks(Task("leave_a_thread")), "a thread of the runner keeps the runner"),
     Fault("reads stdin", tasks(Task("read_stdin", Fails(RAISED, "EOFError", "EOF"))), "stdin is the runner's own"),

@@ -12,6 +12,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from time import monotonic
@@ -78,11 +79,12 @@ def main() -> int:
     asked = parser.parse_args()
     began = monotonic()
     verdicts: Cells = {}
-    for fault, method, verdict in sweep(chosen(asked.faults, asked.methods), asked.at_once):
-        verdicts[fault.name, method.name] = verdict
-        if verdict.word in (warden.FAILED, warden.HUNG):
-            print(f"{verdict.word}: {fault.name} × {method.name} ({verdict.seconds:.1f} s)", flush=True)
-            print("".join(f"    {line}\n" for why in verdict.why for line in why.splitlines()), flush=True)
+    with suppress(KeyboardInterrupt):  # what was seen until then is told
+        for fault, method, verdict in sweep(chosen(asked.faults, asked.methods), asked.at_once):
+            verdicts[fault.name, method.name] = verdict
+            if verdict.word in (warden.FAILED, warden.HUNG):
+                print(f"{verdict.word}: {fault.name} × {method.name} ({verdict.seconds:.1f} s)", flush=True)
+                print("".join(f"    {line}\n" for why in verdict.why for line in why.splitlines()), flush=True)
     text = page(verdicts, took_s=monotonic() - began)
     print(text)
     if asked.markdown:
