@@ -175,7 +175,7 @@ class Pipeline:
                     "nothing was kept of an earlier run: a pipeline made in Python resumes with state=FOLDER"
                 )
             return None
-        store = Store(folder)
+        store = Store(folder, thorough=bool(resume))
         run = new_run_id()
         if resume:
             run = resumed_run(store, identity(plan), resume)

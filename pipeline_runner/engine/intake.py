@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
+from operator import eq
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
@@ -164,9 +165,9 @@ class FromValues:
                 self._segments.appendleft((numbers[take:], pack.cut(take, len(numbers))))
         self._drawn += len(indices)
         self._moved()
-        contiguous = indices[-1] - indices[0] + 1 == len(indices)
+        row = range(indices[0], indices[0] + len(indices))
         told = b"".join(digests) if digests else None
-        return Calls(range(indices[0], indices[-1] + 1) if contiguous else indices, (tuple(parts),), None, told)
+        return Calls(row if all(map(eq, indices, row)) else indices, (tuple(parts),), None, told)
 
     def leave(self) -> None:
         # What is here stays: a driver may be drawing it at this moment.

@@ -24,7 +24,10 @@ from pipeline_runner.events import (
     CallRetried,
     CallsDone,
     CallsKnown,
+    CallsOutdated,
+    CallsReused,
     Event,
+    JournalMended,
     PoolReplaced,
     Printed,
     RunStarted,
@@ -85,6 +88,15 @@ class Bars:
 
     def _on_CallsDone(self, event: CallsDone) -> None:
         self._progress.advance(self._task(event.stage), len(event.indices))
+
+    def _on_CallsReused(self, event: CallsReused) -> None:
+        self._progress.advance(self._task(event.stage), len(event.indices))
+
+    def _on_CallsOutdated(self, event: CallsOutdated) -> None:
+        self._say(str(event), "yellow")
+
+    def _on_JournalMended(self, event: JournalMended) -> None:
+        self._say(str(event), "yellow")
 
     def _on_CallRetried(self, event: CallRetried) -> None:
         wait = f" in {event.wait_s:.1f} s" if event.wait_s else ""

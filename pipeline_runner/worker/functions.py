@@ -81,9 +81,12 @@ def add_to_path(folder: str) -> None:
         _projects.remove(folder)
     _projects.insert(0, folder)
     if folder not in sys.path:
-        installed = [sysconfig.get_path(kind) for kind in ("purelib", "platlib")]
-        before = [*_projects[1:], *installed]
-        sys.path.insert(next((i for i, path in enumerate(sys.path) if path in before), len(sys.path)), folder)
+        standard = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")]
+        before = [*_projects[1:], *(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))]
+        # A project may also stand before the standard library: a script's own folder does.
+        after = max((i for i, path in enumerate(sys.path) if path in standard), default=-1) + 1
+        places = (i for i, path in enumerate(sys.path) if i >= after and path in before)
+        sys.path.insert(next(places, len(sys.path)), folder)
     importlib.invalidate_caches()
 
 

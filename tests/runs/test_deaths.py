@@ -12,7 +12,11 @@ from pipeline_runner.events import WorkerDied
 
 pytestmark = pytest.mark.timeout(60)
 
-LOCAL = [method.name for method in table() if table().owners[method.name].local and not table().owners[method.name].in_process]
+LOCAL = [
+    method.name
+    for method in table()
+    if table().owners[method.name].local and not table().owners[method.name].in_process
+]
 DEATHS = {2: signal.SIGKILL, 4: "exit", 6: signal.SIGSEGV}
 
 
@@ -30,8 +34,17 @@ def shaped(method, items):
 
 @pytest.mark.parametrize("method", LOCAL)
 def test_a_death_is_told_and_all_other_calls_end_well(run, method):
-    ran = run({"s": {"call": "deeds.py:die_by", "method": method, "on_error": "skip", "with": {"how": {str(at): how for at, how in DEATHS.items()}}}
-               | shaped(method, list(range(9)))})
+    ran = run(
+        {
+            "s": {
+                "call": "deeds.py:die_by",
+                "method": method,
+                "on_error": "skip",
+                "with": {"how": {str(at): how for at, how in DEATHS.items()}},
+            }
+            | shaped(method, list(range(9)))
+        }
+    )
     assert sorted(ran["s"]) == [n for n in range(9) if n not in DEATHS]
     assert ran.result.exit_code == 3
     told = {f.index: (f.failure.type, str(f.failure.cause), f.failure.message) for f in ran.result.failures}
@@ -41,27 +54,61 @@ def test_a_death_is_told_and_all_other_calls_end_well(run, method):
     assert "signal 11, SIGSEGV" in told[6][2]
 
 
-@pytest.mark.parametrize("method", ["multiprocessing.Pool.imap", "multiprocessing.Pool.map", "concurrent.futures.ProcessPoolExecutor.map",
-                                    "pathos.ParallelPool.map"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "multiprocessing.Pool.imap",
+        "multiprocessing.Pool.map",
+        "concurrent.futures.ProcessPoolExecutor.map",
+        "pathos.ParallelPool.map",
+    ],
+)
 def test_a_poison_call_in_a_big_chunk_is_found_and_the_innocent_complete(run, method):
-    ran = run({"s": {"call": "deeds.py:die_by", "over": list(range(60)), "args": "map", "chunk": 30, "method": method, "on_error": "skip",
-                     "with": {"how": {"17": 9}}}})
+    ran = run(
+        {
+            "s": {
+                "call": "deeds.py:die_by",
+                "over": list(range(60)),
+                "args": "map",
+                "chunk": 30,
+                "method": method,
+                "on_error": "skip",
+                "with": {"how": {"17": 9}},
+            }
+        }
+    )
     assert sorted(ran["s"]) == [n for n in range(60) if n != 17]
     assert ran.failed() == [("s", 17, "WorkerDied")]
     assert ran.of(WorkerDied)[0].exitcode == -9
 
 
-@pytest.mark.parametrize("method", ["multiprocessing.Pool.imap", "concurrent.futures.ProcessPoolExecutor.submit", "ppft.Server.submit"])
+@pytest.mark.parametrize(
+    "method", ["multiprocessing.Pool.imap", "concurrent.futures.ProcessPoolExecutor.submit", "ppft.Server.submit"]
+)
 def test_a_call_whose_worker_died_once_is_tried_again(run, tmp_path, method):
-    ran = run({"s": {"call": "deeds.py:die_once", "over": list(range(6)), "with": {"at": 3, "folder": str(tmp_path)}, "method": method,
-                     "retry": {"limit": 1, "on": ["lost"]}}})
+    ran = run(
+        {
+            "s": {
+                "call": "deeds.py:die_once",
+                "over": list(range(6)),
+                "with": {"at": 3, "folder": str(tmp_path)},
+                "method": method,
+                "retry": {"limit": 1, "on": ["lost"]},
+            }
+        }
+    )
     assert sorted(ran["s"]) == list(range(6))
     assert ran.result.exit_code == 0
     assert ran.result.state.stages["s"].retried == 1
 
 
 def test_a_death_stops_a_run_like_any_failure(run):
-    ran = run({"s": {"call": "deeds.py:die_by", "over": list(range(6)), "with": {"how": {"3": 9}}, "chunk": 1}, "after": {"call": "deeds.py:nothing", "needs": ["s"]}})
+    ran = run(
+        {
+            "s": {"call": "deeds.py:die_by", "over": list(range(6)), "with": {"how": {"3": 9}}, "chunk": 1},
+            "after": {"call": "deeds.py:nothing", "needs": ["s"]},
+        }
+    )
     assert ran.statuses() == {"s": "failed", "after": "cancelled"}
     assert ran.result.exit_code == 1
 
@@ -72,7 +119,16 @@ def test_a_single_call_whose_worker_dies(run):
 
 
 def test_every_worker_may_die_and_the_run_ends(run):
-    ran = run({"s": {"call": "deeds.py:die_by", "over": list(range(8)), "with": {"how": {str(n): 9 for n in range(8)}}, "on_error": "skip"}})
+    ran = run(
+        {
+            "s": {
+                "call": "deeds.py:die_by",
+                "over": list(range(8)),
+                "with": {"how": {str(n): 9 for n in range(8)}},
+                "on_error": "skip",
+            }
+        }
+    )
     assert ran["s"] == []
     assert len(ran.failed()) == 8
 
@@ -80,7 +136,13 @@ def test_every_worker_may_die_and_the_run_ends(run):
 def test_a_death_in_a_later_stage_of_a_chain_is_told_of_that_stage(run, made):
     stages = {
         "one": {"call": "deeds.py:same", "over": list(range(20)), "returns": "iterator"},
-        "two": {"call": "deeds.py:die_by", "over": "${stages.one}", "with": {"how": {"7": 9}}, "returns": "iterator", "on_error": "skip"},
+        "two": {
+            "call": "deeds.py:die_by",
+            "over": "${stages.one}",
+            "with": {"how": {"7": 9}},
+            "returns": "iterator",
+            "on_error": "skip",
+        },
         "three": {"call": "deeds.py:double", "over": "${stages.two}"},
     }
     assert len(made(stages).plan(workers=2).groups[0].chains) == 1
@@ -92,8 +154,14 @@ def test_a_death_in_a_later_stage_of_a_chain_is_told_of_that_stage(run, made):
 def test_a_death_while_two_stages_stream_leaves_the_other_its_results(run):
     ran = run(
         {
-            "one": {"call": "deeds.py:die_by", "over": list(range(40)), "with": {"how": {"11": 9}}, "returns": "iterator", "on_error": "skip",
-                    "backend": "multiprocessing"},
+            "one": {
+                "call": "deeds.py:die_by",
+                "over": list(range(40)),
+                "with": {"how": {"11": 9}},
+                "returns": "iterator",
+                "on_error": "skip",
+                "backend": "multiprocessing",
+            },
             "two": {"call": "deeds.py:double", "over": "${stages.one}", "backend": "pathos"},
         }
     )

@@ -66,8 +66,21 @@ def test_skip_drops_the_failed_calls_everywhere_downstream(run):
 def test_a_skipped_call_takes_its_row_of_a_zip_with_it_and_shifts_nothing(run, returns, chunk):
     ran = run(
         {
-            "a": {"call": "deeds.py:boom_at", "over": {"range": 12}, "with": {"at": [0, 5]}, "on_error": "skip", "returns": returns, "chunk": chunk},
-            "b": {"call": "deeds.py:boom_at", "over": {"range": 12}, "with": {"at": [7, 11]}, "on_error": "skip", "returns": returns},
+            "a": {
+                "call": "deeds.py:boom_at",
+                "over": {"range": 12},
+                "with": {"at": [0, 5]},
+                "on_error": "skip",
+                "returns": returns,
+                "chunk": chunk,
+            },
+            "b": {
+                "call": "deeds.py:boom_at",
+                "over": {"range": 12},
+                "with": {"at": [7, 11]},
+                "on_error": "skip",
+                "returns": returns,
+            },
             "pair": {"call": "deeds.py:join", "over": ["${stages.a}", "${stages.b}", {"range": 12}], "returns": "list"},
         }
     )
@@ -75,7 +88,12 @@ def test_a_skipped_call_takes_its_row_of_a_zip_with_it_and_shifts_nothing(run, r
 
 
 def test_all_calls_may_be_skipped(run):
-    ran = run({"a": {"call": "deeds.py:boom", "over": FIVE, "on_error": "skip"}, "b": {"call": "deeds.py:double", "over": "${stages.a}"}})
+    ran = run(
+        {
+            "a": {"call": "deeds.py:boom", "over": FIVE, "on_error": "skip"},
+            "b": {"call": "deeds.py:double", "over": "${stages.a}"},
+        }
+    )
     assert (ran["a"], ran["b"], ran.result.exit_code) == ([], [], 3)
 
 
@@ -83,7 +101,12 @@ def test_a_retry_ends_well_when_the_call_does(run, tmp_path):
     stage = {"call": "deeds.py:fail_times", "over": [1, 2], "with": {"times": 2, "folder": str(tmp_path)}, "retry": 2}
     ran = run({"s": stage})
     assert ran["s"] == [1, 2]
-    assert sorted((e.index, e.tries, e.limit) for e in ran.of(CallRetried)) == [(0, 1, 3), (0, 2, 3), (1, 1, 3), (1, 2, 3)]
+    assert sorted((e.index, e.tries, e.limit) for e in ran.of(CallRetried)) == [
+        (0, 1, 3),
+        (0, 2, 3),
+        (1, 1, 3),
+        (1, 2, 3),
+    ]
     assert ran.result.exit_code == 0
 
 
@@ -102,8 +125,12 @@ def test_a_retry_is_only_for_what_it_names(run, tmp_path):
 
 
 def test_a_retry_waits_longer_each_time(run, tmp_path):
-    stage = {"call": "deeds.py:fail_times", "over": [1], "with": {"times": 2, "folder": str(tmp_path)},
-             "retry": {"limit": 3, "delay": "100ms", "backoff": 2}}
+    stage = {
+        "call": "deeds.py:fail_times",
+        "over": [1],
+        "with": {"times": 2, "folder": str(tmp_path)},
+        "retry": {"limit": 3, "delay": "100ms", "backoff": 2},
+    }
     ran = run({"s": stage})
     waits = [e.wait_s for e in ran.of(CallRetried)]
     assert waits == pytest.approx([0.1, 0.2])
@@ -112,19 +139,41 @@ def test_a_retry_waits_longer_each_time(run, tmp_path):
         assert begun - retried.at >= retried.wait_s * 0.9
 
 
-@pytest.mark.parametrize("method", ["multiprocessing.Pool.map", "concurrent.futures.ProcessPoolExecutor.map", "pathos.ParallelPool.map"])
+@pytest.mark.parametrize(
+    "method", ["multiprocessing.Pool.map", "concurrent.futures.ProcessPoolExecutor.map", "pathos.ParallelPool.map"]
+)
 def test_a_retry_on_a_method_that_takes_all_its_input_first(run, tmp_path, method):
-    stage = {"call": "deeds.py:fail_times", "over": {"range": 6}, "with": {"times": 1, "folder": str(tmp_path)},
-             "retry": {"limit": 1, "delay": "50ms"}, "method": method}
+    stage = {
+        "call": "deeds.py:fail_times",
+        "over": {"range": 6},
+        "with": {"times": 1, "folder": str(tmp_path)},
+        "retry": {"limit": 1, "delay": "50ms"},
+        "method": method,
+    }
     if "multiprocessing" not in method:
         stage["args"] = "map"
     assert run({"s": stage})["s"] == list(range(6))
 
 
-@pytest.mark.parametrize("method", ["multiprocessing.Pool.imap", "multiprocessing.Pool.map", "concurrent.futures.ProcessPoolExecutor.submit",
-                                    "pathos.ParallelPool.uimap", "multiprocessing.Process"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "multiprocessing.Pool.imap",
+        "multiprocessing.Pool.map",
+        "concurrent.futures.ProcessPoolExecutor.submit",
+        "pathos.ParallelPool.uimap",
+        "multiprocessing.Process",
+    ],
+)
 def test_a_timeout_kills_the_call_and_tells(run, method):
-    stage = {"call": "deeds.py:hang", "over": FIVE, "with": {"at": 2}, "timeout": "500ms", "on_error": "skip", "method": method}
+    stage = {
+        "call": "deeds.py:hang",
+        "over": FIVE,
+        "with": {"at": 2},
+        "timeout": "500ms",
+        "on_error": "skip",
+        "method": method,
+    }
     ran = run({"s": stage})
     assert sorted(ran["s"]) == [0, 1, 3, 4]
     (failure,) = ran.result.failures
@@ -146,7 +195,13 @@ def test_a_timeout_is_of_the_call_and_not_of_its_wait_for_leave(run):
 
 
 def test_a_timeout_can_be_tried_again(run):
-    stage = {"call": "deeds.py:hang", "over": [1], "with": {"at": 1}, "timeout": "200ms", "retry": {"limit": 1, "on": ["timeout"]}}
+    stage = {
+        "call": "deeds.py:hang",
+        "over": [1],
+        "with": {"at": 1},
+        "timeout": "200ms",
+        "retry": {"limit": 1, "on": ["timeout"]},
+    }
     ran = run({"s": stage})
     assert ran.result.failures[0].tries == 2
 
@@ -157,7 +212,12 @@ def test_what_a_call_raises_to_leave_is_that_calls_failure(run):
 
 
 def test_an_exception_that_cannot_be_sent_is_told_in_words(run):
-    ran = run({"two": {"call": "deeds.py:raise_two", "over": [1], "on_error": "skip"}, "mute": {"call": "deeds.py:raise_wordless", "over": [1], "on_error": "skip"}})
+    ran = run(
+        {
+            "two": {"call": "deeds.py:raise_two", "over": [1], "on_error": "skip"},
+            "mute": {"call": "deeds.py:raise_wordless", "over": [1], "on_error": "skip"},
+        }
+    )
     assert ran.result.exit_code == 3
     told = {f.stage: f.failure for f in ran.result.failures}
     assert (told["two"].type, told["two"].message, told["two"].pickled) == ("TwoArguments", "1 and 2", None)
@@ -165,7 +225,9 @@ def test_an_exception_that_cannot_be_sent_is_told_in_words(run):
     assert "raise_wordless" in told["mute"].traceback
 
 
-@pytest.mark.parametrize(("function", "kind"), [("unpicklable", "TypeError"), ("unreadable", "RuntimeError"), ("deep", "RecursionError")])
+@pytest.mark.parametrize(
+    ("function", "kind"), [("unpicklable", "TypeError"), ("unreadable", "RuntimeError"), ("deep", "RecursionError")]
+)
 @pytest.mark.parametrize("chunk", [1, 3])
 def test_a_result_that_cannot_be_sent_costs_only_itself(run, function, kind, chunk):
     ran = run({"s": {"call": f"deeds.py:{function}", "over": [0, 1, 2], "on_error": "skip", "chunk": chunk}})
@@ -175,12 +237,24 @@ def test_a_result_that_cannot_be_sent_costs_only_itself(run, function, kind, chu
 
 
 def test_a_result_that_only_dill_can_send_is_sent(run):
-    ran = run({"make": {"call": "deeds.py:lambda_of", "over": [1, 2]}, "use": {"call": "deeds.py:call_it", "over": "${stages.make}", "backend": "pathos"}})
+    ran = run(
+        {
+            "make": {"call": "deeds.py:lambda_of", "over": [1, 2]},
+            "use": {"call": "deeds.py:call_it", "over": "${stages.make}", "backend": "pathos"},
+        }
+    )
     assert ran["use"] == [1, 2]
 
 
-@pytest.mark.parametrize(("call", "kind"), [("deeds.py:no_such", "FunctionNotFound"), ("no_such_module:f", "FunctionNotFound"),
-                                            ("no_such.py:f", "FunctionNotFound"), ("broken_import.py:f", "RuntimeError")])
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        ("deeds.py:no_such", "FunctionNotFound"),
+        ("no_such_module:f", "FunctionNotFound"),
+        ("no_such.py:f", "FunctionNotFound"),
+        ("broken_import.py:f", "RuntimeError"),
+    ],
+)
 def test_a_function_that_cannot_be_had_fails_its_stage(run, call, kind):
     ran = run({"s": {"call": call, "over": [1, 2]}})
     assert ran.statuses() == {"s": "failed"}
@@ -188,7 +262,9 @@ def test_a_function_that_cannot_be_had_fails_its_stage(run, call, kind):
 
 
 def test_a_setup_that_raises_fails_its_stage(run):
-    ran = run({"s": {"call": "deeds.py:same", "over": [1, 2], "setup": "deeds.py:boom", "setup_with": {"item": "setup"}}})
+    ran = run(
+        {"s": {"call": "deeds.py:same", "over": [1, 2], "setup": "deeds.py:boom", "setup_with": {"item": "setup"}}}
+    )
     assert ran.failed()[0][2] == "ValueError"
     assert ran.statuses() == {"s": "failed"}
 
@@ -216,7 +292,12 @@ def test_a_retry_in_a_later_stage_of_a_chain_does_not_run_the_first_again(run, m
     log = tmp_path / "log"
     stages = {
         "one": {"call": "deeds.py:recorded", "over": FIVE, "with": {"path": str(log)}, "returns": "iterator"},
-        "two": {"call": "deeds.py:fail_times", "over": "${stages.one}", "with": {"times": 1, "folder": str(tmp_path)}, "retry": 1},
+        "two": {
+            "call": "deeds.py:fail_times",
+            "over": "${stages.one}",
+            "with": {"times": 1, "folder": str(tmp_path)},
+            "retry": 1,
+        },
     }
     assert len(made(stages).plan(workers=2).groups[0].chains) == 1
     ran = run(stages)
@@ -229,8 +310,19 @@ def test_each_stage_of_a_chain_has_its_own_tries(run, made, tmp_path):
     one.mkdir()
     two.mkdir()
     stages = {
-        "one": {"call": "deeds.py:fail_times", "over": FIVE, "with": {"times": 1, "folder": str(one)}, "retry": 1, "returns": "iterator"},
-        "two": {"call": "deeds.py:fail_times", "over": "${stages.one}", "with": {"times": 1, "folder": str(two)}, "retry": 1},
+        "one": {
+            "call": "deeds.py:fail_times",
+            "over": FIVE,
+            "with": {"times": 1, "folder": str(one)},
+            "retry": 1,
+            "returns": "iterator",
+        },
+        "two": {
+            "call": "deeds.py:fail_times",
+            "over": "${stages.one}",
+            "with": {"times": 1, "folder": str(two)},
+            "retry": 1,
+        },
     }
     assert len(made(stages).plan(workers=2).groups[0].chains) == 1
     ran = run(stages)
@@ -240,8 +332,20 @@ def test_each_stage_of_a_chain_has_its_own_tries(run, made, tmp_path):
 
 def test_a_skip_in_the_middle_of_a_chain(run, made):
     stages = {
-        "one": {"call": "deeds.py:boom_at", "over": {"range": 20}, "with": {"at": [3]}, "on_error": "skip", "returns": "iterator"},
-        "two": {"call": "deeds.py:boom_at", "over": "${stages.one}", "with": {"at": [5]}, "on_error": "skip", "returns": "iterator"},
+        "one": {
+            "call": "deeds.py:boom_at",
+            "over": {"range": 20},
+            "with": {"at": [3]},
+            "on_error": "skip",
+            "returns": "iterator",
+        },
+        "two": {
+            "call": "deeds.py:boom_at",
+            "over": "${stages.one}",
+            "with": {"at": [5]},
+            "on_error": "skip",
+            "returns": "iterator",
+        },
         "three": {"call": "deeds.py:double", "over": "${stages.two}"},
     }
     assert len(made(stages).plan(workers=2).groups[0].chains) == 1
@@ -255,7 +359,13 @@ def test_a_skip_in_the_middle_of_a_chain(run, made):
 def test_a_failure_in_the_middle_of_a_chain_is_told_of_its_own_stage(run):
     stages = {
         "one": {"call": "deeds.py:same", "over": FIVE, "returns": "iterator"},
-        "two": {"call": "deeds.py:boom_at", "over": "${stages.one}", "with": {"at": [2]}, "returns": "iterator", "on_error": "finish"},
+        "two": {
+            "call": "deeds.py:boom_at",
+            "over": "${stages.one}",
+            "with": {"at": [2]},
+            "returns": "iterator",
+            "on_error": "finish",
+        },
         "three": {"call": "deeds.py:double", "over": "${stages.two}"},
     }
     ran = run(stages)
@@ -266,7 +376,12 @@ def test_a_failure_in_the_middle_of_a_chain_is_told_of_its_own_stage(run):
 def test_a_later_stage_that_fails_twice_is_still_given_what_the_first_gave(run, made, tmp_path):
     stages = {
         "one": {"call": "deeds.py:double", "over": [1, 2, 3], "returns": "iterator"},
-        "two": {"call": "deeds.py:fail_times", "over": "${stages.one}", "with": {"times": 2, "folder": str(tmp_path)}, "retry": 2},
+        "two": {
+            "call": "deeds.py:fail_times",
+            "over": "${stages.one}",
+            "with": {"times": 2, "folder": str(tmp_path)},
+            "retry": 2,
+        },
     }
     assert len(made(stages).plan(workers=2).groups[0].chains) == 1
     assert run(stages)["two"] == [2, 4, 6]
@@ -275,9 +390,17 @@ def test_a_later_stage_that_fails_twice_is_still_given_what_the_first_gave(run, 
 def test_a_later_stage_whose_worker_dies_on_a_second_try_is_still_given_what_the_first_gave(run, made, tmp_path):
     stages = {
         "one": {"call": "deeds.py:double", "over": [1, 2, 3], "returns": "iterator"},
-        "two": {"call": "deeds.py:fail_then_die", "over": "${stages.one}", "with": {"at": 4, "folder": str(tmp_path)}, "retry": 2},
+        "two": {
+            "call": "deeds.py:fail_then_die",
+            "over": "${stages.one}",
+            "with": {"at": 4, "folder": str(tmp_path)},
+            "retry": 2,
+        },
     }
     assert len(made(stages).plan(workers=2).groups[0].chains) == 1
     ran = run(stages)
     assert ran["two"] == [2, 4, 6]
-    assert [(e.stage, e.index, e.failure.type) for e in ran.of(CallRetried)] == [("two", 1, "OSError"), ("two", 1, "WorkerDied")]
+    assert [(e.stage, e.index, e.failure.type) for e in ran.of(CallRetried)] == [
+        ("two", 1, "OSError"),
+        ("two", 1, "WorkerDied"),
+    ]

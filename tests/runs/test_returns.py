@@ -37,7 +37,12 @@ def test_none_keeps_nothing(start):
 
 
 def test_an_iterator_gives_values_in_call_order_as_they_come(start, gate):
-    stage = {"call": "deeds.py:pass_gate", "over": [0, 1, 2], "with": {"gate": gate.path, "at": 2}, "returns": "iterator"}
+    stage = {
+        "call": "deeds.py:pass_gate",
+        "over": [0, 1, 2],
+        "with": {"gate": gate.path, "at": 2},
+        "returns": "iterator",
+    }
     values = start({"live": stage})["live"]
     assert [next(values), next(values)] == [0, 1]  # while the last call waits at the gate
     gate.open()
@@ -46,7 +51,13 @@ def test_an_iterator_gives_values_in_call_order_as_they_come(start, gate):
 
 
 def test_an_iterator_holds_back_what_ended_before_its_turn(start, gate):
-    stage = {"call": "deeds.py:pass_gate", "over": [0, 1], "with": {"gate": gate.path, "at": 0}, "returns": "iterator", "chunk": 1}
+    stage = {
+        "call": "deeds.py:pass_gate",
+        "over": [0, 1],
+        "with": {"gate": gate.path, "at": 0},
+        "returns": "iterator",
+        "chunk": 1,
+    }
     ended = SimpleQueue()
     run = start({"live": stage}, on_event=lambda event: ended.put(event) if isinstance(event, CallsDone) else None)
     values = run["live"]
@@ -56,7 +67,13 @@ def test_an_iterator_holds_back_what_ended_before_its_turn(start, gate):
 
 
 def test_unordered_gives_values_as_they_end(start, gate):
-    stage = {"call": "deeds.py:pass_gate", "over": [0, 1], "with": {"gate": gate.path, "at": 0}, "returns": "unordered", "chunk": 1}
+    stage = {
+        "call": "deeds.py:pass_gate",
+        "over": [0, 1],
+        "with": {"gate": gate.path, "at": 0},
+        "returns": "unordered",
+        "chunk": 1,
+    }
     run = start({"live": stage})
     values = run["live"]
     assert next(values) == 1  # while call 0 waits at the gate
@@ -66,8 +83,14 @@ def test_unordered_gives_values_as_they_end(start, gate):
 
 
 def test_a_handle_for_each_call(start, gate):
-    stage = {"call": "deeds.py:pass_gate", "over": [0, 1], "with": {"gate": gate.path, "at": 1}, "args": "single",
-             "returns": "apply_result", "chunk": 1}
+    stage = {
+        "call": "deeds.py:pass_gate",
+        "over": [0, 1],
+        "with": {"gate": gate.path, "at": 1},
+        "args": "single",
+        "returns": "apply_result",
+        "chunk": 1,
+    }
     first, second = start({"handles": stage})["handles"]
     assert first.get() == 0
     assert first.ready()
@@ -90,8 +113,14 @@ def test_a_handle_for_a_single_call(start):
 
 
 def test_the_handle_of_a_failed_call_raises_and_tells_why(start):
-    stage = {"call": "deeds.py:boom_at", "over": [0, 1], "with": {"at": [1]}, "args": "single", "returns": "apply_result",
-             "on_error": "finish"}
+    stage = {
+        "call": "deeds.py:boom_at",
+        "over": [0, 1],
+        "with": {"at": [1]},
+        "args": "single",
+        "returns": "apply_result",
+        "on_error": "finish",
+    }
     good, bad = start({"handles": stage})["handles"]
     assert good.get() == 0
     with pytest.raises(CallError, match="no 1") as error:
@@ -110,7 +139,12 @@ def test_the_handle_of_a_failed_call_tells_of_an_exception_of_the_project(start)
 
 
 def test_one_handle_for_all(start, gate):
-    stage = {"call": "deeds.py:pass_gate", "over": [0, 1], "with": {"gate": gate.path, "at": 1}, "returns": "map_result"}
+    stage = {
+        "call": "deeds.py:pass_gate",
+        "over": [0, 1],
+        "with": {"gate": gate.path, "at": 1},
+        "returns": "map_result",
+    }
     handle = start({"all": stage})["all"]
     assert not handle.ready()
     with pytest.raises(TimeoutError):
@@ -128,8 +162,15 @@ def test_one_handle_for_all_raises_what_ended_the_stage(start):
 
 
 def test_a_live_iterator_gives_what_came_and_then_raises_why_no_more_comes(start):
-    stage = {"call": "deeds.py:boom_at", "over": [0, 1, 2], "with": {"at": [2]}, "returns": "iterator", "chunk": 1, "workers": 1,
-             "on_error": "finish"}
+    stage = {
+        "call": "deeds.py:boom_at",
+        "over": [0, 1, 2],
+        "with": {"at": [2]},
+        "returns": "iterator",
+        "chunk": 1,
+        "workers": 1,
+        "on_error": "finish",
+    }
     values = start({"live": stage})["live"]
     got = []
     with pytest.raises(StageUnfinished, match="no 2"):
@@ -186,6 +227,11 @@ def test_no_items_is_no_calls_whatever_is_returned(start, returns):
 
 
 def test_values_of_a_class_of_the_project_come_back(run):
-    ran = run({"points": {"call": "deeds.py:point", "over": [3, -4]}, "norms": {"call": "deeds.py:norm", "over": "${stages.points}"}})
+    ran = run(
+        {
+            "points": {"call": "deeds.py:point", "over": [3, -4]},
+            "norms": {"call": "deeds.py:norm", "over": "${stages.points}"},
+        }
+    )
     assert [point.x for point in ran["points"]] == [3, -4]
     assert ran["norms"] == [3, 4]

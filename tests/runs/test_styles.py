@@ -47,7 +47,9 @@ def _plain(value):
 
 
 def test_an_item_that_already_has_a_constants_keyword_wins(run):
-    assert run({"s": JOIN | {"over": [{"x": 1}], "args": "star", "with": {"x": 0, "y": 0}}})["s"] == [[[], {"x": 1, "y": 0}]]
+    assert run({"s": JOIN | {"over": [{"x": 1}], "args": "star", "with": {"x": 0, "y": 0}}})["s"] == [
+        [[], {"x": 1, "y": 0}]
+    ]
 
 
 def test_a_row_of_too_many_arguments_is_that_calls_own_failure(run):

@@ -33,8 +33,15 @@ def test_calls_of_backends_without_processes_run_here(run, backend):
 @pytest.mark.parametrize("backend", ["multiprocessing", "futures", "pathos", "parallel"])
 def test_setup_runs_once_in_each_worker(run, tmp_path, backend):
     log = tmp_path / "log"
-    stage = {"call": "deeds.py:was_set", "over": {"range": 30}, "chunk": 1, "backend": backend, "args": "map",
-             "setup": "deeds.py:setup_into", "setup_with": {"path": str(log), "word": "yes"}}
+    stage = {
+        "call": "deeds.py:was_set",
+        "over": {"range": 30},
+        "chunk": 1,
+        "backend": backend,
+        "args": "map",
+        "setup": "deeds.py:setup_into",
+        "setup_with": {"path": str(log), "word": "yes"},
+    }
     ran = run({"s": stage})
     assert {word for _, word in ran["s"]} == {"yes"}
     setups = Counter(log.read_text().split())
@@ -44,15 +51,27 @@ def test_setup_runs_once_in_each_worker(run, tmp_path, backend):
 
 def test_setup_runs_once_in_a_worker_that_two_stages_share(run, tmp_path):
     log = tmp_path / "log"
-    stage = {"call": "deeds.py:was_set", "backend": "multiprocessing", "returns": "list", "chunk": 1,
-             "setup": "deeds.py:setup_into", "setup_with": {"path": str(log)}}
+    stage = {
+        "call": "deeds.py:was_set",
+        "backend": "multiprocessing",
+        "returns": "list",
+        "chunk": 1,
+        "setup": "deeds.py:setup_into",
+        "setup_with": {"path": str(log)},
+    }
     run({"a": stage | {"over": {"range": 8}}, "b": stage | {"over": "${stages.a}"}})
     assert set(Counter(log.read_text().split()).values()) == {1}
 
 
 def test_setup_runs_once_for_all_threads(run, tmp_path):
     log = tmp_path / "log"
-    stage = {"call": "deeds.py:linger", "over": [0.01] * 8, "backend": "threads", "setup": "deeds.py:slow_setup", "setup_with": {"path": str(log)}}
+    stage = {
+        "call": "deeds.py:linger",
+        "over": [0.01] * 8,
+        "backend": "threads",
+        "setup": "deeds.py:slow_setup",
+        "setup_with": {"path": str(log)},
+    }
     run({"s": stage}, workers=4)
     assert log.read_text().split() == [str(os.getpid())]
 
@@ -67,7 +86,18 @@ def test_env_of_pipeline_and_stage(run):
 
 @pytest.mark.parametrize("backend", ["serial", "threads"])
 def test_env_in_the_runners_own_process_is_there_for_all_calls_and_gone_afterwards(run, backend):
-    ran = run({"s": {"call": "deeds.py:slow_environment", "over": ["ONE"] * 12, "backend": backend, "env": {"ONE": "1"}, "chunk": 1}}, workers=4)
+    ran = run(
+        {
+            "s": {
+                "call": "deeds.py:slow_environment",
+                "over": ["ONE"] * 12,
+                "backend": backend,
+                "env": {"ONE": "1"},
+                "chunk": 1,
+            }
+        },
+        workers=4,
+    )
     assert ran["s"] == ["1"] * 12
     assert "ONE" not in os.environ
 
@@ -88,12 +118,24 @@ def test_what_calls_print_is_told_with_the_call_and_never_on_our_stdout(run, cap
     out, _ = capfd.readouterr()
     assert out == ""
     said = {(e.stage, e.index, e.stream, e.line) for e in ran.of(Printed)}
-    assert said == {("s", 0, "stdout", "out 5"), ("s", 0, "stderr", "err 5"), ("s", 1, "stdout", "out 6"), ("s", 1, "stderr", "err 6")}
+    assert said == {
+        ("s", 0, "stdout", "out 5"),
+        ("s", 0, "stderr", "err 5"),
+        ("s", 1, "stdout", "out 6"),
+        ("s", 1, "stderr", "err 6"),
+    }
 
 
 def test_what_a_later_stage_of_a_chain_prints_is_told_of_it(run):
-    ran = run({"one": {"call": "deeds.py:same", "over": [5, 6], "returns": "iterator"}, "two": {"call": "deeds.py:print_it", "over": "${stages.one}"}})
-    assert {(e.stage, e.index, e.line) for e in ran.of(Printed)} == {("two", n - 5, f"{stream} {n}") for n in (5, 6) for stream in ("out", "err")}
+    ran = run(
+        {
+            "one": {"call": "deeds.py:same", "over": [5, 6], "returns": "iterator"},
+            "two": {"call": "deeds.py:print_it", "over": "${stages.one}"},
+        }
+    )
+    assert {(e.stage, e.index, e.line) for e in ran.of(Printed)} == {
+        ("two", n - 5, f"{stream} {n}") for n in (5, 6) for stream in ("out", "err")
+    }
 
 
 def test_a_call_may_write_bytes_to_stdout(run):
@@ -106,8 +148,15 @@ def test_a_call_may_write_bytes_to_stdout(run):
 def test_stages_on_different_methods_never_have_more_calls_at_work_than_workers(run, tmp_path, workers):
     log = tmp_path / "count"
     stage = {"call": "deeds.py:busy", "over": {"range": 40}, "with": {"path": str(log)}, "chunk": 1}
-    ran = run({"a": stage | {"backend": "multiprocessing"}, "b": stage | {"backend": "futures"}, "c": stage | {"backend": "pathos"},
-               "d": stage | {"backend": "process", "over": {"range": 6}}}, workers=workers)
+    ran = run(
+        {
+            "a": stage | {"backend": "multiprocessing"},
+            "b": stage | {"backend": "futures"},
+            "c": stage | {"backend": "pathos"},
+            "d": stage | {"backend": "process", "over": {"range": 6}},
+        },
+        workers=workers,
+    )
     seen = [int(line) for line in (tmp_path / "count.seen").read_text().split()]
     assert max(seen) <= workers
     assert len(seen) == 126
@@ -119,13 +168,20 @@ def test_stages_on_different_methods_never_have_more_calls_at_work_than_workers(
 
 
 def test_no_process_is_left_when_a_run_has_ended(run, alive):
-    ran = run({"s": {"call": "deeds.py:pid", "over": {"range": 8}, "chunk": 1, "backend": "futures"}, "t": {"call": "deeds.py:pid", "over": {"range": 8}, "backend": "pathos"}})
+    ran = run(
+        {
+            "s": {"call": "deeds.py:pid", "over": {"range": 8}, "chunk": 1, "backend": "futures"},
+            "t": {"call": "deeds.py:pid", "over": {"range": 8}, "backend": "pathos"},
+        }
+    )
     assert [pid for pid in {*ran["s"], *ran["t"]} if alive(pid)] == []
 
 
 def test_relative_paths_are_those_of_the_pipelines_folder(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for backend in ("multiprocessing", "parallel", "serial", "threads"):
-        assert run({"s": {"call": "deeds.py:where", "over": [0], "args": "map", "backend": backend}})["s"] == [os.path.dirname(__file__)]
+        assert run({"s": {"call": "deeds.py:where", "over": [0], "args": "map", "backend": backend}})["s"] == [
+            os.path.dirname(__file__)
+        ]
     assert os.getcwd() == str(tmp_path)
     assert sys.stdout.writable()

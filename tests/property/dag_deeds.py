@@ -1,0 +1,16 @@
+"""What the stages of random pipelines call."""
+
+from __future__ import annotations
+
+
+def mix(x, by=1):
+    return (x * 31 + by) % 1009
+
+
+def blend(a, b):
+    return (a * 17 + b) % 1009
+
+
+def tally(values):
+    """One value of all, that does not depend on their order, with items of its own."""
+    return [len(values), sum(values) % 1009]

@@ -1,0 +1,178 @@
+"""Chunk sizes, leave to begin, retries, blame: the engine's small decisions."""
+
+from __future__ import annotations
+
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline_runner.calls import Calls, Cause, Failure
+from pipeline_runner.engine.blame import death, fell_with_another, how, overdue
+from pipeline_runner.engine.chunks import GROWTH, MOST, Sizes
+from pipeline_runner.engine.leave import Leave
+from pipeline_runner.engine.retries import again_after, argument_in_short
+from pipeline_runner.spec.pipeline import Retry
+
+# Sizes
+
+
+def test_the_first_chunk_is_one_call():
+    assert Sizes(2, None).next(None) == 1
+
+
+def test_a_fixed_size_stays():
+    sizes = Sizes(2, 7)
+    sizes.learn(7, 100.0)
+    assert (sizes.next(None), sizes.next(3), sizes.whole(100)) == (7, 7, 7)
+
+
+def test_quick_calls_travel_in_ever_larger_chunks():
+    sizes = Sizes(2, None)
+    sizes.learn(1, 1e-6)
+    first = sizes.next(None)
+    assert first == GROWTH
+    sizes.learn(first, first * 1e-6)
+    assert first < sizes.next(None) <= first * GROWTH
+
+
+def test_slow_calls_travel_alone():
+    sizes = Sizes(2, None)
+    sizes.learn(1, 5.0)
+    assert sizes.next(None) == 1
+
+
+def test_what_is_left_is_shared_out_in_smaller_pieces():
+    sizes = Sizes(2, None)
+    for _ in range(6):
+        sizes.learn(4096, 4096e-6)
+    assert sizes.next(100) == 25
+    assert sizes.next(1) == 1
+
+
+def test_calls_that_take_no_measurable_time_are_still_bounded():
+    sizes = Sizes(1, None)
+    for _ in range(9):
+        sizes.learn(sizes.next(None), 0.0)
+    assert sizes.next(None) == MOST
+
+
+def test_all_at_once_is_four_chunks_a_worker():
+    assert Sizes(2, None).whole(80) == 10
+    assert Sizes(2, None).whole(0) == 1
+
+
+# Leave
+
+
+def leave(workers, stages=2):
+    waves = [SimpleNamespace()] * stages
+    return Leave(SimpleNamespace(workers=workers, waves=[waves], groups=[]))
+
+
+def test_as_many_may_begin_as_there_are_workers():
+    door = leave(2)
+    assert [door.ask(0, 1), door.ask(0, 2), door.ask(0, 3)] == [[1], [2], []]
+    assert door.done(1) == [3]
+
+
+def test_later_stages_go_first():
+    door = leave(1)
+    door.ask(0, 1)
+    assert [door.ask(0, 2), door.ask(3, 3), door.ask(1, 4)] == [[], [], []]
+    assert [door.done(1), door.done(3), door.done(4)] == [[3], [4], [2]]
+
+
+def test_who_dies_while_waiting_is_not_let_in():
+    door = leave(1)
+    door.ask(0, 1)
+    door.ask(0, 2)
+    door.ask(0, 3)
+    assert door.done(2) == []
+    assert door.done(1) == [3]
+
+
+def test_a_stranger_who_ends_frees_nothing():
+    door = leave(1)
+    door.ask(0, 1)
+    assert door.done(99) == []
+    assert door.ask(0, 2) == []
+
+
+def test_one_stage_alone_needs_no_leave():
+    assert not leave(2, stages=1).needed
+    assert leave(2).needed
+
+
+# Retries
+
+
+def failure(cause=Cause.RAISED, type="ValueError", lineage=("ValueError", "Exception")):
+    return Failure(cause, type, "no", lineage=lineage)
+
+
+def test_tries_are_counted_after_the_first():
+    retry = Retry(limit=2)
+    assert [again_after(retry, failure(), tries, lambda: 0.0) for tries in (1, 2, 3)] == [0.0, 0.0, None]
+    assert again_after(Retry(), failure(), 1, lambda: 0.0) is None
+
+
+def test_waits_grow_up_to_the_most():
+    retry = Retry(limit=9, delay_s=1.0, backoff=3.0, max_delay_s=5.0)
+    assert [again_after(retry, failure(), tries, lambda: 0.0) for tries in (1, 2, 3)] == [1.0, 3.0, 5.0]
+
+
+def test_jitter_takes_away_at_most_its_share():
+    retry = Retry(limit=1, delay_s=10.0, jitter=0.5)
+    assert again_after(retry, failure(), 1, lambda: 1.0) == 5.0
+    assert again_after(retry, failure(), 1, lambda: 0.0) == 10.0
+
+
+@pytest.mark.parametrize(
+    ("on", "given", "again"),
+    [
+        (("ValueError",), failure(), True),
+        (("Exception",), failure(), True),
+        (("OSError",), failure(), False),
+        (("lost",), failure(Cause.LOST, "WorkerDied", ("WorkerDied",)), True),
+        (("timeout",), failure(Cause.TIMEOUT, "Timeout", ("Timeout",)), True),
+        (("lost",), failure(Cause.TIMEOUT, "Timeout", ("Timeout",)), False),
+        (("raised",), failure(), False),
+        ((), failure(Cause.LOST), True),
+    ],
+)
+def test_a_retry_is_for_what_it_names(on, given, again):
+    assert (again_after(Retry(limit=1, on=on), given, 1, lambda: 0.0) is not None) is again
+
+
+class Shy:
+    def __repr__(self):
+        raise RuntimeError
+
+
+def test_an_argument_in_short_never_raises():
+    assert argument_in_short(Calls(range(1), (([7],), (["x"],))), None) == "7, 'x'"
+    assert "Shy" in argument_in_short(Calls(range(1), (([Shy()],),)), None)
+    assert argument_in_short(Calls(range(1)), None) == ""
+    assert argument_in_short(Calls(range(1)), b"not a pickle") == "(cannot be shown)"
+    assert len(argument_in_short(Calls(range(1), ((["x" * 10_000],),)), None)) < 100
+
+
+# Blame
+
+
+def test_deaths_in_words():
+    assert how(-signal.SIGKILL) == "signal 9, SIGKILL, often: out of memory"
+    assert how(-signal.SIGSEGV) == "signal 11, SIGSEGV, a crash in compiled code"
+    assert how(-signal.SIGTERM) == "signal 15, SIGTERM"
+    assert how(3) == "exit code 3"
+    assert how(None) == "its exit code is not known"
+    assert how(-200) == "signal 200"
+    assert death(7, -9).message == "worker 7 died (signal 9, SIGKILL, often: out of memory)"
+    assert overdue(7, 0.5).message == "still running after 0.5 s; worker 7 was killed"
+
+
+def test_only_a_sigterm_beside_another_death_is_innocent():
+    assert fell_with_another(-signal.SIGTERM, True)
+    assert not fell_with_another(-signal.SIGTERM, False)
+    assert not fell_with_another(-signal.SIGKILL, True)
