@@ -150,6 +150,14 @@ class WorkerDied(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerStruck(Event):
+    """Chaos has killed a worker that had just begun a chunk; its calls are innocent."""
+
+    stage: str
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoolReplaced(Event):
     stage: str
     why: str

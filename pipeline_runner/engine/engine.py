@@ -23,6 +23,7 @@ from pipeline_runner.axes import OnError, Returns, Status
 from pipeline_runner.calls import Calls, Cause, Done, Failed, Failure, Pack, Rest, Ticket
 from pipeline_runner.engine import blame
 from pipeline_runner.engine.beacon import Beacon
+from pipeline_runner.engine.chaos import Chaos
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.driver import start_round
@@ -83,6 +84,7 @@ class Engine:
         keep: Callable[[StageName], bool],
         listeners: Iterable[Listener] = (),
         record: Record | None = None,
+        chaos: Chaos | None = None,
     ) -> None:
         self.plan = plan
         self.id = run
@@ -91,6 +93,7 @@ class Engine:
         self._folder = folder  # makes ${run.dir} when it is first asked for
         self._listeners = list(listeners)
         self._record = record
+        self._chaos = chaos
         self._untold: list[events.Event] = []  # written down, and not yet told to the listeners
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._pools = Pools()
@@ -399,15 +402,18 @@ class Engine:
     def _at_work(self, course: Course, flight: Flight) -> None:
         """Only now its calls run, and their time with them: a wait for leave is not theirs."""
         flight.begun_at = monotonic()
+        stage = course.chain.stages[flight.step]
         self._publish(
             events.ChunkStarted(
-                stage=course.chain.stages[flight.step],
+                stage=stage,
                 chunk=flight.chunk,
                 first=flight.calls.indices[0],
                 calls=len(flight.calls),
                 pid=flight.pid or 0,
             )
         )
+        if self._chaos is not None and flight.pid is not None and self._chaos.strike(flight.pid):
+            self._publish(events.WorkerStruck(stage=stage, pid=flight.pid))
 
     def _reached(self, message: StepReached) -> None:
         flight = self._find(message.chunk).feed.flights.get(message.chunk)
@@ -548,6 +554,7 @@ class Engine:
         course.last_news = monotonic()
         flights = [flight for flight in course.feed.flights.values() if flight.pid == message.pid]
         exitcode = self._exitcode(course, message.pid, wait=bool(flights))
+        struck = self._chaos is not None and self._chaos.killed(message.pid)
         if not flights:
             # Processes come and go by themselves when they are recycled; only a bad end says that something is wrong.
             retired = course.head.spec.max_calls_per_worker is not None
@@ -555,16 +562,19 @@ class Engine:
                 self._sicken(course)
             return
         for flight in flights:
-            self._lost(course, flight, message.pid, exitcode)
+            self._lost(course, flight, message.pid, exitcode, struck=struck)
         self._sicken(course)
 
-    def _lost(self, course: Course, flight: Flight, pid: int, exitcode: int | None) -> None:
+    def _lost(self, course: Course, flight: Flight, pid: int, exitcode: int | None, *, struck: bool) -> None:
         """A worker died with this chunk. Its one call is blamed; of several, smaller chunks will show which."""
         overdue = course.overdue.pop(pid, None) == flight.chunk
         innocent = not overdue and (
-            course.ending is not None or blame.fell_with_another(exitcode, course.sick or course.ended is not None)
+            struck
+            or course.ending is not None
+            or blame.fell_with_another(exitcode, course.sick or course.ended is not None)
         )
         if innocent:
+            course.progress += struck  # a round that chaos ended was not barren
             course.feed.again(Owed(flight.calls, flight.step))
         else:
             self._publish(

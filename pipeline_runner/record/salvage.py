@@ -41,7 +41,7 @@ def statements() -> list[str]:
 
 
 def salvage(database: Path) -> Salvage:
-    """Put a new database in the place of a damaged one. Killed at any moment, it is begun again or finished by `finish`.
+    """Put a new database in the place of a damaged one. Killed at any moment, it begins again or `finish` ends it.
 
     Errors: OSError, sqlite3.Error when the new one cannot be written.
     """

@@ -34,6 +34,7 @@ from pipeline_runner.events import (
     StageEnded,
     StageStarted,
     WorkerDied,
+    WorkerStruck,
 )
 
 _COLOURS = {Status.DONE: "green", Status.FAILED: "red", Status.CANCELLED: "yellow", Status.SKIPPED: "yellow"}
@@ -118,6 +119,9 @@ class Bars:
                 "running them again in smaller chunks to find which",
                 "yellow",
             )
+
+    def _on_WorkerStruck(self, event: WorkerStruck) -> None:
+        self._say(f'stage "{event.stage}": chaos killed worker {event.pid}', "yellow")
 
     def _on_PoolReplaced(self, event: PoolReplaced) -> None:
         if self._verbose:
