@@ -27,7 +27,7 @@ class Chaos:
 
     def strike(self, pid: int) -> bool:
         """Perhaps end this worker."""
-        if pid == os.getpid() or self._random.random() >= self._kill:
+        if pid == os.getpid() or pid in self._struck or self._random.random() >= self._kill:
             return False
         try:
             os.kill(pid, signal.SIGKILL)

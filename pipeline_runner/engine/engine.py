@@ -551,14 +551,15 @@ class Engine:
         self._give_leave(message.pid)
         course = next((c for c in self._running.values() if c.lease and c.lease.number == message.lease), None)
         if course is None:
-            return  # an idle worker of a warm pool, or one that we ended
+            self._pools.retire(message.lease, message.pid)  # an idle worker of a warm pool, or one that we ended
+            return
         course.last_news = monotonic()
         flights = [flight for flight in course.feed.flights.values() if flight.pid == message.pid]
-        exitcode = self._exitcode(course, message.pid, wait=bool(flights))
+        retired = course.head.spec.max_calls_per_worker is not None
+        exitcode = self._exitcode(course, message.pid, wait=bool(flights) or not retired)
         struck = self._chaos is not None and self._chaos.killed(message.pid)
         if not flights:
             # Processes come and go by themselves when they are recycled; only a bad end says that something is wrong.
-            retired = course.head.spec.max_calls_per_worker is not None
             if exitcode not in (0, None) and course.ending is None and not retired:
                 self._sicken(course)
             return

@@ -59,7 +59,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path, monkeypatch):
     Store(tmp_path / "state")
     mine = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: mine + 1)
-    with pytest.raises(StoreError, match="belongs to another user.*\n.*--state"):
+    with pytest.raises(StoreError, match=r"belongs to another user.*\n.*--state"):
         Store(tmp_path / "state")
 
 
