@@ -50,6 +50,10 @@ def command(
     dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Show the plan and run nothing.")] = False,
     resume: options.Resume = None,
     state: options.State = None,
+    chaos: Annotated[
+        str | None,
+        typer.Option("--chaos", metavar="kill=P", help="Kill workers at random, to see that nothing is lost."),
+    ] = None,
     show: Shown = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only results and errors.")] = False,
@@ -86,6 +90,7 @@ def command(
             on_engine=ending.of,
             state=state,
             resume=resume or False,
+            chaos=chaos,
         )
     wanted = _wanted(result, show or (), everything)
     if as_json:
