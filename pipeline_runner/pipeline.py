@@ -13,8 +13,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal, Self
 
+from pipeline_runner.engine.books import Listener
 from pipeline_runner.engine.chaos import chaos_from
-from pipeline_runner.engine.engine import Engine, Listener
+from pipeline_runner.engine.engine import Engine
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
