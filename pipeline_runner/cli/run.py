@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline_runner.cli import options
+from pipeline_runner.cli import kept, options
 from pipeline_runner.cli.resume import resumed
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine
+    from pipeline_runner.pipeline import Pipeline
+    from pipeline_runner.reporters.summary import Next
     from pipeline_runner.running import Result
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -92,8 +94,22 @@ def command(
             if wanted(name) and stage.status in ("done", "reused"):
                 typer.echo(_printable(shown(name, result[name])))
     if not quiet or result.exit_code:
-        summary(result.state, console, stages=not console.is_terminal and not quiet)
+        summary(
+            result.state,
+            console,
+            stages=not console.is_terminal and not quiet,
+            following=_following(pipeline, result, state),
+        )
     raise typer.Exit(result.exit_code)
+
+
+def _following(pipeline: Pipeline, result: Result, state: str | None) -> Next | None:
+    """What to type next; None where the run was not kept."""
+    from pipeline_runner.pipeline import state_folder
+
+    folder = state_folder(pipeline.spec, state)
+    about = {"file": pipeline.spec.file, "folder": str(pipeline.spec.folder)}
+    return None if folder is None else kept.following(result.id, about, folder)
 
 
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:

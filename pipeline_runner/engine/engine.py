@@ -494,7 +494,8 @@ class Engine:
                 argument=argument_in_short(owed.calls, carried),
             )
         )
-        if self._record is not None:
+        if self._record is not None and (carried is not None or step == owed.step):
+            # Without what a later step of a chain was given there is only what its first step was.
             given = owed.calls if carried is None else Calls(owed.calls.indices, ((Pack(carried, 0, 1),),))
             self._record.given(stage.name, index, given)
         for later in course.chain.stages[step:]:
@@ -702,7 +703,8 @@ class Engine:
                 of_stage = Status.REUSED
             if of_stage in ENDED_WELL and self.state.stages[name].calls is None:
                 self._publish(events.CallsKnown(stage=name, calls=total))
-            self._publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s))
+            done = self.state.stages[name].done
+            self._publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s, done=done))
             results.end(total, None if of_stage in ENDED_WELL else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
             if of_stage not in ENDED_WELL:
                 self._cancel_readers(name, of_stage)

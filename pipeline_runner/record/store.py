@@ -78,10 +78,9 @@ class Store:
 
     def lock(self, pipeline: str, run: str) -> Lock:
         """Be the only runner of this pipeline. Errors: Locked, at once."""
-        folder = self.folder / "locks"
-        with _usable(folder):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            path = folder / f"{hashlib.sha256(pipeline.encode()).hexdigest()[:16]}.lock"
+        path = self.lock_file(pipeline)
+        with _usable(path):
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
         try:
             # A POSIX lock, not flock: forked workers do not inherit it, so an orphan cannot keep it.
@@ -95,6 +94,10 @@ class Store:
             file.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"), "run": run}))
             file.flush()
         return Lock(file)
+
+    def lock_file(self, pipeline: str) -> Path:
+        """Where a pipeline's lock is, held or not."""
+        return self.folder / "locks" / f"{hashlib.sha256(pipeline.encode()).hexdigest()[:16]}.lock"
 
     def write_value(self, name: str, data: bytes) -> None:
         """Put a value's file in its place, whole or not at all."""
