@@ -1,4 +1,4 @@
-"""What `multiprocessing.Pool` and `multiprocess.Pool` have in common: asking, closing, killing. Also pathos' inner pool."""
+"""What the pools of `multiprocessing`, `multiprocess` and pathos have in common: asking, closing, killing."""
 
 from __future__ import annotations
 

@@ -24,7 +24,10 @@ from pipeline_runner.backends._launch import PoolKilled, Roster, WorkerVanished,
 from pipeline_runner.calls import Receipt
 from pipeline_runner.methods import PoolSettings, Process
 
-BOOT = "import sys, json; sys.path[:] = json.loads(sys.argv.pop()); import pipeline_runner.worker.ppft_worker as w; w.main()"
+BOOT = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv.pop()); "
+    "import pipeline_runner.worker.ppft_worker as w; w.main()"
+)
 PROTOCOL = 5
 
 

@@ -99,7 +99,9 @@ def refill(pool: Processes, perform: Perform, chunks: Chunks) -> Iterator[Receip
         if not running:
             break
         # Under fork a sibling may hold a sentinel open too, so those that are silent are asked now and then.
-        ended = wait(list(running), timeout=0.1) or [s for s, one in running.items() if one.process.exitcode is not None]
+        ended = wait(list(running), timeout=0.1) or [
+            s for s, one in running.items() if one.process.exitcode is not None
+        ]
         for sentinel in ended:
             try:
                 yield running.pop(sentinel).receipt()

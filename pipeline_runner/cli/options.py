@@ -24,7 +24,10 @@ State = Annotated[
 Resume = Annotated[
     str | None,
     typer.Option(
-        "--resume", metavar="[RUN]", help="Go on with a run, by default the last: only what it owes.", show_default=False
+        "--resume",
+        metavar="[RUN]",
+        help="Go on with a run, by default the last: only what it owes.",
+        show_default=False,
     ),
 ]
 Given = Annotated[

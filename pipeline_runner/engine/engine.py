@@ -382,8 +382,9 @@ class Engine:
     def _let_in(self, pids: Iterable[int]) -> None:
         for pid in pids:
             self._beacon.give_leave(pid)
-            if pid in self._at_the_door:
-                self._at_work(*self._at_the_door.pop(pid))
+            course, flight = self._at_the_door.pop(pid, (None, None))
+            if course is not None and flight is not None and flight.chunk in course.feed.flights:
+                self._at_work(course, flight)
 
     def _at_work(self, course: Course, flight: Flight) -> None:
         """Only now its calls run, and their time with them: a wait for leave is not theirs."""

@@ -170,7 +170,7 @@ class _Builder:
         )
 
     def _section(self, key: str) -> MapNode:
-        """A part of the file that is a mapping; nothing in it where it is written otherwise, which is told elsewhere."""
+        """A part of the file that is a mapping; empty where it is written otherwise, which is told elsewhere."""
         node = self.root.get(key)
         return node if isinstance(node, MapNode) else MapNode({}, self.root.mark)
 
@@ -200,7 +200,8 @@ class _Builder:
             elif key == "profiles" and is_map:
                 continue  # by itself: in a profile that is not chosen, references need not lead anywhere
             elif key == "defaults" and is_map:
-                # What is wrong with a reference in it is told by the stages that have it: only they know if it may be there.
+                # What is wrong with a reference in it is told by the stages that have it: only they know
+                # whether it may be there.
                 told_later: list[Problem] = []
                 given = _stage_values(entry.value, names, told_later)
                 values[key] = given[0] if given else {}

@@ -1,4 +1,4 @@
-"""A profile laid over the file, and `defaults` laid under every stage: nodes keep the marks of where they were written."""
+"""A profile laid over the file, and `defaults` laid under every stage; every node keeps its own mark."""
 
 from __future__ import annotations
 

@@ -22,15 +22,11 @@ def fill_params(
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The parameters of a run: `given` are values (API, --params), `overrides` are texts (-p) and win."""
     params = dict(defaults)
-    problems: list[Problem] = []
-    values: dict[str, Any] = {}
-    for name in (*given, *overrides):
-        if name not in defaults:
-            problems.append(UnknownParameter(mark=None, name=name, known=tuple(defaults)))
-    for name, value in given.items():
-        values[name] = value
-    for name, text in overrides.items():
-        values[name] = _parse(text, defaults.get(name))
+    known = tuple(defaults)
+    problems: list[Problem] = [
+        UnknownParameter(mark=None, name=name, known=known) for name in (*given, *overrides) if name not in defaults
+    ]
+    values = {**given, **{name: _parse(text, defaults.get(name)) for name, text in overrides.items()}}
     for name, value in values.items():
         if name not in defaults:
             continue

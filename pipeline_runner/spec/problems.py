@@ -396,7 +396,8 @@ class UnequalColumns(Problem):
     other_length: int
 
     def sentence(self) -> str:
-        return f"the columns have unequal lengths: {self.first} has {self.first_length}, {self.other} has {self.other_length}"
+        one, other = f"{self.first} has {self.first_length}", f"{self.other} has {self.other_length}"
+        return f"the columns have unequal lengths: {one}, {other}"
 
     def advice(self) -> Sequence[str]:
         return ("make them equal, or say  shortest: true",)

@@ -1,4 +1,4 @@
-"""Opens the sources that need no stage: items from lists, numbers, files and generators, as lazily as they can be had."""
+"""Opens the sources that need no stage: items from lists, numbers, files and generators, as lazily as can be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Asks one raw library one question, in a process of its own: `python -m pipeline_runner.survey.probes METHOD QUESTION FILE`.
+"""Asks one raw library one question, in a process of its own.
+
+Its command line is METHOD QUESTION FILE.
 
 Nothing of ours stands between: pools are made as anyone would make them, so a question may hang
 this process for ever. Whoever starts it gives it a deadline. The answer goes to FILE as JSON.

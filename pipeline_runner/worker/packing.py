@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
+from functools import cache
 from typing import Any
 
 TRUSTED = frozenset(
@@ -71,11 +73,51 @@ def _pickle(value: Any) -> tuple[bytes | None, _Packer]:
     return buffer.getvalue(), packer
 
 
-def _dill(value: Any, packer: _Packer) -> bytes:
+_classes: dict[str, type] = {}
+"""Classes of the runner's `__main__` that this worker was sent, by name: one each, whoever sent it."""
+
+
+def own_class(name: str, data: bytes) -> type:
+    """A class of `__main__`: where it was written it is itself, so that values are equal to what is made there."""
+    found: Any = sys.modules["__main__"]
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, type):
+        return found
+    if name not in _classes:
+        made: type = pickle.loads(data)
+        _classes.setdefault(name, made)
+    return _classes[name]
+
+
+@cache
+def _shipper() -> Any:
+    """dill's pickler, which sends classes of `__main__` with their names. dill takes long to import."""
     import dill
 
+    class Shipper(dill.Pickler):  # type: ignore[misc]
+        whole: frozenset[type] = frozenset()  # classes that are being written out at this moment
+
+        def reducer_override(self, value: Any) -> Any:
+            if not isinstance(value, type) or value.__module__ != "__main__" or "<locals>" in value.__qualname__:
+                return NotImplemented
+            if value in self.whole:
+                return NotImplemented
+            return own_class, (value.__qualname__, ship(value, self.whole | {value}))
+
+    def ship(value: Any, whole: frozenset[type] = frozenset()) -> bytes:
+        buffer = io.BytesIO()
+        shipper = Shipper(buffer, protocol=pickle.HIGHEST_PROTOCOL, recurse=True)
+        shipper.whole = whole
+        shipper.dump(value)
+        return buffer.getvalue()
+
+    return ship
+
+
+def _dill(value: Any, packer: _Packer) -> bytes:
     try:
-        data: bytes = dill.dumps(value, recurse=True)
+        data: bytes = _shipper()(value)
     except Exception:
         # Pickle's own error is the one that people know.
         if packer.error is not None:

@@ -136,7 +136,7 @@ class Asker(threading.Thread):
                 with self._more:
                     self.receipts.append(receipt)
                     self._more.notify()
-        except Exception as error:  # noqa: BLE001 - all_receipts raises it
+        except Exception as error:
             self.error = error
 
     def has_given(self, receipts):

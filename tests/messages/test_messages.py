@@ -1,4 +1,4 @@
-"""What users read when a file is wrong, whole: each NAME.yaml here is broken, and NAME.txt is what `prun validate` says.
+"""What users read when a file is wrong, whole: NAME.yaml is broken, and NAME.txt is what `prun validate` says.
 
 `PRUN_ACCEPT=1 pytest tests/messages` writes the texts anew; the diff is then what is reviewed.
 """

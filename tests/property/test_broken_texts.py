@@ -1,4 +1,4 @@
-"""Whatever is done to a pipeline's text, checking it ends soon, in problems with their places and never in an exception."""
+"""Whatever is done to a pipeline's text, checking it ends soon, in problems with places, never in an exception."""
 
 from __future__ import annotations
 
@@ -145,7 +145,8 @@ def test_no_mutant_of_a_pipeline_raises_or_hangs(text):
     for problem in problems:
         assert problem.sentence()
         if problem.mark is not None:
-            assert problem.mark.line >= 1 and problem.mark.column >= 1
+            assert problem.mark.line >= 1
+            assert problem.mark.column >= 1
             str(problem)
 
 

@@ -92,12 +92,12 @@ SCRIPT = """
 
     class Box:
         def __init__(self, x): self.x = x
-        def __eq__(self, other): return self.x == other.x
+        def __eq__(self, other): return type(self) is type(other) and self.x == other.x
         def grown(self, by): return Box(self.x + by)
 
     def helper(x): return x * FACTOR
     def boxed(x): return Box(helper(x))
-    def opened(box): return box.x
+    def opened(box): return box.x if isinstance(box, Box) else None
 
     closure = (lambda by: lambda x: x + by)(5)
     pipeline = Pipeline("script", [
