@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,13 +50,15 @@ def following(run: str, about: Mapping[str, Any], folder: Path) -> Next:
     """What to type next about a run whose state is in `folder`, from where one is now."""
     from pipeline_runner.reporters.summary import Next
 
-    if folder == state_here(None):
-        return Next(run, python=not about.get("file"))
     if not about.get("file"):
-        return Next(run, python=True)
+        return Next(run, f'pipeline.run(resume="{run}", state=…)', python=True)
+    if folder == state_here(None):
+        return Next(run, f"prun --resume {run}")
     file = Path(about["folder"]) / Path(about["file"]).name
     state = ("--state", _short(folder))
-    return Next(run, file=(_short(file),), state=state)
+    beside = folder == file.parent / ".prun" and not os.environ.get("PRUN_STATE")
+    resume = ["prun", _short(file), "--resume", run, *(() if beside else state)]
+    return Next(run, shlex.join(resume), state)
 
 
 def _short(path: Path) -> str:

@@ -37,7 +37,7 @@ def as_text(found: list[tuple[Told, Next]]) -> str:
     rows = [["run", "pipeline", "began", "took", "status", "done", "failed", "to go on"]]
     for told, following in found:
         span = kept.took(told.took_s) if told.status else ""
-        again = following.resume() if told.owes else ""
+        again = following.resume if told.owes else ""
         counts = [str(told.done), str(told.failed)]
         rows.append([told.run, told.pipeline, kept.when(told.began), span, _status(told), *counts, again])
     return kept.table(rows, frozenset({3, 5, 6}))
@@ -53,7 +53,7 @@ def _as_data(told: Told, following: Next) -> dict[str, object]:
         "done": told.done,
         "failed": told.failed,
         "tries": told.tries,
-        "resume": following.resume() if told.owes else None,
+        "resume": following.resume if told.owes else None,
     }
 
 

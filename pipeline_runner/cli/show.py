@@ -49,7 +49,7 @@ def as_text(history: History, told: Told, state: RunState) -> Iterator[str]:
     yield from (text for text, _ in failures(state.failures, following))
     if told.owes:
         yield ""
-        yield f"go on with what it owes: {following.resume()}"
+        yield f"go on with what it owes: {following.resume}"
 
 
 def _facts(told: Told) -> Iterator[tuple[str, str]]:

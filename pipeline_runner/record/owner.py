@@ -9,7 +9,7 @@ import struct
 import sys
 from dataclasses import dataclass
 
-from pipeline_runner.record.store import Store
+from pipeline_runner.record.store import Store, held_here
 
 # struct flock: what it has is the same everywhere, the order of it is not.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
@@ -27,10 +27,13 @@ def owner(store: Store, pipeline: str) -> Owner | None:
     """The runner that is at a pipeline, or None.
 
     The lock is looked at and not tried: for the moment of a try, a runner that is just starting would be refused.
-    Not for a process that runs this pipeline itself: it would let go of its own lock (POSIX) by closing the file.
     """
+    path = store.lock_file(pipeline)
+    own = held_here(path)
+    if own is not None:
+        return Owner(os.getpid(), own)
     try:
-        file = os.open(store.lock_file(pipeline), os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -48,9 +48,21 @@ class Lock:
     """Held while a run goes on; the kernel lets go of it when the runner dies, however it dies."""
 
     file: IO[str]
+    path: Path
 
     def release(self) -> None:
+        _held.pop(self.path, None)
         self.file.close()
+
+
+_held: dict[Path, str] = {}
+"""Locks of this very process, with their runs. The kernel would give a process its own lock once more, and take it
+away when any file of that name is closed here."""
+
+
+def held_here(path: Path) -> str | None:
+    """The run of this process that holds a lock, or None."""
+    return _held.get(path)
 
 
 class Store:
@@ -79,6 +91,8 @@ class Store:
     def lock(self, pipeline: str, run: str) -> Lock:
         """Be the only runner of this pipeline. Errors: Locked, at once."""
         path = self.lock_file(pipeline)
+        if path in _held:
+            raise Locked(path, {"pid": os.getpid()})
         with _usable(path):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
@@ -93,7 +107,8 @@ class Store:
             file.truncate()
             file.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"), "run": run}))
             file.flush()
-        return Lock(file)
+        _held[path] = run
+        return Lock(file, path)
 
     def lock_file(self, pipeline: str) -> Path:
         """Where a pipeline's lock is, held or not."""

@@ -22,17 +22,12 @@ Line = tuple[str, str]  # text and style
 
 @dataclass(frozen=True)
 class Next:
-    """What to type after a run that was kept: words for `prun`."""
+    """What to type after a run that was kept."""
 
     run: str
-    file: tuple[str, ...] = ()  # what `--resume` needs to find the run from here
-    state: tuple[str, ...] = ()  # what all other commands need
-    python: bool = False  # a pipeline made in Python: no command has its functions
-
-    def resume(self) -> str:
-        if self.python:
-            return f'pipeline.run(resume="{self.run}", state=…)'
-        return shlex.join(["prun", *self.file, "--resume", self.run, *self.state])
+    resume: str  # the whole command
+    state: tuple[str, ...] = ()  # what other commands need to find the run from here
+    python: bool = False  # made in Python: no command has its functions
 
     def replay(self, stage: str, item: int) -> str:
         if self.python:
@@ -59,7 +54,7 @@ def lines(state: RunState, *, stages: bool, following: Next | None = None) -> It
     line = f"{state.pipeline}: {status}, {done} calls{failed}{again}, {state.seconds:.2f} s"
     yield line, f"bold {_STYLE.get(status, 'yellow')}"
     if following is not None and status is not Status.DONE:
-        yield f"go on with what it owes: {following.resume()}", "bold"
+        yield f"go on with what it owes: {following.resume}", "bold"
 
 
 def _stages(state: RunState) -> Iterator[Line]:
@@ -76,11 +71,12 @@ def failures(failed: Sequence[CallFailed], following: Next | None = None) -> Ite
     groups: dict[tuple[str, str, str], list[CallFailed]] = defaultdict(list)
     for one in failed:
         groups[one.stage, one.failure.type, _place(one)].append(one)
-    for (stage, kind, place), alike in groups.items():
+    for (stage, kind, place), found in groups.items():
+        alike = sorted(found, key=lambda one: one.index)
         many = f" ({len(alike)} calls)" if len(alike) > 1 else ""
         yield f'\nstage "{stage}": {kind}{many}{place}', "bold red"
         for one in alike[:MOST]:
-            yield _indented(_call(one), 2), "red"
+            yield "  " + _call(one).replace("\n", "\n    "), "red"
         if len(alike) > MOST:
             yield f"  and {len(alike) - MOST} more", "red"
         yield from _about(alike[0], following)
@@ -118,7 +114,7 @@ def _frames(failed: CallFailed) -> str:
 
 
 def _indented(text: str, by: int) -> str:
-    """The text as it is, moved to the right; the lines after the first of a message a little more."""
+    """The text as it is, moved to the right."""
     return "\n".join(" " * by + line for line in text.split("\n"))
 
 
