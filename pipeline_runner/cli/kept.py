@@ -35,7 +35,7 @@ def history(state: str | None) -> History:
 
 def state_here(state: str | None) -> Path:
     """The state folder of commands that name no pipeline: what was said, $PRUN_STATE, or `.prun` here."""
-    return Path(state or os.environ.get("PRUN_STATE") or ".prun").absolute()
+    return Path(os.path.abspath(state or os.environ.get("PRUN_STATE") or ".prun"))
 
 
 def stage_and_item(text: str) -> tuple[str, int | None]:
@@ -50,15 +50,21 @@ def following(run: str, about: Mapping[str, Any], folder: Path) -> Next:
     """What to type next about a run whose state is in `folder`, from where one is now."""
     from pipeline_runner.reporters.summary import Next
 
+    folder = Path(os.path.abspath(folder))
     if not about.get("file"):
         return Next(run, f'pipeline.run(resume="{run}", state=…)', python=True)
     if folder == state_here(None):
         return Next(run, f"prun --resume {run}")
-    file = Path(about["folder"]) / Path(about["file"]).name
+    file = file_of(about)
     state = ("--state", _short(folder))
     beside = folder == file.parent / ".prun" and not os.environ.get("PRUN_STATE")
     resume = ["prun", _short(file), "--resume", run, *(() if beside else state)]
     return Next(run, shlex.join(resume), state)
+
+
+def file_of(about: Mapping[str, Any]) -> Path:
+    """The pipeline's file, wherever one is now."""
+    return Path(about["folder"]) / Path(about["file"]).name
 
 
 def _short(path: Path) -> str:

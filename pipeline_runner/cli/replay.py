@@ -82,8 +82,7 @@ def pipeline_of(told: Told) -> PipelineSpec:
     from pipeline_runner.spec.build import load
 
     about = told.about
-    path = Path(about["folder"]) / Path(about["file"]).name
-    return load(str(path), params=about.get("given", {}), profile=about.get("profile"))
+    return load(str(kept.file_of(about)), params=about.get("given", {}), profile=about.get("profile"))
 
 
 def tell(error: BaseException) -> None:

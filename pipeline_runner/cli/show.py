@@ -45,7 +45,7 @@ def as_text(history: History, told: Told, state: RunState) -> Iterator[str]:
     yield ""
     yield from (f"{title:<9}{text}" for title, text in _facts(told) if text)
     yield ""
-    yield _stages(state, told.about.get("recipes", {}))
+    yield _stages(state, told.about.get("recipes", {}), "unfinished" if told.status else "running")
     yield from (text for text, _ in failures(state.failures, following))
     if told.owes:
         yield ""
@@ -54,7 +54,7 @@ def as_text(history: History, told: Told, state: RunState) -> Iterator[str]:
 
 def _facts(told: Told) -> Iterator[tuple[str, str]]:
     about = told.about
-    yield "file", str(about.get("file") or f"made in Python, in {about.get('folder', '?')}")
+    yield "file", str(kept.file_of(about)) if about.get("file") else f"made in Python, in {about.get('folder', '?')}"
     tries = f", in {told.tries} tries" if told.tries > 1 else ""
     span = f", took {kept.took(told.took_s)}" if told.status else ", at work now"
     yield "began", f"{kept.when(told.began)}{span}{tries}"
@@ -63,13 +63,13 @@ def _facts(told: Told) -> Iterator[tuple[str, str]]:
     yield "profile", about.get("profile") or ""
 
 
-def _stages(state: RunState, recipes: Mapping[str, str | None]) -> str:
+def _stages(state: RunState, recipes: Mapping[str, str | None], begun: str) -> str:
     rows = [["stage", "status", "calls", "done", "reused", "failed", "retried", "took", "recipe", "method"]]
     for name, stage in state.stages.items():
         counts = ["?" if stage.calls is None else stage.calls, stage.done, stage.reused, stage.failed, stage.retried]
         if not stage.started and not stage.done:
             counts = [""] * 5
-        status = str(stage.status or ("unfinished" if stage.started else "not begun"))
+        status = str(stage.status or (begun if stage.started else "not begun"))
         with_whom = f" with {stage.fused_into}" if stage.fused_into else ""
         span = kept.took(stage.seconds) if stage.status and stage.started else ""
         recipe = (recipes.get(name) or "")[:RECIPE]
