@@ -51,9 +51,10 @@ class Problems(PipelineError):
 
     exit_code = 2
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], sound: object = None) -> None:
         super().__init__(problems)
         self.problems = tuple(problems)
+        self.sound = sound  # what is left of the pipeline without what is wrong (a PipelineSpec), if anything
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)

@@ -279,10 +279,10 @@ def _keeper(plan: Plan, keep: Keep) -> Callable[[StageName], bool]:
 
 def check(text: str, name: str = "pipeline.yaml", *, folder: str | os.PathLike[str] | None = None) -> list[Problem]:
     """Every problem of a pipeline's text, those of its plan included. Never an exception."""
-    from pipeline_runner.plan.check import problems
+    from pipeline_runner.plan.check import all_problems, problems
 
     try:
         spec = build(text, name, folder=None if folder is None else Path(folder).resolve())
     except Problems as found:
-        return list(found.problems)
+        return all_problems(found)
     return problems(spec)

@@ -95,7 +95,11 @@ class Result(Mapping[str, Any]):
 
 
 class Run:
-    """A run in the background. As a context manager it waits at the end, and is cancelled by an exception."""
+    """A run in the background. As a context manager it waits at the end.
+
+    It is cancelled by an exception, and by a live iterator that was not read to its end: whoever
+    breaks off has seen enough. `wait()` before leaving lets it run on.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -169,7 +173,7 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
     ) -> None:
-        if kind is not None:
+        if kind is not None or any(live.broken_off for live in self._live.values()):
             self.cancel()
         self._let_go()
         self._thread.join()

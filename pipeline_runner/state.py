@@ -69,7 +69,8 @@ class RunState:
             case CallRetried():
                 self.stages[event.stage].retried += 1
             case CallFailed():
-                self.stages[event.stage].failed += 1
+                if event.index >= 0:
+                    self.stages[event.stage].failed += 1
                 self.failures.append(event)
             case WorkerDied():
                 self.deaths.append(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from importlib import import_module
 
 import typer
 
-from pipeline_runner.errors import PipelineError
+from pipeline_runner.errors import PipelineError, nearest
 
 _RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # the form of a run's name
 COMMANDS = (
@@ -26,6 +27,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] not in COMMANDS and words[0] not in ("--help", "-h", "--version"):
+        _mistyped(words[0])
         words.insert(0, "run")
     debug = "--debug" in words
     words = _resume_which([word for word in words if word != "--debug"])
@@ -37,6 +39,14 @@ def run(arguments: Sequence[str] | None = None) -> None:
             raise
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from error
+
+
+def _mistyped(word: str) -> None:
+    """A word that is no file, and much like a command. Errors: UsageError."""
+    meant = nearest(word, COMMANDS)
+    if meant and "." not in word and not os.path.exists(word):
+        typer.echo(f'prun: there is no command and no file "{word}"; did you mean "prun {meant}"?', err=True)
+        raise SystemExit(2)
 
 
 def _resume_which(words: Sequence[str]) -> list[str]:

@@ -51,13 +51,13 @@ class Findings:
 
 def findings(file: str, profile: str | None = None) -> Findings:
     """What is wrong with a file: how it is written, and what no plan can do."""
-    from pipeline_runner.plan.check import problems
+    from pipeline_runner.plan.check import all_problems, problems
     from pipeline_runner.spec.build import load
 
     try:
         spec = load(file, profile=profile)
     except Problems as error:
-        return Findings(error.problems)
+        return Findings(all_problems(error))
     return Findings(problems(spec), spec.warnings)
 
 

@@ -40,6 +40,7 @@ class Course:
 
     sick: bool = False  # a worker of this round has died
     ending: threading.Event | None = None  # the pool is being killed
+    ending_at: float = 0.0
     ended: tuple[BaseException | None] | None = None  # the method has ended, but deaths are still to be heard of
     ended_at: float = 0.0
     last_news: float = field(default_factory=monotonic)

@@ -59,6 +59,7 @@ from pipeline_runner.worker.functions import add_to_path
 
 STALL_S = 1.0  # a round with a dead worker, and none at work, is broken off after so long without news
 RECEIPTS_S = 5.0  # all outcomes are here: a method that still gives no receipt is broken off after so long
+ABANDON_S = 0.5  # a cancelled call in the runner's own process is waited for so long
 EXITCODE_S = 0.5  # a library may need a moment to learn of its worker's exit code
 LAG_S = 0.1  # by which news may be behind a method that broke
 BARREN = 3  # rounds in a row that may break without having got anywhere
@@ -600,6 +601,9 @@ class Engine:
                 self._settle(course, now)
             elif course.ending is None and self._stuck(course, now):
                 self._break_off(course)
+            elif course.cancelled and course.head.choice.backend.in_process and now - course.ending_at > ABANDON_S:
+                # Nothing can end a call in our own process; its thread does not keep us from leaving.
+                self._end(course, Status.FAILED if course.failed else Status.CANCELLED)
 
     def _kill_overdue(self, course: Course, now: float) -> None:
         if not course.timeout_s:
@@ -624,6 +628,7 @@ class Engine:
     def _break_off(self, course: Course) -> None:
         """End the round's pool; its method then gives up, and the round is over."""
         course.ending = threading.Event()
+        course.ending_at = monotonic()
         course.feed.close()
         if course.lease is not None:
             self._pools.discard(course.lease)
@@ -732,9 +737,10 @@ class Engine:
         if status is not Status.FAILED:
             return status
         failed_at = [at for at, name in enumerate(course.chain.stages) if self.state.stages[name].failed]
-        if not failed_at or place == failed_at[0]:
+        at = failed_at[0] if failed_at else 0  # none of its calls: the stage as a whole, which is its head
+        if place == at:
             return Status.FAILED
-        return Status.DONE if place < failed_at[0] else Status.CANCELLED
+        return Status.DONE if place < at else Status.CANCELLED
 
     def _forget_read(self, ended: StageName) -> None:
         """Values that nobody will read any more need no memory."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
@@ -75,7 +76,10 @@ class Feed:
         self._refuse = refuse  # (chunk, error): it cannot be sent
         self._numbers = numbers
         self._owed: deque[Owed] = deque()
+        self._round = 0
         self._closed = False  # this round hands in no more
+        self._holding = 0  # threads that have calls in hand: neither owed nor in flight
+        self._drawing = threading.Lock()
         self._drawn_out = False  # the intake has ended
         self._given_up = False
         self.flights: dict[int, Flight] = {}
@@ -84,8 +88,14 @@ class Feed:
 
     @property
     def finished(self) -> bool:
-        """Nothing is owed, in flight, or to come. A question for the main thread, under the lock."""
-        return self._drawn_out and not self._owed and not self.flights
+        """Nothing is owed, in hand, in flight, or to come."""
+        with self._lock:
+            return self._drawn_out and not (self._owed or self._holding or self.flights)
+
+    @property
+    def round(self) -> int:
+        """The number of the round that may hand in."""
+        return self._round
 
     @property
     def drawn_out(self) -> bool:
@@ -109,6 +119,7 @@ class Feed:
     def open(self) -> None:
         """A new round begins."""
         with self._lock:
+            self._round += 1
             self._closed = False
 
     def close(self) -> None:
@@ -136,17 +147,23 @@ class Feed:
                 if self._owed:
                     return True
             arrivals = self._intake.arrivals
-            calls = self._draw(1)
-            if calls:
-                self.again(Owed(calls, 0))
-            elif calls is not None:
+            with self._in_hand():
+                calls = self._draw(1)
+                if calls:
+                    self.again(Owed(calls, 0))
+            if calls is not None and not calls:
                 self._await(arrivals, None)
 
-    def next(self) -> Task | None:
-        """The next chunk, when there is room for it; None at the end of the round."""
+    def next(self, of_round: int | None = None) -> Task | None:
+        """The next chunk, when there is room for it; None at the end of the round.
+
+        `of_round` is the asker's: a library's thread may still ask for a round that is over, and what
+        it was given would be lost with that round's pool.
+        """
+        current = self._round if of_round is None else of_round
         while True:
             with self._lock:
-                if self._closed or self.error is not None:
+                if self._closed or self.error is not None or current != self._round:
                     return None
                 owed, wait_s = self._due()
                 arrivals = self._intake.arrivals
@@ -156,20 +173,43 @@ class Feed:
                         return None
                     self._lock.wait(wait_s)
                     continue
-            if owed is None:
-                calls = self._draw(1 if self._single else self._sizes.next(self._intake.size))
-                if calls is None:
-                    continue
-                if not calls:
-                    self._await(arrivals, wait_s)
-                    continue
-                owed = (calls, 0)
-            task = self._hand_in(*owed)
+                self._holding += 1
+            task, waits = self._take(owed, current)
             if task is not None:
                 return task
+            if waits:
+                self._await(arrivals, wait_s)
 
-    def everything(self) -> list[Task]:
+    def _take(self, owed: tuple[Calls, int] | None, of_round: int) -> tuple[Task | None, bool]:
+        """Hand in what is owed, or new calls; and whether none have come yet. They were in hand, and no longer are."""
+        try:
+            if owed is None:
+                calls = self._draw(1 if self._single else self._sizes.next(self._intake.size))
+                if not calls:
+                    return None, calls is not None
+                owed = (calls, 0)
+            return self._hand_in(*owed, of_round), False
+        finally:
+            with self._lock:
+                self._holding -= 1
+
+    @contextmanager
+    def _in_hand(self) -> Iterator[None]:
+        with self._lock:
+            self._holding += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holding -= 1
+                self._lock.notify_all()
+
+    def everything(self, of_round: int | None = None) -> list[Task]:
         """All that there is, at once, for a method that wants its whole input before it starts."""
+        with self._in_hand():
+            return self._everything(self._round if of_round is None else of_round)
+
+    def _everything(self, of_round: int) -> list[Task]:
         pieces = list(self._all_due())
         drawn: list[Calls] = []
         while not (self._drawn_out or self._closed or self.error is not None):
@@ -181,7 +221,7 @@ class Feed:
                 self._await(arrivals, None)
         size = self._whole(sum(map(len, drawn)))
         pieces += [(piece, 0) for calls in drawn for piece in calls.split(size)]
-        return [task for piece in pieces if (task := self._hand_in(*piece)) is not None]
+        return [task for piece in pieces if (task := self._hand_in(*piece, of_round)) is not None]
 
     def _whole(self, calls: int) -> int:
         return 1 if self._single else self._sizes.whole(calls)
@@ -232,11 +272,12 @@ class Feed:
     def _draw(self, size: int) -> Calls | None:
         """New calls from the intake; none when there are none yet; None at its end, or when it raised.
 
-        Not under the lock: a user's generator may take its time. Only the thread that asks for
-        chunks draws, so there is never a second one.
+        Not under the lock: a user's generator may take its time. One thread at a time draws: that of
+        a round which is over may still be at it when the next begins.
         """
         try:
-            calls = self._intake.draw(size)
+            with self._drawing:
+                calls = None if self._drawn_out else self._intake.draw(size)
         except BaseException as error:  # a user's source may raise anything: it ends the stage, not the thread
             self.error = error
             self._intake.leave()
@@ -249,9 +290,13 @@ class Feed:
                 self.total = self._intake.total
         return calls
 
-    def _hand_in(self, calls: Calls, step: int) -> Task | None:
-        """Number the chunk and pack it. None: it cannot be sent, and those whom it concerns have been told."""
+    def _hand_in(self, calls: Calls, step: int, of_round: int) -> Task | None:
+        """Number the chunk and pack it. None: it cannot be sent, and those whom it concerns have been told; or the
+        round is over, and the calls are owed to the next."""
         with self._lock:
+            if self._closed or of_round != self._round:
+                self.again(Owed(calls, step))
+                return None
             chunk = next(self._numbers)
             self.flights[chunk] = Flight(chunk, calls, step)
         try:
@@ -276,13 +321,14 @@ class RoundChunks:
     def __init__(self, feed: Feed, lazy: bool) -> None:
         self._feed = feed
         self._lazy = lazy
+        self._round = feed.round
         self.workers = feed.workers
 
     def __iter__(self) -> Iterator[Task]:
         if not self._lazy:
-            yield from self._feed.everything()
+            yield from self._feed.everything(self._round)
             return
-        while (task := self._feed.next()) is not None:
+        while (task := self._feed.next(self._round)) is not None:
             yield task
 
     def rows(self) -> Iterator[Task]:
@@ -291,7 +337,7 @@ class RoundChunks:
     def columns(self) -> tuple[Iterable[Ticket], Iterable[bytes]]:
         """Two columns that are drawn from side by side, as zip draws them."""
         if not self._lazy:
-            tasks = self._feed.everything()
+            tasks = self._feed.everything(self._round)
             return [ticket for ticket, _ in tasks], [payload for _, payload in tasks]
         payloads: deque[bytes] = deque()
         return self._tickets(payloads), _drain(payloads)

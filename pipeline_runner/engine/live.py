@@ -47,6 +47,12 @@ class LiveValues(Iterator[Any]):
         self._values: Iterator[Any] = iter(())
         self._ended = False
         self._holds = True
+        self._begun = self._finished = False
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether somebody began to read and did not go on to the end."""
+        return self._begun and not self._finished
 
     @property
     def backlog(self) -> int:
@@ -67,6 +73,7 @@ class LiveValues(Iterator[Any]):
         return self
 
     def __next__(self) -> Any:
+        self._begun = True
         for value in self._values:
             return value
         while True:
@@ -80,6 +87,7 @@ class LiveValues(Iterator[Any]):
             self._values = iter(pack.values())
             for value in self._values:
                 return value
+        self._finished = True
         error = self._error()
         if error is not None:
             raise error

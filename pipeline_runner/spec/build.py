@@ -39,7 +39,7 @@ from pipeline_runner.spec.problems import (
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
 from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
-from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, plain, read
+from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, UnknownAnchor, plain, read
 
 NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
 NOT_YET_STAGE = ("run", "if", "limits", "memory", "outs", "stdout", "workdir")
@@ -113,16 +113,19 @@ def build_node(
     environ = os.environ if environ is None else environ
     builder = _Builder(with_defaults(root), list(problems), params or {}, overrides or {}, environ)
     spec = builder.pipeline(folder, file)
-    if builder.problems or spec is None:
-        raise Problems(_in_order(builder.problems))
+    if builder.problems:
+        raise Problems(_in_order(builder.problems), spec)
     return spec
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
     """As the file is read; a default that is wrong is told once, not once a stage that has it."""
     found: dict[tuple[object, ...], Problem] = {}
+    missing = {problem.mark for problem in problems if isinstance(problem, UnknownAnchor)}
     for problem in problems:
         mark = problem.mark
+        if mark in missing and not isinstance(problem, UnknownAnchor):
+            continue  # what is wrong with nothing at all, where the missing anchor's value would be
         key = (mark.line, mark.column, type(problem)) if mark else (problem,)
         found.setdefault(key, problem)
     return sorted(found.values(), key=lambda p: (p.mark.line, p.mark.column) if p.mark else (0, 0))
@@ -137,8 +140,8 @@ class _Builder:
     environ: Mapping[str, str]
     warnings: list[str] = field(default_factory=list)
 
-    def pipeline(self, folder: Path, file: str) -> PipelineSpec | None:
-        """The whole pipeline; None when it makes no sense even in parts."""
+    def pipeline(self, folder: Path, file: str) -> PipelineSpec:
+        """The whole pipeline, or what is sound of it when there are problems."""
         params = self._params()
         env = _environment(self._section("env"), params, self.environ, self.problems)
         names = Names(params, {**self.environ, **env}, tuple(str(key) for key in self._section("stages").entries))
@@ -154,18 +157,16 @@ class _Builder:
                 spec = _StageBuilder(self, name, entry, entry.value, given, names, keys).build()
                 if spec is not None:
                     specs[spec.name] = spec
-        if model is None:
-            return None
         return PipelineSpec(
-            name=model.name or Path(file).stem,
+            name=(model and model.name) or Path(file).stem,
             stages=specs,
             folder=folder,
             file=file,
             params=params,
             given={name: params[name] for name in (*self.given, *self.overrides) if name in params},
             env=env,
-            workers=model.workers,
-            description=model.description or "",
+            workers=model.workers if model else None,
+            description=(model and model.description) or "",
             warnings=tuple(self.warnings),
         )
 

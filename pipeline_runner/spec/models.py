@@ -13,7 +13,7 @@ from pipeline_runner.backends import table
 from pipeline_runner.spec import durations
 
 LATER_BACKENDS = ("dask", "ray", "mpi")  # known words; each needs an extra that this version does not have
-STAGE_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+STAGE_NAME = "^[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff-]*$"  # not \\w, which editors take for ASCII
 FUNCTION = r"^[^:\s][^:]*:[^\s:.]+(\.[^\s:.]+)*$"
 SIZE = r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?)?B?$"
 

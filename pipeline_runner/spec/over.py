@@ -60,7 +60,11 @@ class OverBuilder:
             return True
         if self.style is not None or not value:
             return False
-        return all(_is_source(item, part) for item, part in zip(node.items, value, strict=True))
+        sources = [_is_source(item, part) for item, part in zip(node.items, value, strict=True)]
+        # Beside a source, a list is a column too; a list of nothing but lists is a list of items.
+        return any(sources) and all(
+            is_one or isinstance(part, list) for is_one, part in zip(sources, value, strict=True)
+        )
 
     def _columns(self, node: Node, parts: list[tuple[str, Node, Any]], names: tuple[str, ...] = ()) -> Source | None:
         if not parts:
@@ -180,9 +184,12 @@ class OverBuilder:
             self.problems.append(function)
             return None
         at = node.get if isinstance(node, MapNode) else lambda key: None
-        if keywords is not None and not (isinstance(keywords, dict) and all(isinstance(k, str) for k in keywords)):
+        named = isinstance(keywords, dict) and all(isinstance(k, str) for k in keywords)
+        if keywords is not None and not named and not isinstance(keywords, list):
             mark = (at("with") or inner).mark
-            return self._wrong(mark, f'"with" of a generator is a mapping of arguments, not {describe(keywords)}')
+            return self._wrong(
+                mark, f'"with" of a generator is a mapping or list of arguments, not {describe(keywords)}'
+            )
         if take is not None and (not isinstance(take, int) or isinstance(take, bool) or take < 0):
             return self._wrong((at("take") or inner).mark, f'"take" is a whole number, 0 or more, not {describe(take)}')
         return Generate(function, keywords or {}, take)

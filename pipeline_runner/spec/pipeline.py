@@ -99,7 +99,7 @@ class Generate:
     """A generator function, drawn from lazily; may be endless when `take` bounds it."""
 
     function: Function
-    keywords: Mapping[str, Any] = field(default_factory=dict)
+    keywords: Mapping[str, Any] | Sequence[Any] = field(default_factory=dict)  # or positions
     take: int | None = None
 
 

@@ -6,12 +6,12 @@ is put back afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.errors import PipelineError, Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.build import build_node
 from pipeline_runner.spec.over import LATER, SOURCES
@@ -91,7 +91,7 @@ def pipeline_from_python(
     description: str,
 ) -> PipelineSpec:
     """The checked pipeline. Errors: Problems, all of them together."""
-    _check(stages)
+    problems = _check(stages)
     here = stages[0].mark if stages else Mark("(python)", 1, 1)
     top = {
         "version": 1,
@@ -106,10 +106,10 @@ def pipeline_from_python(
     }
     entries["defaults"] = _entry("defaults", _node(defaults, here), here)
     listed: dict[Value, Entry] = {
-        s.name: _entry(s.name, _stage_node(s, {**defaults, **s.keys}), s.mark) for s in stages
+        s.name: _entry(s.name, _stage_node(s, {**defaults, **s.keys}), s.mark) for s in reversed(stages)
     }
-    entries["stages"] = _entry("stages", MapNode(listed, here), here)
-    spec = build_node(MapNode(entries, here), "", folder=folder)
+    entries["stages"] = _entry("stages", MapNode(dict(reversed(listed.items())), here), here)
+    spec = build_node(MapNode(entries, here), "", folder=folder, problems=problems)
     return replace(
         spec,
         name=name,
@@ -117,7 +117,8 @@ def pipeline_from_python(
     )
 
 
-def _check(stages: Sequence[GivenStage]) -> None:
+def _check(stages: Sequence[GivenStage]) -> list[Problem]:
+    """What only Python can get wrong."""
     problems: list[Problem] = []
     seen: dict[str, Mark] = {}
     for stage in stages:
@@ -132,8 +133,7 @@ def _check(stages: Sequence[GivenStage]) -> None:
             for column in columns
             if column is not None and not isinstance(column, Iterable)
         ]
-    if problems:
-        raise Problems(problems)
+    return problems
 
 
 def _stage_node(stage: GivenStage, keys: Mapping[str, Any]) -> MapNode:
@@ -179,26 +179,52 @@ def _put_back(spec: StageSpec, stage: GivenStage) -> StageSpec:
     return replace(
         spec,
         function=function,
-        over=_source(spec.over, stage.over),
+        over=_source(spec.over, stage),
         setup=Given(setup) if callable(setup) else spec.setup,
     )
 
 
-def _source(built: Source | None, given: Any) -> Source | None:
+def _source(built: Source | None, stage: GivenStage) -> Source | None:
+    given = stage.over
     if given is None or _as_in_yaml(given):
         return built
     if isinstance(built, Zip) and isinstance(given, Mapping):
         given = list(given.values())
     if isinstance(built, Zip) and isinstance(given, Sequence) and len(given) == len(built.columns):
-        columns = [b if _as_in_yaml(g) else Items(g) for b, g in zip(built.columns, given, strict=True)]
+        pairs = zip(built.columns, given, strict=True)
+        columns = [b if _as_in_yaml(g) else _items(g, stage.name) for b, g in pairs]
         return replace(built, columns=tuple(columns))
-    return Items(_iterable(given))
+    return _items(given, stage.name)
 
 
-def _iterable(given: Any) -> Iterable[Any]:
-    if not isinstance(given, Iterable):
-        raise TypeError(f"over needs something to go over, not a {type(given).__name__}")
-    return given
+def _items(given: Iterable[Any], stage: str) -> Items:
+    return Items(OneShot(given, stage) if isinstance(given, Iterator) else given)
+
+
+@dataclass(eq=False)
+class OneShot:
+    """An iterator, which gives its items only once. Errors: UsedUp the second time, not silence."""
+
+    items: Iterator[Any]
+    stage: str
+    used: bool = False
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.used:
+            raise UsedUp(self.stage)
+        self.used = True
+        return self.items
+
+
+class UsedUp(PipelineError):
+    """A second run of a pipeline whose items came from an iterator."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        super().__init__(
+            f'the iterator that stage "{stage}" goes over was used up by an earlier run; '
+            "give a list, or a generate source, to run it again"
+        )
 
 
 def _node(value: Any, mark: Mark) -> Node:

@@ -35,7 +35,7 @@ _SOURCES = [
         "generate",
         {"type": "string", "pattern": FUNCTION},
         "A generator function, drawn from lazily.",
-        **{"with": {"type": "object"}, "take": _WHOLE},
+        **{"with": {"type": ["object", "array"]}, "take": _WHOLE},
     ),
 ]
 _WORDS = [source["required"][0] for source in _SOURCES]

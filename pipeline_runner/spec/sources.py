@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import json
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -143,7 +143,9 @@ def _csv(path: str, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _generated(source: Generate, folder: Path) -> Iterator[Any]:
-    made = function(source.function, folder)(**source.keywords)
+    generator = function(source.function, folder)
+    given = source.keywords
+    made = generator(**given) if isinstance(given, Mapping) else generator(*given)
     if not isinstance(made, Iterable):
         raise SourceError(str(source.function), None, f"gave a {type(made).__name__}, from which no items can be taken")
     return iter(made) if source.take is None else islice(made, source.take)

@@ -49,9 +49,7 @@ Scope = Mapping[str, Any]  # root → what it stands for; a missing root stays a
 # A "}" inside a quoted key does not end a reference; nor does a quote that is never closed begin one.
 _WHOLE = re.compile(r"\$\{((?:\[\s*(?:'[^'\n]*'|\"[^\"\n]*\")\s*\]|[^}])*+)\}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_STEP = re.compile(
-    r"\.(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]"
-)
+_STEP = re.compile(r"\.(?P<name>\w[\w-]*)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]")
 
 
 def parse(text: str) -> str | Reference | Text:

@@ -349,7 +349,7 @@ class _Reader:
         self.text = text
         self.problems: list[Problem] = []
         self.anchors: dict[str, _Anchor] = {}
-        self.missing = Scalar(None, source.mark(0, 0), plain=False)  # what an unknown alias stands for
+        self.missing: set[Mark] = set()  # where an unknown alias stands
         self.events = self._events()
         self.nodes = 0
         self.deepest = 0  # depth reached since the innermost open anchor began
@@ -410,7 +410,8 @@ class _Reader:
         anchor = self.anchors.get(event.anchor)
         if anchor is None:
             self.problems.append(UnknownAnchor(mark=mark, name=event.anchor, known=tuple(self.anchors)))
-            return self.missing
+            self.missing.add(mark)
+            return Scalar(None, mark, plain=True)
         if anchor.node is None:
             self._stop(RecursiveAnchor(mark=mark, name=event.anchor))
         self.nodes += anchor.size
@@ -466,7 +467,7 @@ class _Reader:
 
     def _merged(self, value: Node) -> list[MapNode]:
         given = value.items if isinstance(value, ListNode) else (value,)
-        wrong = [node for node in given if not isinstance(node, MapNode) and node is not self.missing]
+        wrong = [node for node in given if not isinstance(node, MapNode) and node.mark not in self.missing]
         self.problems += [BadMerge(mark=node.mark) for node in wrong]
         return [node for node in given if isinstance(node, MapNode)]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 
 from pipeline_runner.calls import Cause, Failure
+from pipeline_runner.errors import PipelineError
 
-OURS = str(Path(__file__).parent)
+OURS = (str(Path(__file__).parents[1]), "<frozen importlib")  # frames that say nothing to a user
 LONGEST = 10_000  # characters of a message that are kept
 
 
@@ -35,6 +36,8 @@ def _message(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
+    if isinstance(error, PipelineError):
+        return ""  # our own sentences name the place that matters
     try:
         return "".join(traceback.format_exception(type(error), error, _users(error.__traceback__), limit=-40))
     except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +54,8 @@ def _call(step: Step, folder: str) -> Call:
     function = load(step.function, folder)
     if inspect.isgeneratorfunction(function):
         function = _listing(function)
+    elif inspect.iscoroutinefunction(function):
+        function = _awaiting(function)
     constants = pickle.loads(step.constants)
     fixed: Mapping[str, Any] = constants if isinstance(constants, dict) else {}
     spread = _spread(step, constants if isinstance(constants, list) else ())
@@ -90,6 +93,15 @@ def _single(item: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
     if isinstance(item, Mapping):
         return (), item
     return (item, {}) if isinstance(item, list | tuple) else ((item,), {})
+
+
+def _awaiting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An `async def` is run to its end, in a loop of its own."""
+
+    def awaiting(*args: Any, **kwargs: Any) -> Any:
+        return asyncio.run(function(*args, **kwargs))
+
+    return awaiting
 
 
 def _listing(function: Callable[..., Any]) -> Callable[..., Any]:

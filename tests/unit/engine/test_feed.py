@@ -225,3 +225,28 @@ def test_columns_are_drawn_side_by_side(lazy):
     pairs = [next(iter_pair) for iter_pair in [zip(tickets, payloads, strict=False)] for _ in range(3)]
     assert [items(pair) for pair in pairs] == [["a"], ["b"], ["c"]]
     assert [ticket.chunk for ticket, _ in pairs] == [0, 1, 2]
+
+
+def test_a_thread_of_a_round_that_is_over_leaves_what_it_drew_to_the_next_round():
+    drawing, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        drawing.set()
+        go_on.wait(10)
+        yield "a"
+
+    bench = Bench(slow())
+    bench.feed.open()
+    of_before = bench.feed.round
+    got = []
+    late = threading.Thread(target=lambda: got.append(bench.feed.next(of_before)), daemon=True)
+    late.start()
+    assert drawing.wait(10)
+    bench.feed.close()
+    bench.feed.open()
+    assert not bench.feed.finished
+    go_on.set()
+    late.join(10)
+    assert got == [None]
+    assert bench.feed.flights == {}
+    assert items(bench.feed.next()) == ["a"]
