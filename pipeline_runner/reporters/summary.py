@@ -96,7 +96,7 @@ def _about(failed: CallFailed, following: Next | None) -> Iterator[Line]:
         yield _indented(frames, 2), "dim"
     said: tuple[str, ...] = getattr(failed, "said", ())
     if said:
-        yield "  it said last:", "dim"
+        yield "  its last lines:", "dim"
         yield _indented("\n".join(said), 4), "dim"
     if following is not None and failed.index >= 0:
         yield f"  see it again: {following.replay(failed.stage, failed.index)}", ""

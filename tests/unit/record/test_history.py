@@ -143,6 +143,13 @@ def test_a_resumed_run_is_told_as_its_last_try_left_it(history, written):
     assert (stage.calls, stage.done, stage.reused, stage.failed, state.failures) == (4, 4, 2, 0, [])
 
 
+def test_a_resumed_run_began_when_it_first_did_and_has_what_it_was_given_last(history, written):
+    written("r1", identity="old", began=1000.0)
+    written("r1", identity="new", began=2000.0)
+    told = history.told("r1")
+    assert (told.began, told.about["identity"], told.tries) == (1000.0, "new", 2)
+
+
 def test_the_state_of_a_run_that_was_killed_has_what_its_calls_came_to(history, written):
     written("r1", started("a", 9), ("a", 0, [1, 2]), ("a", 5, [6]), failed("a", 3))
     state = history.state("r1")
