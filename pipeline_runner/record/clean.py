@@ -69,7 +69,7 @@ def _drop(store: Store, told: Told) -> bool:
     except Locked:
         return False
     try:
-        if at_work is not None and at_work.run in (told.run, ""):
+        if at_work is not None and (told.run in at_work.runs or not at_work.runs):
             return False
         with _database(store) as connection:
             # First of all its name: what is left by a clean that was broken off is nobody's, and the next one's.

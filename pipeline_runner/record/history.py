@@ -198,7 +198,7 @@ class History:
             status, took_s = end.status, end.took_s
         else:
             at_work = owner(self.store, str(about.get("identity", "")))
-            status = None if at_work is not None and at_work.run == run else Status.INTERRUPTED
+            status = None if at_work is not None and run in at_work.runs else Status.INTERRUPTED
             took_s = self._so_far(run, since)
         failed = self._count(
             f"SELECT count(*) FROM event WHERE {_TOLD} AND kind = 'CallFailed' AND seq > ?", run, since

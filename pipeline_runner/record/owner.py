@@ -20,7 +20,7 @@ class Owner:
     """A runner at work."""
 
     pid: int
-    run: str  # empty: it has not said yet
+    runs: tuple[str, ...]  # empty: it has not said yet
 
 
 def owner(store: Store, pipeline: str) -> Owner | None:
@@ -30,7 +30,7 @@ def owner(store: Store, pipeline: str) -> Owner | None:
     """
     path = store.lock_file(pipeline)
     own = held_here(path)
-    if own is not None:
+    if own:
         return Owner(os.getpid(), own)
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -38,7 +38,7 @@ def owner(store: Store, pipeline: str) -> Owner | None:
         return None
     try:
         pid = _holder(file)
-        return None if pid is None else Owner(pid, _run(os.read(file, 4096)))
+        return None if pid is None else Owner(pid, _runs(os.read(file, 4096)))
     finally:
         os.close(file)
 
@@ -50,8 +50,8 @@ def _holder(file: int) -> int | None:
     return None if kind == fcntl.F_UNLCK else int(pid)
 
 
-def _run(text: bytes) -> str:
+def _runs(text: bytes) -> tuple[str, ...]:
     try:
-        return str(json.loads(text)["run"])
+        return (str(json.loads(text)["run"]),)
     except (ValueError, TypeError, KeyError):
-        return ""
+        return ()

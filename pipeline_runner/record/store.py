@@ -43,26 +43,30 @@ class Locked(StoreError):
         super().__init__(path, f"this pipeline is being run already ({who})", "wait until it has ended, or end it")
 
 
-@dataclass
+@dataclass(eq=False)
 class Lock:
     """Held while a run goes on; the kernel lets go of it when the runner dies, however it dies."""
 
     file: IO[str]
     path: Path
+    run: str
 
     def release(self) -> None:
-        _held.pop(self.path, None)
-        self.file.close()
+        held = _held[self.path]
+        held[self] = True
+        if all(held.values()):
+            for lock in _held.pop(self.path):
+                lock.file.close()
 
 
-_held: dict[Path, str] = {}
-"""Locks of this very process, with their runs. The kernel would give a process its own lock once more, and take it
-away when any file of that name is closed here."""
+_held: dict[Path, dict[Lock, bool]] = {}
+"""Locks of this very process, and whether they were released. The kernel gives a process its own lock once more, and
+takes it away when any file of that name is closed here: so the files of all are closed with the last."""
 
 
-def held_here(path: Path) -> str | None:
-    """The run of this process that holds a lock, or None."""
-    return _held.get(path)
+def held_here(path: Path) -> tuple[str, ...]:
+    """The runs of this process that hold a lock."""
+    return tuple(lock.run for lock, released in _held.get(path, {}).items() if not released)
 
 
 class Store:
@@ -91,8 +95,6 @@ class Store:
     def lock(self, pipeline: str, run: str) -> Lock:
         """Be the only runner of this pipeline. Errors: Locked, at once."""
         path = self.lock_file(pipeline)
-        if path in _held:
-            raise Locked(path, {"pid": os.getpid()})
         with _usable(path):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
@@ -107,8 +109,9 @@ class Store:
             file.truncate()
             file.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"), "run": run}))
             file.flush()
-        _held[path] = run
-        return Lock(file, path)
+        lock = Lock(file, path, run)
+        _held.setdefault(path, {})[lock] = False
+        return lock
 
     def lock_file(self, pipeline: str) -> Path:
         """Where a pipeline's lock is, held or not."""

@@ -110,7 +110,7 @@ def test_the_owner_is_seen_from_another_process_and_forgotten_when_it_dies(store
         try:
             assert process.stdout.readline() == "held\n"
             at_work = owner(store, "p")
-            assert (at_work.pid, at_work.run) == (process.pid, "r7")
+            assert (at_work.pid, at_work.runs) == (process.pid, ("r7",))
             with pytest.raises(Locked):  # looking did not let go of it
                 store.lock("p", "other")
         finally:
@@ -119,17 +119,18 @@ def test_the_owner_is_seen_from_another_process_and_forgotten_when_it_dies(store
 
 
 def test_looking_does_not_let_go_of_a_lock_of_this_process(store):
-    lock = store.lock("p", "r1")
-    assert owner(store, "p").run == "r1"
-    with pytest.raises(Locked):
-        store.lock("p", "r2")
+    first, second = store.lock("p", "r1"), store.lock("p", "r2")
+    assert owner(store, "p").runs == ("r1", "r2")
+    first.release()
+    assert owner(store, "p").runs == ("r2",)
     taken = subprocess.run(
         [sys.executable, "-c", "import sys; from pathlib import Path; from pipeline_runner.record.store import Store\n"
          "Store(Path(sys.argv[1])).lock('p', 'r3')", str(store.folder)],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert "this pipeline is being run already" in taken.stderr
-    lock.release()
+    second.release()
+    assert owner(store, "p") is None
 
 
 def test_a_resumed_run_is_told_as_its_last_try_left_it(history, written):
