@@ -13,6 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal, Self
 
+from pipeline_runner.engine.chaos import chaos_from
 from pipeline_runner.engine.engine import Engine, Listener
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
 from pipeline_runner.plan.make import make_plan
@@ -111,6 +112,7 @@ class Pipeline:
         on_engine: Callable[[Engine], None] | None = None,
         state: State = None,
         resume: bool | str = False,
+        chaos: str | Mapping[str, float] | None = None,
     ) -> Result:
         """Run it and wait for the end. A failed stage is told in the result, not raised.
 
@@ -120,9 +122,11 @@ class Pipeline:
         state:     the folder of the journal; None: `.prun` beside the pipeline's file, or $PRUN_STATE; nowhere for a
                    pipeline made in Python; False: nowhere.
         resume:    a run's id, or True for the last one: only what it still owes is run.
+        chaos:     kill=0.05 or {"kill": 0.05, "seed": 7}: kill a worker that begins a chunk with this probability; the
+                   result is the same.
         Errors:    Problems, before anything runs; KeyboardInterrupt, after all is ended.
         """
-        engine = self._engine(workers, keep, on_event, state, resume)
+        engine = self._engine(workers, keep, on_event, state, resume, chaos)
         if on_engine is not None:
             on_engine(engine)
         with self._in_folder(engine.plan):
@@ -136,9 +140,10 @@ class Pipeline:
         on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]] = (),
         state: State = None,
         resume: bool | str = False,
+        chaos: str | Mapping[str, float] | None = None,
     ) -> Run:
         """Run it in the background; `run["count"]` is what that stage's `returns` says."""
-        return Run(self._engine(workers, keep, on_event, state, resume))
+        return Run(self._engine(workers, keep, on_event, state, resume, chaos))
 
     async def arun(self, *, workers: int | None = None, keep: Keep = "all") -> Result:
         """Run it without blocking an event loop. Cancelling the task cancels the run."""
@@ -157,14 +162,16 @@ class Pipeline:
         on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]],
         state: State,
         resume: bool | str,
+        chaos: str | Mapping[str, float] | None,
     ) -> Engine:
+        strikes = chaos_from(chaos)
         plan = self.plan(workers=workers)
         keeper = _keeper(plan, keep)
         listeners: Sequence[Listener] = (on_event,) if callable(on_event) else tuple(on_event)
         record = self._record(plan, state, resume)
         run = new_run_id() if record is None else record.run
         folder = _run_folder(run, None if record is None else record.store.folder)
-        return Engine(plan, run=run, folder=folder, keep=keeper, listeners=listeners, record=record)
+        return Engine(plan, run=run, folder=folder, keep=keeper, listeners=listeners, record=record, chaos=strikes)
 
     def _record(self, plan: Plan, state: State, resume: bool | str) -> Record | None:
         """The journal of the run to be; None: nothing is kept. Errors: StoreError, UsageError."""
@@ -175,7 +182,7 @@ class Pipeline:
                     "nothing was kept of an earlier run: a pipeline made in Python resumes with state=FOLDER"
                 )
             return None
-        store = Store(folder)
+        store = Store(folder, thorough=bool(resume))
         run = new_run_id()
         if resume:
             run = resumed_run(store, identity(plan), resume)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline_runner.calls import column_values
-from pipeline_runner.engine.inputs import RunNames, constants_of, fan_out
+from pipeline_runner.calls import Calls, column_values
+from pipeline_runner.engine.inputs import RunNames, constants_of, fan_out, read_whole
 from pipeline_runner.engine.jobs import environment, job, keywords_of
+from pipeline_runner.engine.lineage import deepened, side_by_side
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.history import History, UnknownCall
@@ -24,7 +24,7 @@ from pipeline_runner.running import gives
 from pipeline_runner.spec.pipeline import FromStage, Source, StageName, Zip
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState
-from pipeline_runner.syntax.expressions import Scope, follow
+from pipeline_runner.syntax.expressions import Scope, follow, references
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.steps import prepare, set_up
 
@@ -171,15 +171,42 @@ class _Past:
         then = None if row is None else row.digest(item)
         if then is None:
             return
-        folder = self.plan.pipeline.folder
-        told = [
-            path_digest(folder, value) if by_path(source) else digest(value)
-            for source, value in zip(sources, values, strict=True)
-            if not by_number(source)
-        ]
-        if then != (told[0] if len(told) == 1 else blake2b(b"".join(told), digest_size=8).digest()):
+        if read_whole(self.plan.stages[name].spec):
+            self.notes.append(
+                f"{name}[{item}] is given what its source gives now, which may be another item than it was"
+            )
+            return
+        if then != self._digest(name, item, sources, values):
             why = "its source has changed since: it gives another item, or the item's file is another"
             raise CannotReplay(name, item, why, "what a call was given is kept only where it failed")
+
+    def _digest(self, name: StageName, item: int, sources: tuple[Source, ...], values: list[Any]) -> bytes | None:
+        """What the engine would tell the call apart by."""
+        number = range(item, item + 1)
+        columns = [
+            Calls(number, (([value],),), digests=self._told_apart(source, item, value))
+            for source, value in zip(sources, values, strict=True)
+        ]
+        constants = self.plan.stages[name].spec.constants
+        numbered = any(reference.root == "index" for reference in references(constants))
+        return deepened(number, side_by_side(columns), b"", numbered=numbered)
+
+    def _told_apart(self, source: Source, item: int, value: Any) -> bytes | None:
+        folder = self.plan.pipeline.folder
+        if isinstance(source, FromStage):
+            read = self.plan.stages[source.stage].spec
+            if read.over is None or len(source.reference.path) > 1:
+                return digest(value)
+            row = self.history.row(self.run, source.stage, item)
+            if row is not None:
+                return row.digest(item)
+            sources = read.over.columns if isinstance(read.over, Zip) else (read.over,)
+            return self._digest(
+                source.stage, item, sources, [self._argument(source.stage, one, item) for one in sources]
+            )
+        if by_number(source):
+            return None
+        return path_digest(folder, value) if by_path(source) else digest(value)
 
     def _note_change(self, name: StageName, item: int) -> None:
         """Say so when the stage is not what it was."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from pipeline_runner.axes import Dispatch
+from pipeline_runner.calls import Failure
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.feed import Feed
 from pipeline_runner.engine.pools import Lease
 from pipeline_runner.engine.results import Results
 from pipeline_runner.methods import PoolSettings
 from pipeline_runner.plan.plan import Chain, StagePlan
-from pipeline_runner.record.earlier import Earlier
 
 
 @dataclass(eq=False)
@@ -30,7 +30,8 @@ class Course:
     sizes: Sizes = field(init=False)
 
     workers: int = 1  # of its pool: no more than can be busy
-    earlier: list[Earlier | None] = field(default_factory=list)  # of each stage, where the chain may reuse
+    reuses: bool = False  # some of its calls may be kept from an earlier run
+    salts: Sequence[bytes] = ()  # of each stage: what its calls are given beside their items
     round: int = 0
     lease: Lease | None = None  # set by the round's driver before it draws its first chunk
     started_at: float | None = None
@@ -48,7 +49,9 @@ class Course:
     barren: int = 0  # rounds in a row that broke without any progress
 
     tries: Counter[tuple[int, int]] = field(default_factory=Counter)  # by step and call number
-    overdue: dict[int, int] = field(default_factory=dict)  # pid → the chunk for whose timeout it is killed
+    sentenced: dict[int, tuple[int, Failure]] = field(default_factory=dict)  # pid → the chunk it is killed for, and why
+    weighed_at: float = 0.0  # when its workers' memory was last looked at
+    said: dict[int, deque[str]] = field(default_factory=dict)  # call number → the last lines that it wrote
 
     def __post_init__(self) -> None:
         self.workers = self.head.workers
@@ -64,7 +67,8 @@ class Course:
     @property
     def single(self) -> bool:
         """Whether every chunk must be one call: a timeout is a call's, and a worker is counted in calls."""
-        return any(stage.spec.timeout_s for stage in self.stages) or self.head.spec.max_calls_per_worker is not None
+        limited = any(stage.spec.timeout_s or stage.spec.memory_bytes for stage in self.stages)
+        return limited or self.head.spec.max_calls_per_worker is not None
 
     @property
     def timeout_s(self) -> float | None:
@@ -96,7 +100,7 @@ class Course:
         self.sick = False
         self.ending = None
         self.ended = None
-        self.overdue.clear()
+        self.sentenced.clear()
         self.progress = 0
         self.last_news = monotonic()
         self.feed.open()

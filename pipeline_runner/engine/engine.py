@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import assert_never
+from typing import Any, assert_never
 
 from pipeline_runner import events
 from pipeline_runner.axes import OnError, Returns, Status
 from pipeline_runner.calls import Calls, Cause, Done, Failed, Failure, Pack, Rest, Ticket
 from pipeline_runner.engine import blame
 from pipeline_runner.engine.beacon import Beacon
+from pipeline_runner.engine.chaos import Chaos
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.driver import start_round
@@ -31,6 +31,7 @@ from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, con
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.engine.jobs import environment, job
 from pipeline_runner.engine.leave import Leave
+from pipeline_runner.engine.lineage import through
 from pipeline_runner.engine.messages import (
     CallsKept,
     Cancel,
@@ -48,12 +49,13 @@ from pipeline_runner.engine.messages import (
 from pipeline_runner.engine.pools import Pools
 from pipeline_runner.engine.results import Results, runs
 from pipeline_runner.engine.retries import again_after, argument_in_short
-from pipeline_runner.engine.reuse import Reusing
+from pipeline_runner.engine.reuse import Before, Reusing
 from pipeline_runner.engine.schedule import Schedule
 from pipeline_runner.plan.plan import EdgeKind, Plan
 from pipeline_runner.record.record import Record
-from pipeline_runner.spec.pipeline import FromStage, StageName, Zip
+from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec, Zip
 from pipeline_runner.state import RunState
+from pipeline_runner.worker import limits
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 
@@ -61,6 +63,8 @@ STALL_S = 1.0  # a round with a dead worker, and none at work, is broken off aft
 RECEIPTS_S = 5.0  # all outcomes are here: a method that still gives no receipt is broken off after so long
 ABANDON_S = 0.5  # a cancelled call in the runner's own process is waited for so long
 EXITCODE_S = 0.5  # a library may need a moment to learn of its worker's exit code
+WEIGH_S = 0.05  # how often the memory of workers is looked at where it is limited
+SAID = 20  # last lines of a failed call that are told with it
 LAG_S = 0.1  # by which news may be behind a method that broke
 BARREN = 3  # rounds in a row that may break without having got anywhere
 SPLIT = 8  # parts into which a chunk is cut whose worker died
@@ -83,6 +87,7 @@ class Engine:
         keep: Callable[[StageName], bool],
         listeners: Iterable[Listener] = (),
         record: Record | None = None,
+        chaos: Chaos | None = None,
     ) -> None:
         self.plan = plan
         self.id = run
@@ -91,6 +96,7 @@ class Engine:
         self._folder = folder  # makes ${run.dir} when it is first asked for
         self._listeners = list(listeners)
         self._record = record
+        self._chaos = chaos
         self._untold: list[events.Event] = []  # written down, and not yet told to the listeners
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._pools = Pools()
@@ -156,6 +162,8 @@ class Engine:
                     stages=tuple(self.plan.stages),
                 )
             )
+            for event in self._record.news() if self._record is not None else ():
+                self._publish(event)
             self._commit()
             self._start_ready()
             self._commit()
@@ -245,11 +253,13 @@ class Engine:
         waits = [0.5]
         now = monotonic()
         for course in self._running.values():
-            if course.sick or course.ended is not None:
+            if course.sick or course.ending is not None or course.ended is not None:
                 waits.append(0.05)
             if course.timeout_s:
                 flights = list(course.feed.flights.values())
                 waits += [f.begun_at + course.timeout_s - now for f in flights if f.pid is not None]
+            if course.head.spec.memory_bytes:
+                waits.append(WEIGH_S)
         return max(0.001, min(waits))
 
     # Starting.
@@ -275,9 +285,7 @@ class Engine:
         try:
             scope = {"stages": Values(self.plan, self.results), "run": RunNames(self.id, self._folder)}
             constants = [constants_of(plan.spec, scope) for plan in course.stages]
-            tell_apart = self._record.tell_apart if self._record is not None else None
-            intake, calls = intake_of(self.plan, head, constants[0].per_call, self.results, self.moved, tell_apart)
-            intake = self._without_kept(course, intake)
+            intake, calls = self._intake(course, constants[0].per_call)
             described = job(
                 self.plan.pipeline,
                 course.stages,
@@ -337,35 +345,44 @@ class Engine:
     def _find(self, chunk: int) -> Course:
         return self._courses[chunk % len(self._courses)]
 
-    def _without_kept(self, course: Course, intake: Intake) -> Intake:
-        """The intake without the calls that an earlier run has ended well, where all that they read is the same."""
-        names = course.chain.stages
-        reads = {name for stage in names for name in read_whole(self.plan.stages[stage].spec)}
-        if self._record is None or not all(self.results[name].same for name in reads):
-            return intake
-        wanted = [self._wanted(name, course) for name in names]
-        course.earlier = [
-            self._record.earlier(name) if want or name == names[-1] else None
-            for name, want in zip(names, wanted, strict=True)
+    def _intake(self, course: Course, varying: Mapping[str, Any]) -> tuple[Intake, int | None]:
+        """What the chain's calls are drawn from: without those that an earlier run has ended well."""
+        record, names = self._record, course.chain.stages
+        if record is None:
+            return intake_of(self.plan, course.head, varying, self.results, self.moved)
+        course.salts = [self._salt(plan.spec) for plan in course.stages]
+        intake, calls = intake_of(
+            self.plan, course.head, varying, self.results, self.moved, record.tell_apart, course.salts[0]
+        )
+        before = [
+            Before(record.earlier(name), self._wanted(name, course), salt)
+            for name, salt in zip(names, course.salts, strict=True)
         ]
-        steps = [(at, kept, wanted[at]) for at, kept in enumerate(course.earlier) if kept is not None]
-        if course.earlier[-1] is None or len(steps) < sum(wanted):
-            course.earlier = []
-            return intake
-        return Reusing(intake, steps, lambda reused: self._inbox.put(CallsKept(course.number, reused)))
+        course.reuses = any(step.kept is not None for step in before)
+        if not course.reuses:
+            return intake, calls
+        tell = lambda reused: self._inbox.put(CallsKept(course.number, reused))  # noqa: E731
+        return Reusing(intake, before, tell, lambda calls, step: course.feed.again(Owed(calls, step))), calls
+
+    def _salt(self, stage: StageSpec) -> bytes:
+        """What tells the whole results that each call of a stage may read from those of another time."""
+        return b"".join(self.results[name].lineage() for name in sorted(read_whole(stage)))
+
+    def _digests(self, course: Course, calls: Calls, step: int) -> bytes | None:
+        """The digests of a chain's calls at one of its steps."""
+        return through(calls.indices, calls.digests, course.salts[1 : step + 1])
 
     def _kept_calls(self, message: CallsKept) -> None:
         course = self._courses[message.course]
         if course.over:
             return
-        last = len(course.chain.stages) - 1
-        for step, numbers, pack in message.reused:
-            if step == last:
-                course.progress += len(numbers)
-                for name in course.chain.stages:
-                    self._publish(events.CallsReused(stage=name, indices=numbers))
-            if pack is not None:
-                course.results[step].put(numbers, pack)
+        for reused in message.reused:
+            name, results = course.chain.stages[reused.step], course.results[reused.step]
+            course.progress += len(reused.numbers)
+            self._publish(events.CallsReused(stage=name, indices=reused.numbers))
+            results.made(reused.numbers, reused.digests)
+            if reused.values is not None:
+                results.put(reused.numbers, reused.values)
 
     def _begun(self, message: ChunkBegun) -> None:
         course = self._find(message.chunk)
@@ -390,15 +407,18 @@ class Engine:
     def _at_work(self, course: Course, flight: Flight) -> None:
         """Only now its calls run, and their time with them: a wait for leave is not theirs."""
         flight.begun_at = monotonic()
+        stage = course.chain.stages[flight.step]
         self._publish(
             events.ChunkStarted(
-                stage=course.chain.stages[flight.step],
+                stage=stage,
                 chunk=flight.chunk,
                 first=flight.calls.indices[0],
                 calls=len(flight.calls),
                 pid=flight.pid or 0,
             )
         )
+        if self._chaos is not None and flight.pid is not None and self._chaos.strike(flight.pid):
+            self._publish(events.WorkerStruck(stage=stage, pid=flight.pid))
 
     def _reached(self, message: StepReached) -> None:
         flight = self._find(message.chunk).feed.flights.get(message.chunk)
@@ -411,6 +431,8 @@ class Engine:
         for position, stream, line in message.lines:
             index = None if flight is None or position is None else flight.calls.indices[position]
             stage = course.chain.stages[flight.at if flight is not None else 0]
+            if index is not None:
+                course.said.setdefault(index, deque(maxlen=SAID)).append(line)
             self._publish(events.Printed(stage=stage, index=index, stream=stream, line=line))
 
     def _over(self, message: ChunkOver) -> None:
@@ -435,6 +457,9 @@ class Engine:
                     assert_never(outcome)
         course.sizes.learn(ended, message.took_s)
         course.progress += ended
+        if course.said:
+            for index in flight.calls.indices:
+                course.said.pop(index, None)
         # Only now: whoever asks whether anything is in flight must find what follows from it first.
         course.feed.landed(message.chunk)
         self._publish(
@@ -451,14 +476,16 @@ class Engine:
             events.CallsDone(stage=course.chain.stages[done.step], chunk=flight.chunk, indices=numbers, size_bytes=size)
         )
         last = done.step == len(course.stages) - 1
+        digests = self._digests(course, flight.calls.cut(done.start, done.stop), done.step)
         if self._record is not None and (last or done.data is not None):
-            digests = flight.calls.cut(done.start, done.stop).digests
             self._record.keep(course.chain.stages[done.step], indices, digests, done.data)
+        course.results[done.step].made(indices, digests)
         if done.data is None:
             return
+        values = Pack(done.data, 0, len(indices), digests)
         at = 0
         for run in runs(indices):
-            course.results[done.step].put(run, Pack(done.data, at, at + len(run), fresh=True))
+            course.results[done.step].put(run, values.cut(at, at + len(run)))
             at += len(run)
 
     def _call_failed(self, course: Course, owed: Owed, step: int, failure: Failure, carried: bytes | None) -> None:
@@ -471,6 +498,7 @@ class Engine:
         course.tries[step, index] += 1
         course.progress += 1
         tries = course.tries[step, index]
+        said = tuple(course.said.pop(index, ()))
         wait_s = again_after(stage.retry, failure, tries, random.random)
         if wait_s is not None and not course.cancelled:
             if carried is not None:
@@ -494,12 +522,17 @@ class Engine:
                 tries=tries,
                 failure=failure,
                 argument=argument_in_short(owed.calls, carried),
+                said=said,
             )
         )
         if self._record is not None and (carried is not None or step == owed.step):
             # Without what a later step of a chain was given there is only what its first step was.
             given = owed.calls if carried is None else Calls(owed.calls.indices, ((Pack(carried, 0, 1),),))
             self._record.given(stage.name, index, given)
+            if carried is not None and not self._wanted(course.chain.stages[step - 1], course):
+                # The steps before it ended well, and need not run again when this one is owed again.
+                digests = self._digests(course, owed.calls, step - 1)
+                self._record.keep(course.chain.stages[step - 1], [index], digests, carried)
         for later in course.chain.stages[step:]:
             self._drop(later, index)
         if stage.on_error is not OnError.SKIP:
@@ -530,27 +563,35 @@ class Engine:
         self._give_leave(message.pid)
         course = next((c for c in self._running.values() if c.lease and c.lease.number == message.lease), None)
         if course is None:
-            return  # an idle worker of a warm pool, or one that we ended
+            self._pools.retire(message.lease, message.pid)  # an idle worker of a warm pool, or one that we ended
+            return
         course.last_news = monotonic()
         flights = [flight for flight in course.feed.flights.values() if flight.pid == message.pid]
-        exitcode = self._exitcode(course, message.pid, wait=bool(flights))
+        retired = course.head.spec.max_calls_per_worker is not None
+        exitcode = self._exitcode(course, message.pid, wait=bool(flights) or not retired)
+        struck = self._chaos is not None and self._chaos.killed(message.pid)
         if not flights:
             # Processes come and go by themselves when they are recycled; only a bad end says that something is wrong.
-            retired = course.head.spec.max_calls_per_worker is not None
             if exitcode not in (0, None) and course.ending is None and not retired:
                 self._sicken(course)
             return
+        self._pools.end_orphans()
         for flight in flights:
-            self._lost(course, flight, message.pid, exitcode)
+            self._lost(course, flight, message.pid, exitcode, struck=struck)
         self._sicken(course)
 
-    def _lost(self, course: Course, flight: Flight, pid: int, exitcode: int | None) -> None:
+    def _lost(self, course: Course, flight: Flight, pid: int, exitcode: int | None, *, struck: bool) -> None:
         """A worker died with this chunk. Its one call is blamed; of several, smaller chunks will show which."""
-        overdue = course.overdue.pop(pid, None) == flight.chunk
-        innocent = not overdue and (
-            course.ending is not None or blame.fell_with_another(exitcode, course.sick or course.ended is not None)
+        chunk, sentence = course.sentenced.pop(pid, (None, None))
+        if chunk != flight.chunk:
+            sentence = None
+        innocent = sentence is None and (
+            struck
+            or course.ending is not None
+            or blame.fell_with_another(exitcode, course.sick or course.ended is not None)
         )
         if innocent:
+            course.progress += struck  # a round that chaos ended was not barren
             course.feed.again(Owed(flight.calls, flight.step))
         else:
             self._publish(
@@ -562,7 +603,7 @@ class Engine:
                 )
             )
             if len(flight.calls) == 1:
-                failure = blame.overdue(pid, course.timeout_s or 0.0) if overdue else blame.death(pid, exitcode)
+                failure = sentence or blame.death(pid, exitcode)
                 self._call_failed(course, Owed(flight.calls, flight.step), flight.at, failure, None)
             else:
                 course.progress += 1
@@ -596,7 +637,7 @@ class Engine:
     def _look_after(self) -> None:
         now = monotonic()
         for course in list(self._running.values()):
-            self._kill_overdue(course, now)
+            self._enforce_limits(course, now)
             if course.ended is not None:
                 self._settle(course, now)
             elif course.ending is None and self._stuck(course, now):
@@ -605,17 +646,25 @@ class Engine:
                 # Nothing can end a call in our own process; its thread does not keep us from leaving.
                 self._end(course, Status.FAILED if course.failed else Status.CANCELLED)
 
-    def _kill_overdue(self, course: Course, now: float) -> None:
-        if not course.timeout_s:
+    def _enforce_limits(self, course: Course, now: float) -> None:
+        """End the workers of calls that took too long or too much, with all that they have started."""
+        limit = course.head.spec.memory_bytes
+        weigh = bool(limit) and now - course.weighed_at >= WEIGH_S
+        if weigh:
+            course.weighed_at = now
+        if not course.timeout_s and not weigh:
             return
         for flight in list(course.feed.flights.values()):
-            if flight.pid is None or flight.pid in course.overdue or flight.begun_at + course.timeout_s > now:
+            pid = flight.pid
+            if pid is None or pid in course.sentenced or limits.is_corpse(pid):
                 continue
-            course.overdue[flight.pid] = flight.chunk
-            try:
-                os.kill(flight.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                course.overdue.pop(flight.pid, None)
+            if course.timeout_s and flight.begun_at + course.timeout_s <= now:
+                course.sentenced[pid] = flight.chunk, blame.overdue(pid, course.timeout_s)
+            elif weigh and limit and (held := limits.resident_bytes(pid)) > limit:
+                course.sentenced[pid] = flight.chunk, blame.too_large(pid, limit, held)
+            else:
+                continue
+            limits.kill_tree(pid)
 
     def _stuck(self, course: Course, now: float) -> bool:
         """Whether nothing more will come of this round by itself."""
@@ -668,6 +717,8 @@ class Engine:
         chunks have been told, so their news is surely on its way; after a broken one, that of chunks
         which nobody began will never come.
         """
+        if course.head.choice.backend.in_process:
+            return 0.0  # what calls of this process say is in the inbox before their method knows
         if error is None and not course.sick and course.ending is None:
             return RECEIPTS_S
         return STALL_S if course.begun else LAG_S
@@ -704,8 +755,7 @@ class Engine:
         total = course.feed.total if hasattr(course, "feed") else 0
         for place, (name, results) in enumerate(zip(course.chain.stages, course.results, strict=True)):
             of_stage = self._stage_status(status, course, place)
-            results.same = of_stage is Status.DONE and self._all_kept(course, place, total)
-            if results.same:
+            if of_stage is Status.DONE and 0 < total == self.state.stages[name].reused:
                 of_stage = Status.REUSED
             if of_stage in ENDED_WELL and self.state.stages[name].calls is None:
                 self._publish(events.CallsKnown(stage=name, calls=total))
@@ -717,13 +767,6 @@ class Engine:
         self._schedule.ended(course.chain)
         for name in course.chain.stages:
             self._forget_read(name)
-
-    def _all_kept(self, course: Course, place: int, total: int) -> bool:
-        """Whether every call of a stage was kept from an earlier run, which had these and no others."""
-        if not course.earlier or self.state.stages[course.chain.stages[place]].reused != total:
-            return False
-        kept = course.earlier[-1] if course.earlier[place] is None else course.earlier[place]
-        return kept is not None and kept.calls == total
 
     def _stage_status(self, status: Status, course: Course, place: int) -> Status:
         """A chain fails as a whole, but only the stage that had the failure is called failed.

@@ -9,9 +9,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline_runner.record.errors import store_error
 from pipeline_runner.record.history import History, Told
+from pipeline_runner.record.locks import Locked
 from pipeline_runner.record.owner import owner
-from pipeline_runner.record.store import Locked, Store, store_error
+from pipeline_runner.record.store import Store
 
 AT_ONCE = 5_000  # rows that are deleted in one transaction: a run that is at work must not wait long for its turn
 _TABLES = ("event", "done", "given")
@@ -69,7 +71,7 @@ def _drop(store: Store, told: Told) -> bool:
     except Locked:
         return False
     try:
-        if at_work is not None and (told.run in at_work.runs or not at_work.runs):
+        if at_work is not None and at_work.run in (told.run, ""):
             return False
         with _database(store) as connection:
             # First of all its name: what is left by a clean that was broken off is nobody's, and the next one's.

@@ -18,9 +18,10 @@ from pipeline_runner.calls import Pack
 from pipeline_runner.errors import UsageError, did_you_mean
 from pipeline_runner.events import Event, Printed, RunEnded, RunStarted, StageEnded
 from pipeline_runner.record.codec import decode
+from pipeline_runner.record.errors import store_error
 from pipeline_runner.record.owner import owner
 from pipeline_runner.record.seal import intact
-from pipeline_runner.record.store import Store, store_error
+from pipeline_runner.record.store import Store
 from pipeline_runner.state import RunState
 
 LAST = "last"
@@ -198,7 +199,7 @@ class History:
             status, took_s = end.status, end.took_s
         else:
             at_work = owner(self.store, str(about.get("identity", "")))
-            status = None if at_work is not None and run in at_work.runs else Status.INTERRUPTED
+            status = None if at_work is not None and run == at_work.run else Status.INTERRUPTED
             took_s = self._so_far(run, since)
         failed = self._count(
             f"SELECT count(*) FROM event WHERE {_TOLD} AND kind = 'CallFailed' AND seq > ?", run, since

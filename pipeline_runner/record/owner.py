@@ -9,7 +9,8 @@ import struct
 import sys
 from dataclasses import dataclass
 
-from pipeline_runner.record.store import Store, held_here
+from pipeline_runner.record.locks import held_here
+from pipeline_runner.record.store import Store
 
 # struct flock: what it has is the same everywhere, the order of it is not.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
@@ -20,7 +21,7 @@ class Owner:
     """A runner at work."""
 
     pid: int
-    runs: tuple[str, ...]  # empty: it has not said yet
+    run: str  # empty: it has not said yet
 
 
 def owner(store: Store, pipeline: str) -> Owner | None:
@@ -30,7 +31,7 @@ def owner(store: Store, pipeline: str) -> Owner | None:
     """
     path = store.lock_file(pipeline)
     own = held_here(path)
-    if own:
+    if own is not None:
         return Owner(os.getpid(), own)
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -38,7 +39,7 @@ def owner(store: Store, pipeline: str) -> Owner | None:
         return None
     try:
         pid = _holder(file)
-        return None if pid is None else Owner(pid, _runs(os.read(file, 4096)))
+        return None if pid is None else Owner(pid, _run(os.read(file, 4096)))
     finally:
         os.close(file)
 
@@ -50,8 +51,8 @@ def _holder(file: int) -> int | None:
     return None if kind == fcntl.F_UNLCK else int(pid)
 
 
-def _runs(text: bytes) -> tuple[str, ...]:
+def _run(text: bytes) -> str:
     try:
-        return (str(json.loads(text)["run"]),)
+        return str(json.loads(text)["run"])
     except (ValueError, TypeError, KeyError):
-        return ()
+        return ""

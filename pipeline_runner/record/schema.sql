@@ -1,6 +1,7 @@
 -- The journal of a state folder: what happened, appended; nothing is ever changed, so nothing can get out of step.
 -- A run's state is the fold of its events; its values are the rows of `done`.
 PRAGMA user_version = 1;
+PRAGMA application_id = 1886519297; -- 0x70720000 + the version again: one that is damaged is not taken for a newer one
 
 CREATE TABLE run (
     id    TEXT PRIMARY KEY,

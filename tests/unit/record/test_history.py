@@ -15,10 +15,12 @@ from pipeline_runner import events
 from pipeline_runner.axes import Status
 from pipeline_runner.calls import Cause, Failure
 from pipeline_runner.record.clean import chosen, clean
+from pipeline_runner.record.errors import StoreError
 from pipeline_runner.record.history import History, Told, UnknownRun
 from pipeline_runner.record.journal import Journal
+from pipeline_runner.record.locks import Locked
 from pipeline_runner.record.owner import owner
-from pipeline_runner.record.store import Locked, Store, StoreError
+from pipeline_runner.record.store import Store
 
 FAILURE = Failure(Cause.RAISED, "ValueError", "no")
 RECIPE = b"r" * 32
@@ -110,7 +112,7 @@ def test_the_owner_is_seen_from_another_process_and_forgotten_when_it_dies(store
         try:
             assert process.stdout.readline() == "held\n"
             at_work = owner(store, "p")
-            assert (at_work.pid, at_work.runs) == (process.pid, ("r7",))
+            assert (at_work.pid, at_work.run) == (process.pid, "r7")
             with pytest.raises(Locked):  # looking did not let go of it
                 store.lock("p", "other")
         finally:
@@ -119,17 +121,15 @@ def test_the_owner_is_seen_from_another_process_and_forgotten_when_it_dies(store
 
 
 def test_looking_does_not_let_go_of_a_lock_of_this_process(store):
-    first, second = store.lock("p", "r1"), store.lock("p", "r2")
-    assert owner(store, "p").runs == ("r1", "r2")
-    first.release()
-    assert owner(store, "p").runs == ("r2",)
+    lock = store.lock("p", "r1")
+    assert owner(store, "p").run == "r1"
     taken = subprocess.run(
         [sys.executable, "-c", "import sys; from pathlib import Path; from pipeline_runner.record.store import Store\n"
          "Store(Path(sys.argv[1])).lock('p', 'r3')", str(store.folder)],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert "this pipeline is being run already" in taken.stderr
-    second.release()
+    lock.release()
     assert owner(store, "p") is None
 
 
