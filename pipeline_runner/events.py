@@ -179,6 +179,7 @@ class StageEnded(Event):
     stage: str
     status: Status
     took_s: float
+    done: int | None = None  # calls that ended well, reused ones included; None: not told
 
 
 @dataclass(frozen=True, kw_only=True)

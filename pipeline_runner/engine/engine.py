@@ -378,7 +378,8 @@ class Engine:
                 of_stage = Status.REUSED
             if of_stage in ENDED_WELL and self.state.stages[name].calls is None:
                 self._books.publish(events.CallsKnown(stage=name, calls=total))
-            self._books.publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s))
+            done = self.state.stages[name].done
+            self._books.publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s, done=done))
             results.end(total, None if of_stage in ENDED_WELL else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
             if of_stage not in ENDED_WELL:
                 self._cancel_readers(name, of_stage)

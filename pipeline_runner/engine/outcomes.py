@@ -140,7 +140,8 @@ class Outcomes:
                 said=said,
             )
         )
-        if self._books.record is not None:
+        if self._books.record is not None and (carried is not None or step == owed.step):
+            # Without what a later step of a chain was given there is only what its first step was.
             given = owed.calls if carried is None else Calls(owed.calls.indices, ((Pack(carried, 0, 1),),))
             self._books.record.given(stage.name, index, given)
             if carried is not None and not self._books.wanted(course.chain.stages[step - 1]):
