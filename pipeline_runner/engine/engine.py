@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -561,7 +562,7 @@ class Engine:
         if chunk != flight.chunk:
             sentence = None
         innocent = sentence is None and (
-            course.ending is not None or blame.fell_with_another(exitcode, course.sick or course.ended is not None)
+            course.ending is not None or blame.fell_with_another(exitcode, self._another_died(course, pid, exitcode))
         )
         if innocent:
             course.feed.again(Owed(flight.calls, flight.step))
@@ -582,6 +583,25 @@ class Engine:
                 most = -(-len(flight.calls) // SPLIT)
                 course.feed.again(Owed(flight.calls, flight.step, most=most))
         course.feed.landed(flight.chunk)
+
+    def _another_died(self, course: Course, pid: int, exitcode: int | None) -> bool:
+        """Whether another worker of its pool died before it: the news of it may come only after that of those which its
+        library ended for it."""
+        if course.sick or course.ended is not None:
+            return True
+        retire = course.head.spec.max_calls_per_worker is not None
+        if course.lease is None or retire or exitcode != -signal.SIGTERM:
+            return False
+        busy = {flight.pid for flight in course.feed.flights.values()}
+        deadline = monotonic() + LAG_S
+        pause = threading.Event()
+        while monotonic() < deadline:
+            others = [p for p in course.lease.backend.processes(course.lease.pool) if p.pid != pid]
+            # One that ended in order, and at no call, died of nothing.
+            if any(p.exitcode not in (None, exitcode) and (p.exitcode or p.pid in busy) for p in others):
+                return True
+            pause.wait(0.005)
+        return False
 
     def _exitcode(self, course: Course, pid: int, *, wait: bool) -> int | None:
         """How the process ended. Its library may learn it a moment after the kernel told us."""
