@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -130,7 +131,7 @@ class Rounds:
         innocent = sentence is None and (
             struck
             or course.ending is not None
-            or blame.fell_with_another(exitcode, course.sick or course.ended is not None)
+            or blame.fell_with_another(exitcode, self._another_died(course, pid, exitcode))
         )
         if innocent:
             course.progress += struck  # a round that chaos ended was not barren
@@ -152,6 +153,25 @@ class Rounds:
                 most = -(-len(flight.calls) // SPLIT)
                 course.feed.again(Owed(flight.calls, flight.step, most=most))
         course.feed.landed(flight.chunk)
+
+    def _another_died(self, course: Course, pid: int, exitcode: int | None) -> bool:
+        """Whether another worker of its pool died before it: the news of it may come only after that of those which its
+        library ended for it."""
+        if course.sick or course.ended is not None:
+            return True
+        retire = course.head.spec.max_calls_per_worker is not None
+        if course.lease is None or retire or exitcode != -signal.SIGTERM:
+            return False
+        busy = {flight.pid for flight in course.feed.flights.values()}
+        deadline = monotonic() + LAG_S
+        pause = threading.Event()
+        while monotonic() < deadline:
+            others = [p for p in course.lease.backend.processes(course.lease.pool) if p.pid != pid]
+            # One that ended in order, and at no call, died of nothing.
+            if any(p.exitcode not in (None, exitcode) and (p.exitcode or p.pid in busy) for p in others):
+                return True
+            pause.wait(0.005)
+        return False
 
     def _exitcode(self, course: Course, pid: int, *, wait: bool) -> int | None:
         """How the process ended. Its library may learn it a moment after the kernel told us."""
