@@ -125,11 +125,7 @@ _here: dict[str, Callable[[int], Link]] = {}
 
 def link_to(address: str, lease: int) -> Link:
     """The link of this process to a beacon: one for its whole life."""
-    global _owner
-    if _owner != os.getpid():  # forked: the links in our memory are our parent's
-        _links.clear()
-        _here.clear()
-        _owner = os.getpid()
+    _be_ourselves()
     if address in _here:
         return _here[address](lease)
     if address not in _links:
@@ -137,8 +133,18 @@ def link_to(address: str, lease: int) -> Link:
     return _links[address]
 
 
+def _be_ourselves() -> None:
+    """Forget what is our parent's, after a fork: the links in our memory, and who can be reached without one."""
+    global _owner
+    if _owner != os.getpid():
+        _links.clear()
+        _here.clear()
+        _owner = os.getpid()
+
+
 def serve_here(address: str, make: Callable[[int], Link]) -> None:
     """Let calls that run in the runner's own process reach it without a socket."""
+    _be_ourselves()
     _here[address] = make
 
 
