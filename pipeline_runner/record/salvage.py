@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 _TABLES = ("run", "event", "done", "given")
-_GUESS = 1 << 22  # rows that a table may have whose last one cannot be read
-_FAILURES = 100_000  # places that cannot be read, in a table of which no more is tried
+_LEAST = 16  # bytes of a row; so many rows can be in a file whose tables cannot say it themselves
+_PATIENCE_S = 5.0  # for a table in which there is damage after damage
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _copy(database: Path, new: Path) -> int:
         kept = 0
         with closing(sqlite3.connect(database, isolation_level=None)) as old:
             for table in _TABLES:
-                for row in _rows(old, table):
+                for row in _rows(old, table, database.stat().st_size // _LEAST):
                     try:
                         into.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
                     except sqlite3.IntegrityError:
@@ -119,16 +119,16 @@ def _mend_first_page(database: Path, new: Path) -> None:
         file.write(page)
 
 
-def _rows(old: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
+def _rows(old: sqlite3.Connection, table: str, most: int) -> Iterator[tuple[Any, ...]]:
     if table == "run":  # it has no row numbers
         try:
             yield from old.execute("SELECT * FROM run")
         except sqlite3.DatabaseError:
             return
         return
-    spans = [(1, _last(old, table))]
-    failures = 0
-    while spans and failures < _FAILURES:
+    spans = [(1, min(_last(old, table), most))]
+    until = time.monotonic() + _PATIENCE_S
+    while spans and time.monotonic() < until:
         low, high = spans.pop()
         try:
             for number, *row in old.execute(
@@ -137,7 +137,6 @@ def _rows(old: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
                 low = number + 1
                 yield tuple(row)
         except sqlite3.DatabaseError:
-            failures += 1
             if low < high:  # the rest in two halves, until what is damaged stands alone
                 middle = (low + high) // 2
                 spans += [(middle + 1, high), (low, middle)]
@@ -147,5 +146,5 @@ def _last(old: sqlite3.Connection, table: str) -> int:
     try:
         (last,) = old.execute(f"SELECT max(rowid) FROM {table}").fetchone()
     except sqlite3.DatabaseError:
-        return _GUESS
-    return last or 0
+        return 1 << 62
+    return last if isinstance(last, int) else 0
