@@ -18,12 +18,17 @@ class Pack(NamedTuple):
     data: bytes  # one pickled list
     start: int
     stop: int  # values[start:stop] are meant
-    fresh: bool = False  # made by this run, and not kept from an earlier one
+    digests: bytes | None = None  # 8 bytes a value: of what its call was given; None: its number says it
 
     def values(self) -> list[Any]:
         """Decode them. Errors: whatever a user's class raises when it is unpickled."""
         values: list[Any] = pickle.loads(self.data)
         return values if self.start == 0 and self.stop == len(values) else values[self.start : self.stop]
+
+    def cut(self, start: int, stop: int) -> Pack:
+        """Some of them, still packed."""
+        digests = None if self.digests is None else self.digests[8 * start : 8 * stop]
+        return Pack(self.data, self.start + start, self.start + stop, digests)
 
 
 Part = list[Any] | Pack
@@ -53,11 +58,7 @@ def cut_column(column: Column, start: int, stop: int) -> Column:
         size = part_size(part)
         low, high = max(start - at, 0), min(stop - at, size)
         if low < high:
-            pieces.append(
-                part._replace(start=part.start + low, stop=part.start + high)
-                if isinstance(part, Pack)
-                else part[low:high]
-            )
+            pieces.append(part.cut(low, high) if isinstance(part, Pack) else part[low:high])
         at += size
     return tuple(pieces)
 
@@ -69,15 +70,13 @@ class Calls:
     Shape: every column has len(indices) rows. No column at all: a call that takes only its `with`.
     `keywords` is a column of mappings, there only when a `with` speaks of ${item} or ${index}.
     `digests` has 8 bytes a call that tell what it is given, where its number alone does not and a
-    journal wants to know. `fresh`: made of values that this run has made, so that no earlier run
-    can have had these calls.
+    journal wants to know.
     """
 
     indices: Sequence[int]
     columns: tuple[Column, ...] = ()
     keywords: Column | None = None
     digests: bytes | None = None
-    fresh: bool = False
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -88,7 +87,6 @@ class Calls:
             tuple(cut_column(column, start, stop) for column in self.columns),
             None if self.keywords is None else cut_column(self.keywords, start, stop),
             None if self.digests is None else self.digests[8 * start : 8 * stop],
-            self.fresh,
         )
 
     def split(self, most: int) -> Iterator[Calls]:

@@ -81,6 +81,29 @@ class CallsReused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CallsOutdated(Event):
+    """Calls that an earlier run has ended well, and that are made again: what they depend on has changed."""
+
+    stage: str
+    calls: int
+
+    def __str__(self) -> str:
+        calls = "1 finished call" if self.calls == 1 else f"{self.calls} finished calls"
+        return f'stage "{self.stage}": its function, `with` or sources have changed; of its {calls} none is kept'
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalMended(Event):
+    """The journal was damaged; what could be read of it is in a new one."""
+
+    aside: str  # where the damaged one is
+    rows: int  # of values, that could be read
+
+    def __str__(self) -> str:
+        return f"the journal was damaged: {self.rows} rows could be read and are kept; the old one is {self.aside}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChunkEnded(Event):
     stage: str
     chunk: int
@@ -128,6 +151,14 @@ class WorkerDied(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerStruck(Event):
+    """Chaos has killed a worker that had just begun a chunk; its calls are innocent."""
+
+    stage: str
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoolReplaced(Event):
     stage: str
     why: str
@@ -148,6 +179,7 @@ class StageEnded(Event):
     stage: str
     status: Status
     took_s: float
+    done: int | None = None  # calls that ended well, reused ones included; None: not told
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,16 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal, Self
 
-from pipeline_runner.engine.engine import Engine, Listener
+from pipeline_runner.engine.books import Listener
+from pipeline_runner.engine.chaos import chaos_from
+from pipeline_runner.engine.engine import Engine
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.select import select
 from pipeline_runner.record.record import Record, about_run, identity, last_run
 from pipeline_runner.record.store import Store
-from pipeline_runner.running import Result, Run, as_json
+from pipeline_runner.running import Result, Run, as_json, gives
 from pipeline_runner.spec.build import build, load
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
 from pipeline_runner.spec.python import pipeline_from_python
@@ -111,6 +113,7 @@ class Pipeline:
         on_engine: Callable[[Engine], None] | None = None,
         state: State = None,
         resume: bool | str = False,
+        chaos: str | Mapping[str, float] | None = None,
     ) -> Result:
         """Run it and wait for the end. A failed stage is told in the result, not raised.
 
@@ -120,9 +123,11 @@ class Pipeline:
         state:     the folder of the journal; None: `.prun` beside the pipeline's file, or $PRUN_STATE; nowhere for a
                    pipeline made in Python; False: nowhere.
         resume:    a run's id, or True for the last one: only what it still owes is run.
+        chaos:     kill=0.05 or {"kill": 0.05, "seed": 7}: kill a worker that begins a chunk with this probability; the
+                   result is the same.
         Errors:    Problems, before anything runs; KeyboardInterrupt, after all is ended.
         """
-        engine = self._engine(workers, keep, on_event, state, resume)
+        engine = self._engine(workers, keep, on_event, state, resume, chaos)
         if on_engine is not None:
             on_engine(engine)
         with self._in_folder(engine.plan):
@@ -136,9 +141,10 @@ class Pipeline:
         on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]] = (),
         state: State = None,
         resume: bool | str = False,
+        chaos: str | Mapping[str, float] | None = None,
     ) -> Run:
         """Run it in the background; `run["count"]` is what that stage's `returns` says."""
-        return Run(self._engine(workers, keep, on_event, state, resume))
+        return Run(self._engine(workers, keep, on_event, state, resume, chaos))
 
     async def arun(self, *, workers: int | None = None, keep: Keep = "all") -> Result:
         """Run it without blocking an event loop. Cancelling the task cancels the run."""
@@ -157,14 +163,16 @@ class Pipeline:
         on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]],
         state: State,
         resume: bool | str,
+        chaos: str | Mapping[str, float] | None,
     ) -> Engine:
+        strikes = chaos_from(chaos)
         plan = self.plan(workers=workers)
         keeper = _keeper(plan, keep)
         listeners: Sequence[Listener] = (on_event,) if callable(on_event) else tuple(on_event)
         record = self._record(plan, state, resume)
         run = new_run_id() if record is None else record.run
         folder = _run_folder(run, None if record is None else record.store.folder)
-        return Engine(plan, run=run, folder=folder, keep=keeper, listeners=listeners, record=record)
+        return Engine(plan, run=run, folder=folder, keep=keeper, listeners=listeners, record=record, chaos=strikes)
 
     def _record(self, plan: Plan, state: State, resume: bool | str) -> Record | None:
         """The journal of the run to be; None: nothing is kept. Errors: StoreError, UsageError."""
@@ -175,7 +183,7 @@ class Pipeline:
                     "nothing was kept of an earlier run: a pipeline made in Python resumes with state=FOLDER"
                 )
             return None
-        store = Store(folder)
+        store = Store(folder, thorough=bool(resume))
         run = new_run_id()
         if resume:
             run = resumed_run(store, identity(plan), resume)
@@ -190,7 +198,26 @@ class Pipeline:
             "workers": plan.workers,
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "profile": self.spec.profile,
+            "stages": {
+                name: {"gives": gives(stage), "read": bool(plan.readers(name))} for name, stage in plan.stages.items()
+            },
         }
+
+    def replay(self, run: str, stage: str, item: int = 0, *, state: State = None) -> Any:
+        """Run one call of an earlier run again, here in this process, with the arguments that it had then.
+
+        run:    its name, the beginning of it, or "last".
+        state:  the folder of its journal, as for `run`.
+        Errors: whatever the call raises; CannotReplay where its arguments are not there any more; UsageError.
+        """
+        from pipeline_runner.record.history import History
+        from pipeline_runner.replaying import replayed
+
+        folder = state_folder(self.spec, state)
+        if folder is None:
+            raise UsageError("nothing was kept of an earlier run: name its folder with state=FOLDER")
+        history = History(Store(folder, create=False))
+        return replayed(history, history.find(run), self.plan(), stage, item).run()
 
     def _in_folder(self, plan: Plan) -> Any:
         """Calls in the runner's own process find relative paths only if it is where workers are."""

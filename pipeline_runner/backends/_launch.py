@@ -274,7 +274,7 @@ def start_fork_server(library: str) -> None:
 
 @contextmanager
 def leaving_no_file(server: Any, library: str) -> Iterator[None]:
-    """Start the fork server here, and its socket is off the disk afterwards, with a way to it that ends with this process.
+    """Start the fork server here, its socket off the disk afterwards, with a way to it that ends with this process.
 
     The library would keep the socket's file and its folder until its exit, and a SIGKILL to the
     runner would leave them behind. A descriptor of the file leads to the socket after its name is

@@ -33,7 +33,7 @@ def resumed(
     from pipeline_runner.spec.build import load
     from pipeline_runner.spec.parameters import read_params
 
-    store = Store(_folder(file, state), create=False)
+    store = Store(_folder(file, state), create=False, thorough=True)
     if run == LAST:
         found = last_run(store, None if file is None else str(Path(file).resolve().parent / Path(file).name))
         if found is None:

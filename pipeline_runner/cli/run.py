@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,14 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline_runner.axes import Status
-from pipeline_runner.cli import options
+from pipeline_runner.cli import kept, options
 from pipeline_runner.cli.resume import resumed
 from pipeline_runner.errors import UsageError
 from pipeline_runner.worker import limits
 
 if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine
+    from pipeline_runner.pipeline import Pipeline
+    from pipeline_runner.reporters.summary import Next
     from pipeline_runner.running import Result
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -50,6 +50,10 @@ def command(
     dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Show the plan and run nothing.")] = False,
     resume: options.Resume = None,
     state: options.State = None,
+    chaos: Annotated[
+        str | None,
+        typer.Option("--chaos", metavar="kill=P", help="Kill workers at random, to see that nothing is lost."),
+    ] = None,
     show: Shown = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only results and errors.")] = False,
@@ -86,6 +90,7 @@ def command(
             on_engine=ending.of,
             state=state,
             resume=resume or False,
+            chaos=chaos,
         )
     wanted = _wanted(result, show or (), everything)
     if as_json:
@@ -95,16 +100,22 @@ def command(
             if wanted(name) and stage.status in ("done", "reused"):
                 typer.echo(_printable(shown(name, result[name])))
     if not quiet or result.exit_code:
-        summary(result.state, console, stages=not console.is_terminal and not quiet)
-    if result.status is Status.INTERRUPTED:
-        console.print(how_to_go_on(result, file, state), soft_wrap=True, markup=False, highlight=False)
+        summary(
+            result.state,
+            console,
+            stages=not console.is_terminal and not quiet,
+            following=_following(pipeline, result, state),
+        )
     raise typer.Exit(result.exit_code)
 
 
-def how_to_go_on(result: Result, file: str | None, state: str | None) -> str:
-    """The last line of a run that was interrupted: the command that runs only what it still owes."""
-    words = ["prun", *([file] if file else []), *(["--state", state] if state else []), "--resume", result.id]
-    return f"to go on with what is left: {shlex.join(words)}"
+def _following(pipeline: Pipeline, result: Result, state: str | None) -> Next | None:
+    """What to type next; None where the run was not kept."""
+    from pipeline_runner.pipeline import state_folder
+
+    folder = state_folder(pipeline.spec, state)
+    about = {"file": pipeline.spec.file, "folder": str(pipeline.spec.folder)}
+    return None if folder is None else kept.following(result.id, about, folder)
 
 
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:

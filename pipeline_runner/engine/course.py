@@ -16,7 +16,6 @@ from pipeline_runner.engine.pools import Lease
 from pipeline_runner.engine.results import Results
 from pipeline_runner.methods import PoolSettings
 from pipeline_runner.plan.plan import Chain, StagePlan
-from pipeline_runner.record.earlier import Earlier
 
 
 @dataclass(eq=False)
@@ -31,7 +30,8 @@ class Course:
     sizes: Sizes = field(init=False)
 
     workers: int = 1  # of its pool: no more than can be busy
-    earlier: list[Earlier | None] = field(default_factory=list)  # of each stage, where the chain may reuse
+    reuses: bool = False  # some of its calls may be kept from an earlier run
+    salts: Sequence[bytes] = ()  # of each stage: what its calls are given beside their items
     round: int = 0
     lease: Lease | None = None  # set by the round's driver before it draws its first chunk
     started_at: float | None = None

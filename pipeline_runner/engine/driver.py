@@ -27,7 +27,7 @@ def _drive(course: Course, number: int, pools: Pools, settings: PoolSettings, te
     method = course.head.choice.method
     try:
         # A stage whose every call was kept from an earlier run needs no pool at all.
-        if course.earlier and not course.feed.anything():
+        if course.reuses and not course.feed.anything():
             tell(RoundOver(course.number, number, None))
             return
         lease = pools.lease(course.head.choice.backend, settings)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline_runner.axes import Returns, Status
-from pipeline_runner.engine.intake import Described, FromItems, FromValues, Intake, Once, PerCall, SideBySide
+from pipeline_runner.engine.intake import Deepened, Described, FromItems, FromValues, Intake, Once, PerCall, SideBySide
 from pipeline_runner.engine.jobs import keywords_of, per_call
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
-from pipeline_runner.spec.pipeline import FromStage, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.pipeline import FromStage, Items, Source, StageName, StageSpec, Zip
 from pipeline_runner.spec.sources import items, size
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Scope, follow, references, render
@@ -90,14 +90,11 @@ def whole_value(stage: StageSpec, results: Results) -> Any:
 
 
 def read_whole(stage: StageSpec) -> set[StageName]:
-    """The stages whose whole results a stage's `with` reads."""
+    """The stages whose whole results each call of a stage may read: those that its `with` names, and those that it
+    only `needs`, since it may read what they have written somewhere."""
     templates = (stage.constants, stage.setup_with)
-    return {
-        StageName(str(reference.path[0]))
-        for template in templates
-        for reference in references(template)
-        if reference.root == "stages"
-    }
+    named = {r.path[0] for template in templates for r in references(template) if r.root == "stages"}
+    return {StageName(str(name)) for name in named} | set(stage.needs)
 
 
 def constants_of(stage: StageSpec, scope: Scope) -> Constants:
@@ -115,19 +112,20 @@ def intake_of(
     varying: Mapping[str, Any],
     results: Mapping[StageName, Results],
     moved: Callable[[], None],
-    tell_apart: Callable[[Source], TellApart | None] | None = None,
+    tell_apart: Callable[[Source], TellApart | None] = lambda source: None,
+    salt: bytes = b"",
 ) -> tuple[Intake, int | None]:
     """What the stage's calls are drawn from, and how many they are where that is known.
 
-    `tell_apart` gives, for a source, how its items are told apart; None: by their numbers.
+    `tell_apart` gives, for a source, how its items are told apart; None: by their numbers, or not at all.
+    `salt` stands for what every call is given beside its items.
     Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
     """
     over = stage.spec.over
-    opened, calls = _Opener(plan, results, moved).open(over, shortest=stage.spec.shortest)
-    if tell_apart is not None and over is not None:
-        columns = [tell_apart(column) for column in (over.columns if isinstance(over, Zip) else (over,))]
-        if any(columns):
-            opened = Described(opened, columns)
+    opened, calls = _Opener(plan, results, moved, tell_apart).open(over, shortest=stage.spec.shortest)
+    numbered = any(reference.root == "index" for reference in references(varying))
+    if salt or numbered:
+        opened = Deepened(opened, salt, numbered=numbered)
     return (PerCall(opened, keywords_of(varying)) if varying else opened), calls
 
 
@@ -136,6 +134,7 @@ class _Opener:
     plan: Plan
     results: Mapping[StageName, Results]
     moved: Callable[[], None]
+    tell_apart: Callable[[Source], TellApart | None]
 
     def open(self, source: Source | None, *, shortest: bool = False, column: bool = False) -> tuple[Intake, int | None]:
         match source:
@@ -147,7 +146,11 @@ class _Opener:
                 return self._of_stage(source, column)
             case _:
                 known = size(source, self.plan.pipeline.folder)
-                return FromItems(items(source, self.plan.pipeline.folder), known), known
+                return self._described(source, FromItems(items(source, self.plan.pipeline.folder), known)), known
+
+    def _described(self, source: Source, intake: Intake) -> Intake:
+        how = self.tell_apart(source)
+        return intake if how is None else Described(intake, how)
 
     def _side_by_side(
         self, columns: tuple[Source, ...], names: tuple[str, ...], shortest: bool
@@ -164,8 +167,8 @@ class _Opener:
         results = self.results[source.stage]
         if spec.over is None or len(source.reference.path) > 1:
             value = follow(source.reference, Values(self.plan, self.results))
-            fanned = _fan_out(source.stage, value)
-            return FromItems(iter(fanned), len(fanned), fresh=not results.same), len(fanned)
+            fanned = fan_out(source.stage, value)
+            return self._described(Items(fanned), FromItems(iter(fanned), len(fanned))), len(fanned)
         reader = FromValues(self.moved)
         # Columns go side by side by number, so they come in order whatever their stage returns.
         in_order = column or self.plan.stages[source.stage].choice.returns is not Returns.UNORDERED
@@ -173,7 +176,7 @@ class _Opener:
         return reader, reader.size
 
 
-def _fan_out(stage: str, value: Any) -> list[Any]:
+def fan_out(stage: str, value: Any) -> list[Any]:
     """The items of one value: of a mapping, its [key, value] pairs. Errors: NotIterable."""
     if isinstance(value, Mapping):
         return [[key, item] for key, item in value.items()]

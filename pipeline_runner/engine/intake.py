@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from hashlib import blake2b
 from itertools import islice
 from operator import eq
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
+from pipeline_runner.engine.lineage import deepened, side_by_side, told_apart
 from pipeline_runner.errors import PipelineError
 
 
@@ -83,10 +83,9 @@ class FromItems:
 
     arrivals = 0
 
-    def __init__(self, items: Iterator[Any], size: int | None, *, fresh: bool = False) -> None:
+    def __init__(self, items: Iterator[Any], size: int | None) -> None:
         self._items = items
         self._size = size
-        self._fresh = fresh
         self._at = 0
 
     @property
@@ -103,7 +102,7 @@ class FromItems:
             return None
         indices = range(self._at, self._at + len(part))
         self._at += len(part)
-        return Calls(indices, ((part,),), fresh=self._fresh)
+        return Calls(indices, ((part,),))
 
     def leave(self) -> None:
         pass
@@ -153,18 +152,22 @@ class FromValues:
             return None if ended else Calls(range(0))
         indices: list[int] = []
         parts: list[Pack] = []
-        fresh = self._segments[0][1].fresh
-        while self._segments and len(indices) < most and self._segments[0][1].fresh == fresh:
+        digests: list[bytes] = []
+        while self._segments and len(indices) < most:
             numbers, pack = self._segments.popleft()
             take = min(len(numbers), most - len(indices))
             indices.extend(numbers[:take])
-            parts.append(pack._replace(stop=pack.start + take))
+            taken = pack.cut(0, take)
+            parts.append(taken._replace(digests=None))  # of the calls from here on, and no worker's business
+            if taken.digests is not None:
+                digests.append(taken.digests)
             if take < len(numbers):
-                self._segments.appendleft((numbers[take:], pack._replace(start=pack.start + take)))
+                self._segments.appendleft((numbers[take:], pack.cut(take, len(numbers))))
         self._drawn += len(indices)
         self._moved()
         row = range(indices[0], indices[0] + len(indices))
-        return Calls(row if all(map(eq, indices, row)) else indices, (tuple(parts),), fresh=fresh)
+        told = b"".join(digests) if digests else None
+        return Calls(row if all(map(eq, indices, row)) else indices, (tuple(parts),), None, told)
 
     def leave(self) -> None:
         # What is here stays: a driver may be drawing it at this moment.
@@ -244,12 +247,12 @@ class SideBySide:
         while size < limit and len({held.indices[size] for held in self._held}) == 1:
             size += 1
         columns: list[Column] = []
-        fresh = any(held.fresh for held in self._held)
+        digests = side_by_side([held.cut(0, size) for held in self._held])
         for place, held in enumerate(self._held):
             columns.append(cut_column(held.columns[0], 0, size))
             self._held[place] = held.cut(size, len(held))
             indices = held.indices[:size]
-        return Calls(indices, tuple(columns), fresh=fresh)
+        return Calls(indices, tuple(columns), None, digests)
 
     def _over(self) -> bool:
         """Whether every column is at its end. Errors: UnequalColumns when they ended apart."""
@@ -278,12 +281,11 @@ class SideBySide:
             self._held[place] = Calls(range(0), ((),))
 
 
-class PerCall:
-    """Another intake's calls, each with keywords of its own: a `with` that speaks of ${item} or ${index}."""
+class _Over:
+    """Another intake's calls, with something more known of them."""
 
-    def __init__(self, intake: Intake, keywords: Callable[[int, Any], dict[str, Any]]) -> None:
+    def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._keywords = keywords
 
     @property
     def size(self) -> int | None:
@@ -299,6 +301,14 @@ class PerCall:
 
     def leave(self) -> None:
         self._intake.leave()
+
+
+class PerCall(_Over):
+    """Another intake's calls, each with keywords of its own: a `with` that speaks of ${item} or ${index}."""
+
+    def __init__(self, intake: Intake, keywords: Callable[[int, Any], dict[str, Any]]) -> None:
+        super().__init__(intake)
+        self._keywords = keywords
 
     def draw(self, most: int) -> Calls | None:
         """Errors: ExpressionError when ${item.x} leads nowhere."""
@@ -311,41 +321,28 @@ class PerCall:
         return replace(calls, keywords=(given,))
 
 
-class Described:
-    """Another intake's calls, each with the digest of what it is given. Errors: none of its own; a call whose
-    argument has no digest leaves its neighbours without one too, and is never taken for one of an earlier run."""
+class Described(_Over):
+    """Items, each with the digest of what it is."""
 
-    def __init__(self, intake: Intake, columns: Sequence[Callable[[Any], bytes] | None]) -> None:
-        self._intake = intake
-        self._columns = columns  # how each column's values are told apart; None: by the number of their call
+    def __init__(self, intake: Intake, how: Callable[[Any], bytes]) -> None:
+        super().__init__(intake)
+        self._how = how
 
-    @property
-    def size(self) -> int | None:
-        return self._intake.size
+    def draw(self, most: int) -> Calls | None:
+        calls = self._intake.draw(most)
+        return replace(calls, digests=told_apart(self._how, column_values(calls.columns[0]))) if calls else calls
 
-    @property
-    def total(self) -> int:
-        return self._intake.total
 
-    @property
-    def arrivals(self) -> int:
-        return self._intake.arrivals
+class Deepened(_Over):
+    """Calls whose digests tell all that they are given beside their items: whole results, their own numbers."""
 
-    def leave(self) -> None:
-        self._intake.leave()
+    def __init__(self, intake: Intake, salt: bytes, *, numbered: bool) -> None:
+        super().__init__(intake)
+        self._salt = salt
+        self._numbered = numbered
 
     def draw(self, most: int) -> Calls | None:
         calls = self._intake.draw(most)
         if not calls:
             return calls
-        try:
-            told = [
-                list(map(how, column_values(column)))
-                for how, column in zip(self._columns, calls.columns, strict=True)
-                if how is not None
-            ]
-        except Exception:  # what pickle, or an item's own class, raises
-            return replace(calls, fresh=True)
-        rows = zip(*told, strict=True)
-        digests = told[0] if len(told) == 1 else [blake2b(b"".join(row), digest_size=8).digest() for row in rows]
-        return replace(calls, digests=b"".join(digests))
+        return replace(calls, digests=deepened(calls.indices, calls.digests, self._salt, numbered=self._numbered))

@@ -82,7 +82,7 @@ class CallsKept:
     """Calls that an earlier run has ended well, and that need not be made."""
 
     course: int
-    reused: Reused
+    reused: Sequence[Reused]
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,16 @@ class Pools:
             self._leased.discard(lease)
         self._end(lambda: lease.backend.kill(lease.pool), f"prun-kill-{lease.number}")
 
+    def retire(self, number: int, pid: int) -> None:
+        """A worker of this pool has died. If the pool is idle, nobody gets it any more: who dies at the wrong moment
+        takes the lock of the pool's queue along, and the others would wait for it for ever."""
+        with self._lock:
+            lease = next((lease for lease in self._idle if lease.number == number), None)
+            if lease is None or lease.exitcode(pid) == 0:
+                return
+            self._idle.remove(lease)
+        self.discard(lease)
+
     def kill_processes(self) -> None:
         """SIGKILL to every worker; takes no lock, since a signal handler may have interrupted whoever holds it."""
         for lease in [*self._idle, *self._leased]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Pack
+from pipeline_runner.engine.lineage import of_whole, weight
 
 
 class Reader(Protocol):
@@ -50,7 +51,7 @@ class Results:
         self._error: Callable[[], BaseException] | None = None
         self.total: int | None = None  # how many numbers there are, dropped ones included
         self.ended = False
-        self.same = False  # known at the end: all of it is what an earlier run had, and had whole
+        self._weights = 0  # of the digests of its calls
 
     @property
     def backlog(self) -> int:
@@ -75,6 +76,15 @@ class Results:
             for tap in self._taps:
                 self._pass(tap, indices, pack)
             self._lock.notify_all()
+
+    def made(self, indices: Sequence[int], digests: bytes | None) -> None:
+        """These calls have ended well, whether anybody reads their values or not."""
+        if digests is not None:
+            self._weights += weight(indices, digests)
+
+    def lineage(self) -> bytes:
+        """What tells this whole result from that of other items, or with other calls dropped. Known at the end."""
+        return of_whole(self.total or 0, self._dropped, self._weights)
 
     def drop(self, index: int) -> None:
         """This call will have no value."""

@@ -4,43 +4,68 @@ go on to the feed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pipeline_runner.calls import Calls, Pack
 from pipeline_runner.engine.intake import Intake
+from pipeline_runner.engine.lineage import through
 
 AT_ONCE = 4096  # calls that are looked up together
 
-Reused = list[tuple[int, range, Pack | None]]  # step of the chain, its calls, their values where anyone reads them
 
+class Found(Protocol):
+    """Some neighbouring calls that an earlier run has kept: record.Found is one."""
 
-class Row(Protocol):
-    """Some calls that an earlier run has kept: record.Values is one."""
+    calls: int
 
-    @property
-    def data(self) -> bytes | None: ...
-    def pack(self, index: int, calls: int) -> Pack: ...
-    def matching(self, index: int, digests: bytes | None, most: int) -> int: ...
+    def take(self, calls: int, digests: bytes | None) -> Pack | None: ...
 
 
 class Earlier(Protocol):
     """What an earlier run has of a stage: record.Earlier is one."""
 
-    def find(self, index: int) -> tuple[Row, int] | None: ...
+    def find(self, index: int, digests: bytes | None, most: int, *, wanted: bool) -> Found | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What is known from before of one step of a chain."""
+
+    kept: Earlier | None
+    wanted: bool  # whether anybody else reads its values
+    salt: bytes  # of what its calls are given beside their items
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """Calls of one step that need not be made."""
+
+    step: int
+    numbers: range
+    digests: bytes | None
+    values: Pack | None  # where anybody reads them
 
 
 class Reusing:
     """Another intake's calls, without those that need not be made.
 
-    A call of a chain is reused when every step that somebody reads was kept; then none of it runs.
+    A call of a chain begins after the last step that was kept; the values of steps before that one
+    must have been kept too where anybody else reads them. If that is the chain's last step, none of it runs.
     """
 
     def __init__(
-        self, intake: Intake, steps: Sequence[tuple[int, Earlier, bool]], tell: Callable[[Reused], None]
+        self,
+        intake: Intake,
+        steps: Sequence[Before],
+        tell: Callable[[Sequence[Reused]], None],
+        go_on: Callable[[Calls, int], None],
     ) -> None:
         self._intake = intake
-        self._steps = steps  # (number, what is kept of it, whether its values are wanted)
+        self._steps = steps
         self._tell = tell
+        self._go_on = go_on  # these calls are to begin at this step
+        self._gone_on = 0
         self._owed: list[Calls] = []
 
     @property
@@ -54,17 +79,20 @@ class Reusing:
 
     @property
     def arrivals(self) -> int:
-        return self._intake.arrivals
+        return self._intake.arrivals + self._gone_on
 
     def leave(self) -> None:
         self._intake.leave()
 
     def draw(self, most: int) -> Calls | None:
+        gone_on = self._gone_on
         while not self._owed:
             calls = self._intake.draw(max(most, AT_ONCE))
             if not calls:
                 return calls
             self._sort_out(calls)
+            if not self._owed and self._gone_on > gone_on:
+                return Calls(range(0))  # what is to go on is to be made first
         calls = self._owed.pop(0)
         if len(calls) > most:
             self._owed.insert(0, calls.cut(most, len(calls)))
@@ -73,43 +101,78 @@ class Reusing:
 
     def _sort_out(self, calls: Calls) -> None:
         """Tell what is there already, and keep the rest."""
-        if calls.fresh:
-            self._owed.append(calls)
-            return
-        told: Reused = []
+        digests = [
+            through(calls.indices, calls.digests, [before.salt for before in self._steps[1 : step + 1]])
+            for step in range(len(self._steps))
+        ]
+        told: list[Reused] = []
         at = owed_from = 0
         while at < len(calls):
-            found = self._kept(calls, at)
-            if not found:
+            kept = self._kept(calls.indices, at, digests)
+            if kept is None:
                 at += 1
                 continue
+            reused, carried = kept
             if owed_from < at:
                 self._owed.append(calls.cut(owed_from, at))
-            told += found
-            at += len(found[0][1])
-            owed_from = at
+            owed_from = at + len(reused[0].numbers)
+            told += reused
+            if carried is not None:
+                self._gone_on += 1
+                rest = replace(calls.cut(at, owed_from), columns=((carried,),), keywords=None)
+                self._go_on(rest, len(reused))
+            at = owed_from
         if owed_from < len(calls):
             self._owed.append(calls.cut(owed_from, len(calls)))
         if told:
             self._tell(told)
 
-    def _kept(self, calls: Calls, at: int) -> Reused:
-        """The run of calls from `at` on that every step has; empty when one has not."""
-        index = calls.indices[at]
-        most = _run(calls.indices, at)
-        rows: list[tuple[int, Row, bool]] = []
-        for number, earlier, wanted in self._steps:
-            found = earlier.find(index)
-            if found is None:
-                return []
-            row, stop = found
-            digests = None if calls.digests is None else calls.digests[8 * at : 8 * (at + most)]
-            most = row.matching(index, digests, min(most, stop - index))
-            if not most or (wanted and row.data is None):
-                return []
-            rows.append((number, row, wanted))
-        span = range(index, index + most)
-        return [(number, span, row.pack(index, most) if wanted else None) for number, row, wanted in rows]
+    def _kept(
+        self, indices: Sequence[int], at: int, digests: Sequence[bytes | None]
+    ) -> tuple[list[Reused], Pack | None] | None:
+        """What need not be made of some neighbouring calls from `at` on: every step up to the latest that was kept.
+        With it what the next step is to be given, if there is one. None: all of it must be made."""
+        most = _run(indices, at)
+        for last in reversed(range(len(self._steps))):
+            ends = last == len(self._steps) - 1
+            found = self._up_to(last, indices[at], [_cut(d, at, most) for d in digests], most, carry=not ends)
+            if found is not None:
+                return self._take(found, indices[at], [_cut(d, at, most) for d in digests], carry=not ends)
+        return None
+
+    def _up_to(
+        self, last: int, index: int, digests: Sequence[bytes | None], most: int, *, carry: bool
+    ) -> list[Found | None] | None:
+        """What is kept of each step up to `last`; None when something that is needed is not."""
+        found: list[Found | None] = []
+        for step, before in enumerate(self._steps[: last + 1]):
+            needed = before.wanted or (carry and step == last)
+            if not needed and step != last:
+                found.append(None)
+                continue
+            one = None if before.kept is None else before.kept.find(index, digests[step], most, wanted=needed)
+            if one is None:
+                return None
+            most = min(most, one.calls)
+            found.append(one)
+        return found
+
+    def _take(
+        self, found: Sequence[Found | None], index: int, digests: Sequence[bytes | None], *, carry: bool
+    ) -> tuple[list[Reused], Pack | None]:
+        calls = min(one.calls for one in found if one is not None)
+        reused: list[Reused] = []
+        pack = None
+        for step, one in enumerate(found):
+            told = _cut(digests[step], 0, calls)
+            pack = None if one is None else one.take(calls, told)
+            values = pack if self._steps[step].wanted else None
+            reused.append(Reused(step, range(index, index + calls), told, values))
+        return reused, pack._replace(digests=None) if carry and pack is not None else None
+
+
+def _cut(digests: bytes | None, at: int, calls: int) -> bytes | None:
+    return None if digests is None else digests[8 * at : 8 * (at + calls)]
 
 
 def _run(indices: Sequence[int], at: int) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,104 +25,185 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class Row:
     """A row that was read and found intact."""
 
+    seq: int
     first: int
+    calls: int
     digests: bytes | None
     data: bytes | None
     start: int
 
-    def matching(self, index: int, digests: bytes | None, most: int) -> int:
-        """How many of the next `most` calls were given what `digests` says; None: their numbers say it."""
+    def matching(self, at: int, digests: bytes | None, most: int) -> int:
+        """How many of the next `most` calls from place `at` on were given what `digests` says; None: their numbers
+        say it."""
+        most = min(most, self.calls - at)
         if self.digests is None or digests is None:
             return most if self.digests is digests else 0
-        at = 8 * (index - self.first)
-        if digests[: 8 * most] == self.digests[at : at + 8 * most]:
+        if digests[: 8 * most] == self.digests[8 * at : 8 * (at + most)]:
             return most
-        pairs = (digests[n : n + 8] == self.digests[at + n : at + n + 8] for n in range(0, 8 * most, 8))
+        pairs = (digests[n : n + 8] == self.digests[8 * at + n : 8 * at + n + 8] for n in range(0, 8 * most, 8))
         return next((number for number, same in enumerate(pairs) if not same), most)
 
-    def pack(self, index: int, calls: int) -> Pack:
-        """The values of `calls` calls from `index` on."""
-        if self.data is None:
-            raise AssertionError("values were asked for that nobody kept: this is our bug")
-        at = self.start + index - self.first
-        return Pack(self.data, at, at + calls)
+
+class Found:
+    """Some neighbouring calls that are kept. Nothing is decided until they are taken."""
+
+    def __init__(self, row: Row, at: int, calls: int, used: bytearray) -> None:
+        self._row, self._at, self.calls, self._used = row, at, calls, used
+
+    def take(self, calls: int, digests: bytes | None) -> Pack | None:
+        """The values of the first `calls` of them, which are not found again; None where none were kept."""
+        self._used[self._at : self._at + calls] = b"\1" * calls
+        if self._row.data is None:
+            return None
+        start = self._row.start + self._at
+        return Pack(self._row.data, start, start + calls, digests)
 
 
 class Earlier:
     """Rows of one stage of one run. Used by one thread at a time.
 
     A row that is missing, damaged, or of another recipe is as if it had never been: its calls are
-    owed again. Memory: one small entry a row, and the row that was read last.
+    owed again. A call is looked for under its number first, then by its digest alone, since items
+    may have been put in before it. None is found twice: two calls of equal arguments are two calls.
+    Memory: one small entry a row, the row that was read last, and 17 bytes a call.
     """
 
     def __init__(self, store: Store, run: str, stage: str, recipe: bytes) -> None:
         self._store, self._run, self._stage, self._recipe = store, run, stage, recipe
         self._connection = store.connect()
-        self._rows = self._disjoint()
-        self._starts = [row.first for row in self._rows]
-        self._last: tuple[int, Values | None] | None = None
+        self._rows = list(self._all())
+        self._by_number()
+        self._digests: array[int] | None = None  # sorted, of all calls; beside them, their places
+        self._used: dict[int, bytearray] = {}  # by row: which of its calls were taken
+        self._last: tuple[int, Row | None] | None = None
 
     def __bool__(self) -> bool:
         return bool(self._rows)
 
-    @property
-    def calls(self) -> int:
-        """How many calls it has, if all of its rows are intact."""
-        return sum(row.stop - row.first for row in self._rows)
+    def find(self, index: int, digests: bytes | None, most: int, *, wanted: bool) -> Found | None:
+        """Up to `most` calls from this number on, as far as one intact row has them; None when it has not this one.
 
-    def find(self, index: int) -> tuple[Values, int] | None:
-        """The intact row that has this call, and where its calls stop; None when there is none."""
-        at = bisect_right(self._starts, index) - 1
-        if at < 0 or index >= self._rows[at].stop:
-            return None
-        values = self._read(self._rows[at].seq)
-        return None if values is None else (values, self._rows[at].stop)
+        `digests` are those of all of these calls. `wanted`: with their values.
+        """
+        while (at := bisect_right(self._starts, index) - 1) >= 0 and index < self._numbered[at].stop:
+            kept = self._numbered[at]
+            row = self._read(kept.seq)
+            if row is not None and row.first <= index < row.first + row.calls:
+                found = self._found(row, index - row.first, digests, min(most, kept.stop - index), wanted)
+                if found is not None:
+                    return found
+                break
+            if not self._without(kept.seq):
+                break
+        return None if digests is None else self._elsewhere(digests, most, wanted)
 
     def close(self) -> None:
         self._connection.close()
 
-    def _disjoint(self) -> list[Kept]:
-        """The rows' calls, none of them twice: after a damage a call may have been kept again."""
-        rows: list[Kept] = []
-        for seq, first, calls in self._all():
-            stop = first + calls
-            if rows and first < rows[-1].stop:
-                if stop <= rows[-1].stop:
-                    continue
-                first = rows[-1].stop
-            rows.append(Kept(seq, first, stop))
-        return rows
+    def _found(self, row: Row, at: int, digests: bytes | None, most: int, wanted: bool) -> Found | None:
+        calls = row.matching(at, digests, most)
+        used = self._used.setdefault(row.seq, bytearray(row.calls))
+        taken = used.find(1, at, at + calls)
+        calls = calls if taken < 0 else taken - at
+        return Found(row, at, calls, used) if calls and (row.data is not None or not wanted) else None
 
-    def _all(self) -> Iterator[tuple[int, int, int]]:
+    def _elsewhere(self, digests: bytes, most: int, wanted: bool) -> Found | None:
+        """A call that now has another number."""
+        if self._digests is None:
+            self._by_digest()
+        known = self._digests or array("Q")
+        digest = int.from_bytes(digests[:8], "little")
+        at = bisect_left(known, digest)
+        while at < len(known) and known[at] == digest:
+            number = bisect_right(self._places_from, self._places[at]) - 1
+            row = self._read(self._described[number])
+            offset = self._places[at] - self._places_from[number]
+            if row is not None and offset < row.calls:
+                found = self._found(row, offset, digests, most, wanted)
+                if found is not None:
+                    return found
+            at += 1
+        return None
+
+    def _by_number(self) -> None:
+        """The rows' calls, none of them twice: a call may have been kept again, after a damage or with another item.
+        Of two rows the newer one counts."""
+        self._numbered: list[Kept] = []
+        self._overlap = False
+        for kept in sorted(self._rows, key=lambda kept: (kept.first, -kept.seq)):
+            first = kept.first
+            if self._numbered and first < self._numbered[-1].stop:
+                self._overlap = True
+                first = self._numbered[-1].stop
+            if first < kept.stop:
+                self._numbered.append(Kept(kept.seq, first, kept.stop))
+        self._starts = [kept.first for kept in self._numbered]
+
+    def _without(self, damaged: int) -> bool:
+        """Do without a row. Whether another may stand in for it: only one that it overlapped can."""
+        if not self._overlap:
+            return False
+        self._rows = [kept for kept in self._rows if kept.seq != damaged]
+        self._by_number()
+        return True
+
+    def _by_digest(self) -> None:
+        self._described: list[int] = []  # rows that have digests
+        pairs: list[int] = []
+        sizes: list[int] = []
+        place = 0
+        for kept in reversed(self._rows):
+            digests = self._digests_of(kept)
+            if digests is None:
+                continue
+            values = array("Q", digests)
+            pairs += (value << 64 | place + offset for offset, value in enumerate(values))
+            self._described.append(kept.seq)
+            sizes.append(place)
+            place += len(values)
+        pairs.sort()
+        self._digests = array("Q", (pair >> 64 for pair in pairs))
+        self._places = array("Q", (pair & (1 << 64) - 1 for pair in pairs))
+        self._places_from = sizes
+
+    def _digests_of(self, kept: Kept) -> bytes | None:
+        """Not yet known to be intact: that is seen when the row itself is read."""
         try:
-            yield from self._connection.execute(
-                "SELECT seq, first, calls FROM done WHERE run = ? AND stage = ? AND recipe = ?"
-                " ORDER BY first, seq DESC",
+            (digests,) = self._connection.execute("SELECT digests FROM done WHERE seq = ?", (kept.seq,)).fetchone()
+        except (sqlite3.Error, TypeError):
+            return None
+        return digests if isinstance(digests, bytes) and len(digests) == 8 * (kept.stop - kept.first) else None
+
+    def _all(self) -> Iterator[Kept]:
+        """Every row, as far as they can be read; not yet known to be intact."""
+        try:
+            for seq, first, calls in self._connection.execute(
+                "SELECT seq, first, calls FROM done WHERE run = ? AND stage = ? AND recipe = ? ORDER BY seq",
                 (self._run, self._stage, self._recipe),
-            )
-        except (sqlite3.DatabaseError, TypeError):
+            ):
+                if isinstance(first, int) and isinstance(calls, int) and first >= 0 and calls > 0:
+                    yield Kept(seq, first, first + calls)
+        except sqlite3.Error:
             return  # damaged from here on: what cannot be read is owed
 
-    def _read(self, seq: int) -> Values | None:
-        if self._last is not None and self._last[0] == seq:
-            return self._last[1]
-        values = self._intact(seq)
-        self._last = (seq, values)
-        return values
+    def _read(self, seq: int) -> Row | None:
+        if self._last is None or self._last[0] != seq:
+            self._last = (seq, self._intact(seq))
+        return self._last[1]
 
-    def _intact(self, seq: int) -> Values | None:
+    def _intact(self, seq: int) -> Row | None:
         try:
             row = self._connection.execute(f"SELECT {_ROW} FROM done WHERE seq = ?", (seq,)).fetchone()
-        except sqlite3.DatabaseError:
+        except sqlite3.Error:
             return None
         if row is None:
             return None
         recipe, first, calls, digests, body, file, start, stored = row
-        data = self._store.read_value(file) if file else body
+        data = self._store.read_value(file) if isinstance(file, str) else body
         parts = (self._run, self._stage, recipe, first, calls, digests, data, file, start)
         if recipe != self._recipe or not intact(self._store.key, stored, *parts):
             return None
-        return Values(first, digests, data, start)
+        return Row(seq, first, calls, digests, data, start)

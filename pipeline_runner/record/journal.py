@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline_runner.events import CallFailed, CallsDone, ChunkEnded, ChunkStarted, Event, RunStarted
 from pipeline_runner.record.codec import encode
+from pipeline_runner.record.errors import damaged, store_error
 from pipeline_runner.record.seal import seal
-from pipeline_runner.record.store import INLINE, Store, store_error
+from pipeline_runner.record.store import INLINE, Store
 from pipeline_runner.spec.pipeline import StageName
 
 # What chunks do is told by the rows of `done`; a row for each of their events would double the journal.
@@ -100,7 +100,8 @@ class Journal:
     def _begin(self, at: float) -> None:
         recipes = {name: recipe and recipe.hex() for name, recipe in self._recipes.items()}
         self._insert(
-            "INSERT OR IGNORE INTO run (id, began, body) VALUES (?, ?, ?)",
+            # Of a run that is resumed, what it was given last: that is what it goes on with the next time.
+            "INSERT INTO run (id, began, body) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
             (self._run, at, json.dumps({**self._about, "recipes": recipes})),
         )
 
@@ -114,18 +115,18 @@ class Journal:
         try:
             self._connection.execute(statement, row)
         except sqlite3.Error as error:
+            if damaged(error):
+                self._store.distrust()
             raise store_error(self._store.database, error) from error
 
 
-def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
-    """Neighbouring numbers together: (first, how many)."""
-    if isinstance(indices, range) or indices[-1] - indices[0] + 1 == len(indices):
-        return [(indices[0], len(indices))]
-    numbers = array("q", indices)
-    found: list[tuple[int, int]] = []
+def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Neighbouring numbers together, in the order given: (first, how many)."""
+    if isinstance(indices, range):
+        yield indices.start, len(indices)
+        return
     start = 0
-    for at in range(1, len(numbers) + 1):
-        if at == len(numbers) or numbers[at] != numbers[at - 1] + 1:
-            found.append((numbers[start], at - start))
+    for at in range(1, len(indices) + 1):
+        if at == len(indices) or indices[at] != indices[at - 1] + 1:
+            yield indices[start], at - start
             start = at
-    return found

@@ -33,7 +33,7 @@ from pipeline_runner.spec.pipeline import (
 from pipeline_runner.syntax.expressions import references
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
-DIGEST = 8  # bytes: a false match among a million calls has a chance of 1 in 10^13
+DIGEST = 8  # bytes
 
 
 def recipes(plan: Plan) -> dict[StageName, bytes | None]:
@@ -71,11 +71,11 @@ class _Unknowable(Exception):
 
 def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, bytes | None]) -> bytes:
     spec, folder = stage.spec, plan.pipeline.folder
-    reads = {reference.path[0] for reference in references(spec.constants) if reference.root == "stages"}
-    reads |= set(_stages_of(spec.over))
+    reads = {r.path[0] for r in references([spec.constants, spec.setup_with]) if r.root == "stages"}
+    reads |= _stages_of(spec.over) | set(spec.needs)  # what it needs may have written what it reads
     parts: list[Any] = [
         _function(spec.function, folder),
-        None if spec.setup is None else (_function(spec.setup, folder), spec.setup_with),
+        None if spec.setup is None else (_function(spec.setup, folder), _plain(spec.setup_with)),
         stage.choice.style if spec.over is not None else None,
         _source(spec.over),
         spec.shortest,

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.calls import Calls
-from pipeline_runner.events import Event
+from pipeline_runner.events import CallsOutdated, Event, JournalMended
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.earlier import Earlier
+from pipeline_runner.record.errors import usable
 from pipeline_runner.record.journal import Journal
 from pipeline_runner.record.keys import by_number, by_path, digest, path_digest, recipes
-from pipeline_runner.record.store import Lock, Store
+from pipeline_runner.record.locks import Lock
+from pipeline_runner.record.store import Store
 from pipeline_runner.spec.pipeline import Source, StageName
 from pipeline_runner.worker.perform import pack_payload
 
@@ -69,15 +71,27 @@ class Record:
             return None
         return partial(path_digest, self._folder) if by_path(source) else digest
 
+    def news(self) -> Iterator[Event]:
+        """What there is to say before a run goes on: what of the earlier one does not count any more."""
+        if self.store.salvaged is not None:
+            yield JournalMended(aside=str(self.store.salvaged.aside), rows=self.store.salvaged.rows)
+        if self._resume:
+            for stage, calls in self.changed().items():
+                yield CallsOutdated(stage=stage, calls=calls)
+
     def changed(self) -> dict[str, int]:
-        """Calls of each stage that were kept under another recipe, and so are made again."""
-        with closing(self.store.connect()) as connection:
+        """Calls that are kept of each stage, but only under other recipes than it has now: they are made again."""
+        with usable(self.store.database), closing(self.store.connect()) as connection:
             rows = connection.execute(
-                "SELECT stage, recipe, sum(calls) FROM done WHERE run = ? GROUP BY stage, recipe", (self.run,)
+                "SELECT stage, recipe, max(first + calls) FROM done WHERE run = ? GROUP BY stage, recipe", (self.run,)
             ).fetchall()
         now = {str(name): recipe for name, recipe in self._recipes.items()}
         current = {stage for stage, recipe, _ in rows if now.get(stage) == recipe}
-        return {stage: calls for stage, recipe, calls in rows if stage not in current and stage in now}
+        calls: Counter[str] = Counter()
+        for stage, _, last in rows:
+            if stage in now and stage not in current:
+                calls[stage] = max(calls[stage], last)
+        return calls
 
     def close(self) -> None:
         """Write what is left and let go of the lock."""
@@ -104,19 +118,19 @@ def identity(plan: Plan) -> str:
 
 def last_run(store: Store, pipeline: str | None) -> str | None:
     """The newest run of a pipeline (None: of any), or None."""
-    with closing(store.connect()) as connection:
+    with usable(store.database), closing(store.connect()) as connection:
         for run, body in connection.execute("SELECT id, body FROM run ORDER BY began DESC"):
             try:
                 if pipeline is None or json.loads(body).get("identity") == pipeline:
                     return str(run)
-            except (ValueError, AttributeError, sqlite3.Error):
+            except (ValueError, AttributeError):
                 continue
     return None
 
 
 def about_run(store: Store, run: str) -> dict[str, Any] | None:
     """What is kept about a run; None where there is none of that name."""
-    with closing(store.connect()) as connection:
+    with usable(store.database), closing(store.connect()) as connection:
         row = connection.execute("SELECT body FROM run WHERE id = ?", (run,)).fetchone()
     if row is None:
         return None

@@ -1,6 +1,7 @@
 -- The journal of a state folder: what happened, appended; nothing is ever changed, so nothing can get out of step.
 -- A run's state is the fold of its events; its values are the rows of `done`.
 PRAGMA user_version = 1;
+PRAGMA application_id = 1886519297; -- 0x70720000 + the version again: one that is damaged is not taken for a newer one
 
 CREATE TABLE run (
     id    TEXT PRIMARY KEY,
@@ -17,6 +18,8 @@ CREATE TABLE event (
     body  TEXT NOT NULL   -- JSON: the event's fields
 );
 CREATE INDEX event_of_run ON event (run, stage, item);
+-- What happened, without what was printed: a run is told at once, however much its calls had to say.
+CREATE INDEX event_but_lines ON event (run, kind) WHERE kind <> 'Printed';
 
 CREATE TABLE done (
     seq     INTEGER PRIMARY KEY,
@@ -31,7 +34,7 @@ CREATE TABLE done (
     start   INTEGER NOT NULL,  -- where in that list the first of these calls is
     seal    BLOB NOT NULL      -- HMAC-SHA256 of all of the above: a row that was touched is a row that is not there
 );
-CREATE INDEX done_of_stage ON done (run, stage, first);
+CREATE INDEX done_of_stage ON done (run, stage, recipe, first, calls);
 
 CREATE TABLE given (
     run    TEXT NOT NULL,

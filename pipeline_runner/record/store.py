@@ -3,70 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import json
 import os
 import sqlite3
 import stat
-import time
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import IO, ClassVar
 
-from pipeline_runner.errors import PipelineError
+from pipeline_runner.record.errors import StoreError, damaged, usable
+from pipeline_runner.record.locks import Lock, alive, alone, take_lock
+from pipeline_runner.record.salvage import Salvage, create, finish, salvage, statements
 from pipeline_runner.record.seal import load_key
 
 VERSION = 1
+MARK = 0x70720000  # with the version added, the application_id: both must say the same of a newer version
 INLINE = 1 << 18  # bytes of a chunk's values that go into the database itself; larger ones get a file
 BUSY_S = 10.0  # how long another run of the same folder may hold the database
-
-
-class StoreError(PipelineError):
-    """The state folder cannot be used as it is."""
-
-    exit_code: ClassVar[int] = 4
-
-    def __init__(self, path: Path | str, why: str, cure: str) -> None:
-        self.path, self.why, self.cure = str(path), why, cure
-        super().__init__(f"{path}: {why}\n  {cure}")
-
-
-class Locked(StoreError):
-    """Another runner is at this pipeline."""
-
-    def __init__(self, path: Path, owner: dict[str, object]) -> None:
-        self.owner = owner
-        since = f", since {owner['since']}" if owner.get("since") else ""
-        who = f"pid {owner['pid']}{since}" if owner.get("pid") else "a process that has not said its name"
-        super().__init__(path, f"this pipeline is being run already ({who})", "wait until it has ended, or end it")
-
-
-@dataclass
-class Lock:
-    """Held while a run goes on; the kernel lets go of it when the runner dies, however it dies."""
-
-    file: IO[str]
-
-    def release(self) -> None:
-        self.file.close()
+SMALL = 1 << 24  # bytes of a database that is looked through whenever it is opened: 10 ms
 
 
 class Store:
     """A state folder, opened. Errors: StoreError where it cannot be read or written."""
 
-    def __init__(self, folder: Path, *, create: bool = True) -> None:
+    def __init__(self, folder: Path, *, create: bool = True, thorough: bool = False) -> None:
         self.folder = folder
+        self.salvaged: Salvage | None = None  # what could be kept of a database that was damaged
         self.values = folder / "values"
         self.database = folder / "journal.db"
         if not create and not self.database.exists():
             raise StoreError(folder, "there is no run here yet", "run a pipeline first, or name another with --state")
-        with _usable(folder):
+        with usable(folder):
             self._make()
         self.key = load_key()
-        with _usable(folder):
-            self._prepare()
+        with usable(folder):
+            self._prepare(thorough)
+            self._sweep()
 
     def connect(self) -> sqlite3.Connection:
         """A connection of one's own. WAL with synchronous=NORMAL: a commit survives the death of every process, and
@@ -74,33 +44,27 @@ class Store:
         connection = sqlite3.connect(self.database, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.text_factory = lambda data: data.decode(
+            "utf-8", "replace"
+        )  # what is damaged is damaged, and no error
         return connection
 
     def lock(self, pipeline: str, run: str) -> Lock:
         """Be the only runner of this pipeline. Errors: Locked, at once."""
-        folder = self.folder / "locks"
-        with _usable(folder):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            path = folder / f"{hashlib.sha256(pipeline.encode()).hexdigest()[:16]}.lock"
-            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
-        try:
-            # A POSIX lock, not flock: forked workers do not inherit it, so an orphan cannot keep it.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            with file:
-                raise Locked(path, _owner(file.read())) from None
-        with _usable(path):
-            file.seek(0)
-            file.truncate()
-            file.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"), "run": run}))
-            file.flush()
-        return Lock(file)
+        path = self.lock_file(pipeline)
+        with usable(self.folder):
+            return take_lock(path.parent, path.stem, run)
+
+    def lock_file(self, pipeline: str) -> Path:
+        """Where a pipeline's lock is, held or not."""
+        name = hashlib.sha256(pipeline.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return self.folder / "locks" / f"{name}.lock"
 
     def write_value(self, name: str, data: bytes) -> None:
         """Put a value's file in its place, whole or not at all."""
         path = self.values / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside = self.values / "new" / f"{path.name}.{os.getpid()}"
         try:
             with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
                 file.write(data)
@@ -125,73 +89,76 @@ class Store:
             raise StoreError(self.folder, "this state folder belongs to another user", cure)
         if stat.S_IMODE(status.st_mode) & 0o077:
             self.folder.chmod(0o700)
-        self.values.mkdir(mode=0o700, exist_ok=True)
+        for folder in (self.values, self.values / "new", self.folder / "locks"):
+            folder.mkdir(mode=0o700, exist_ok=True)
         ignore = self.folder / ".gitignore"
         if not ignore.exists():
-            ignore.write_text("*\n")
+            with open(os.open(ignore, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w") as file:
+                file.write("*\n")
 
-    def _prepare(self) -> None:
-        fresh = not self.database.exists()
-        if fresh:
-            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    def _prepare(self, thorough: bool) -> None:
+        finish(self.database)
+        if not self.database.exists():
+            create(self.database)
+        if not self._sound(thorough):
+            with alone(self.folder / "locks"):
+                self.salvaged = salvage(self.database)
+            self._suspect.unlink(missing_ok=True)
+
+    def _sound(self, thorough: bool) -> bool:
+        """Whether the database can be read, as far as was looked. Errors: StoreError, sqlite3.Error."""
         try:
-            self._check()
+            with contextlib.closing(self.connect()) as connection:
+                if not _is_ours(connection, self.database):
+                    return False
+                if thorough or self._suspect.exists() or self.database.stat().st_size < SMALL:
+                    (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                    return bool(said == "ok")
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            if not damaged(error):
                 raise
-            self._set_aside()
-            self._check()
+            return False
+        return True
 
-    def _check(self) -> None:
-        with contextlib.closing(self.connect()) as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
-                cure = "use that version, or another folder with --state"
-                raise StoreError(self.database, f"it was written by a newer prun (format {version})", cure)
-            if version == 0:
-                connection.execute("BEGIN IMMEDIATE")
-                # Another run may have made the tables while we waited for our turn.
-                (version,) = connection.execute("PRAGMA user_version").fetchone()
-                if version == 0:
-                    for statement in _statements():
-                        connection.execute(statement)
-                connection.execute("COMMIT")
-            connection.execute("SELECT count(*) FROM run").fetchone()
+    @property
+    def _suspect(self) -> Path:
+        """Is there when a run has met damage that a quick look does not find."""
+        return self.folder / "damaged"
 
-    def _set_aside(self) -> None:
-        """A database that cannot be read is kept to be looked at, and a new one begins: what it knew is owed."""
-        for suffix in ("", "-wal", "-shm"):
-            path = self.database.with_name(self.database.name + suffix)
-            if path.exists():
-                path.replace(path.with_name(f"damaged-{time.strftime('%Y%m%d-%H%M%S')}-{path.name}"))
-        os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    def distrust(self) -> None:
+        """Look thoroughly when the folder is opened next."""
+        with contextlib.suppress(OSError):
+            self._suspect.touch(0o600)
+
+    def _sweep(self) -> None:
+        """What a runner was writing when it died is nothing yet."""
+        for path in (self.values / "new").iterdir():
+            if not alive(path.suffix[1:]):
+                path.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _usable(path: Path):  # type: ignore[no-untyped-def]
-    """Tell what the operating system or SQLite will not do in a sentence that names the path and the need."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise store_error(path, error) from error
+def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the database has our tables: made here when it is new. Errors: StoreError for one of a newer version."""
+    version = _version(connection)
+    if version > VERSION and connection.execute("PRAGMA application_id").fetchone()[0] == MARK + version:
+        cure = "use that version, or another folder with --state"
+        raise StoreError(path, f"it was written by a newer prun (format {version})", cure)
+    if version == 0:
+        connection.execute("BEGIN IMMEDIATE")
+        # Another run may have made the tables while we waited for our turn.
+        if _version(connection) == 0:
+            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                connection.execute("ROLLBACK")
+                return False
+            for statement in statements():
+                connection.execute(statement)
+        connection.execute("COMMIT")
+    elif version != VERSION:
+        return False
+    connection.execute("SELECT count(*) FROM run").fetchone()
+    return True
 
 
-def store_error(path: Path, error: BaseException) -> StoreError:
-    """An OSError or sqlite3.Error in words."""
-    cure = "free some space or make it writable, then go on with --resume; or name another folder with --state"
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return StoreError(path, f"the run store cannot be used: {text}", cure)
-
-
-def _owner(text: str) -> dict[str, object]:
-    try:
-        owner = json.loads(text)
-    except ValueError:
-        return {}
-    return owner if isinstance(owner, dict) else {}
-
-
-def _statements() -> list[str]:
-    script = files("pipeline_runner.record").joinpath("schema.sql").read_text("utf-8")
-    lines = [line.partition("--")[0] for line in script.splitlines()]
-    return [statement for statement in "\n".join(lines).split(";") if statement.strip()]
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version

@@ -24,13 +24,17 @@ from pipeline_runner.events import (
     CallRetried,
     CallsDone,
     CallsKnown,
+    CallsOutdated,
+    CallsReused,
     Event,
+    JournalMended,
     PoolReplaced,
     Printed,
     RunStarted,
     StageEnded,
     StageStarted,
     WorkerDied,
+    WorkerStruck,
 )
 
 _COLOURS = {Status.DONE: "green", Status.FAILED: "red", Status.CANCELLED: "yellow", Status.SKIPPED: "yellow"}
@@ -86,6 +90,15 @@ class Bars:
     def _on_CallsDone(self, event: CallsDone) -> None:
         self._progress.advance(self._task(event.stage), len(event.indices))
 
+    def _on_CallsReused(self, event: CallsReused) -> None:
+        self._progress.advance(self._task(event.stage), len(event.indices))
+
+    def _on_CallsOutdated(self, event: CallsOutdated) -> None:
+        self._say(str(event), "yellow")
+
+    def _on_JournalMended(self, event: JournalMended) -> None:
+        self._say(str(event), "yellow")
+
     def _on_CallRetried(self, event: CallRetried) -> None:
         wait = f" in {event.wait_s:.1f} s" if event.wait_s else ""
         self._say(
@@ -97,7 +110,8 @@ class Bars:
     def _on_CallFailed(self, event: CallFailed) -> None:
         call = f", call {event.index}" if event.index >= 0 else ""
         given = f" ({event.argument})" if event.argument else ""
-        self._say(f'stage "{event.stage}"{call}{given}: {event.failure}', "red")
+        first, _, more = str(event.failure).partition("\n")  # the summary tells all of it
+        self._say(f'stage "{event.stage}"{call}{given}: {first}{" …" if more else ""}', "red")
 
     def _on_WorkerDied(self, event: WorkerDied) -> None:
         if len(event.calls) > 1:
@@ -106,6 +120,9 @@ class Bars:
                 "running them again in smaller chunks to find which",
                 "yellow",
             )
+
+    def _on_WorkerStruck(self, event: WorkerStruck) -> None:
+        self._say(f'stage "{event.stage}": chaos killed worker {event.pid}', "yellow")
 
     def _on_PoolReplaced(self, event: PoolReplaced) -> None:
         if self._verbose:

@@ -38,7 +38,7 @@ def begin() -> None:
 
 
 def may_have_children() -> None:
-    """Let calls open pools of their own, which libraries forbid to daemonic workers. What they leave is ended for them."""
+    """Let calls open pools of their own, which libraries forbid to daemonic workers. What they leave is ended."""
     for library in ("multiprocessing", "multiprocess"):
         process = sys.modules.get(f"{library}.process")
         if process is not None:

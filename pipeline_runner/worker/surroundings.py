@@ -8,6 +8,7 @@ the end of a chunk.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -20,7 +21,9 @@ SHORT_S = 50e-6  # calls shorter than this are not looked at when nothing was no
 touched = False
 """Whether a call has done something through Python's own functions that the next one would find."""
 
-_entered: tuple[str, tuple[tuple[str, str], ...]] | None = None
+Env = tuple[tuple[str, str], ...]
+
+_entered: tuple[str, Env] | None = None
 _doors: dict[str, Callable[..., Any]] = {}  # the real functions, by name
 _home = -1  # descriptor of the folder that calls begin in
 _mask = 0
@@ -46,12 +49,34 @@ def enter(job: Job, process: bool) -> Iterator[None]:
             _entered = (job.folder, job.env)
         yield
         return
-    before = {name: os.environ.get(name) for name, _ in job.env}
-    os.environ.update(job.env)
+    _put_on(job.env)
     try:
         yield
     finally:
-        for name, value in before.items():
+        _take_off(job.env)
+
+
+# Threads share one environment: what a stage puts into it stays until its last call of that moment has ended.
+
+_lock = threading.Lock()
+_layers: list[Env] = []  # of the calls at work now, the newest last
+_below: dict[str, str | None] = {}  # what was there before any of them
+
+
+def _put_on(env: Env) -> None:
+    with _lock:
+        for name, _ in env:
+            _below.setdefault(name, os.environ.get(name))
+        _layers.append(env)
+        os.environ.update(env)
+
+
+def _take_off(env: Env) -> None:
+    with _lock:
+        _layers.remove(env)
+        for name, _ in env:
+            others = [value for layer in _layers for other, value in layer if other == name]
+            value = others[-1] if others else _below.pop(name)
             if value is None:
                 os.environ.pop(name, None)
             else:

@@ -1,0 +1,49 @@
+"""What can be wrong with a state folder, in words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from pipeline_runner.errors import PipelineError
+
+CORRUPT, NOT_A_DATABASE = 11, 26  # SQLite's codes
+
+
+class StoreError(PipelineError):
+    """The state folder cannot be used as it is."""
+
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, path: Path | str, why: str, cure: str) -> None:
+        self.path, self.why, self.cure = str(path), why, cure
+        super().__init__(f"{path}: {why}\n  {cure}")
+
+
+def damaged(error: BaseException) -> bool:
+    """Whether SQLite says that the file itself is broken, and not that it cannot be had."""
+    code: int = getattr(error, "sqlite_errorcode", None) or 0
+    return isinstance(error, sqlite3.DatabaseError) and code & 0xFF in (CORRUPT, NOT_A_DATABASE)
+
+
+@contextmanager
+def usable(path: Path) -> Iterator[None]:
+    """Tell what the operating system or SQLite will not do in a sentence that names the path and the need."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise store_error(path, error) from error
+
+
+def store_error(path: Path, error: BaseException) -> StoreError:
+    """An OSError or sqlite3.Error in words."""
+    if damaged(error):
+        return StoreError(
+            path, f"the journal is damaged: {error}", "go on with --resume: what can be read of it is kept"
+        )
+    cure = "free some space or make it writable, then go on with --resume; or name another folder with --state"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return StoreError(path, f"the run store cannot be used: {text}", cure)

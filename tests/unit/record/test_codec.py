@@ -1,0 +1,52 @@
+"""Events come back from the journal as they went in."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pipeline_runner import events
+from pipeline_runner.axes import Status
+from pipeline_runner.calls import Cause, Failure
+from pipeline_runner.record.codec import decode, encode
+
+KINDS = sorted(
+    (kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, events.Event)),
+    key=lambda kind: kind.__name__,
+)
+FAILURE = Failure(Cause.LOST, "WorkerDied", "né \ud800 \x00", "trace", ("A", "B"), b"\x00\xff")
+SAMPLES = {
+    "str": ["x", "né\n\ud800"],
+    "int": [0, 7],
+    "int | None": [None, 3],
+    "float": [0.25],
+    "bool": [True, False],
+    "str | None": [None, "head"],
+    "tuple[str, ...]": [(), ("a", "b")],
+    "tuple[int, ...] | range": [(1, 5, 3), range(2, 9)],
+    "range": [range(4)],
+    "Status": list(Status),
+    "Failure": [FAILURE, dataclasses.replace(FAILURE, pickled=None)],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_event_comes_back(kind):
+    columns = [SAMPLES[field.type] for field in dataclasses.fields(kind)]
+    for turn in range(max(map(len, columns))):
+        given = {f.name: c[turn % len(c)] for f, c in zip(dataclasses.fields(kind), columns, strict=True)}
+        event = kind(**given)
+        assert decode(kind.__name__, encode(event)) == event
+
+
+def test_a_kind_that_is_not_known_is_nothing_and_a_damaged_one_is_an_error():
+    assert decode("FromTheFuture", "{}") is None
+    for body in ("{", "{}", '{"run": 1}', "[]"):
+        with pytest.raises(ValueError):  # noqa: PT011
+            decode("StageEnded", body)
+
+
+def test_a_field_that_a_later_version_adds_is_left_out():
+    event = events.PoolReplaced(stage="a", why="w")
+    assert decode("PoolReplaced", encode(event)[:-1] + ', "new": 1}') == event
