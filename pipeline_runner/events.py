@@ -133,6 +133,7 @@ class CallFailed(Event):
     tries: int
     failure: Failure
     argument: str = ""  # in short
+    said: tuple[str, ...] = ()  # the last lines that it wrote
 
     def __str__(self) -> str:
         call = f", call {self.index}" if self.index >= 0 else ""
@@ -178,6 +179,7 @@ class StageEnded(Event):
     stage: str
     status: Status
     took_s: float
+    done: int | None = None  # calls that ended well, reused ones included; None: not told
 
 
 @dataclass(frozen=True, kw_only=True)

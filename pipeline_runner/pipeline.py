@@ -13,15 +13,16 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal, Self
 
+from pipeline_runner.engine.books import Listener
 from pipeline_runner.engine.chaos import chaos_from
-from pipeline_runner.engine.engine import Engine, Listener
+from pipeline_runner.engine.engine import Engine
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.select import select
 from pipeline_runner.record.record import Record, about_run, identity, last_run
 from pipeline_runner.record.store import Store
-from pipeline_runner.running import Result, Run, as_json
+from pipeline_runner.running import Result, Run, as_json, gives
 from pipeline_runner.spec.build import build, load
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
 from pipeline_runner.spec.python import pipeline_from_python
@@ -197,7 +198,26 @@ class Pipeline:
             "workers": plan.workers,
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "profile": self.spec.profile,
+            "stages": {
+                name: {"gives": gives(stage), "read": bool(plan.readers(name))} for name, stage in plan.stages.items()
+            },
         }
+
+    def replay(self, run: str, stage: str, item: int = 0, *, state: State = None) -> Any:
+        """Run one call of an earlier run again, here in this process, with the arguments that it had then.
+
+        run:    its name, the beginning of it, or "last".
+        state:  the folder of its journal, as for `run`.
+        Errors: whatever the call raises; CannotReplay where its arguments are not there any more; UsageError.
+        """
+        from pipeline_runner.record.history import History
+        from pipeline_runner.replaying import replayed
+
+        folder = state_folder(self.spec, state)
+        if folder is None:
+            raise UsageError("nothing was kept of an earlier run: name its folder with state=FOLDER")
+        history = History(Store(folder, create=False))
+        return replayed(history, history.find(run), self.plan(), stage, item).run()
 
     def _in_folder(self, plan: Plan) -> Any:
         """Calls in the runner's own process find relative paths only if it is where workers are."""

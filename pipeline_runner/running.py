@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +15,7 @@ from pipeline_runner.engine.inputs import StageUnfinished, whole_value
 from pipeline_runner.engine.live import CallHandle, LiveValues, MapHandle
 from pipeline_runner.errors import UsageError, did_you_mean
 from pipeline_runner.events import CallFailed
+from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.spec.pipeline import StageName, StageSpec
 from pipeline_runner.state import RunState
 
@@ -76,36 +77,8 @@ class Result(Mapping[str, Any]):
         """The one object of `prun --json`. `show` says which stages' values are in it; default: those that no
         other stage reads."""
         chosen = show or (lambda name: not self.readers(name))
-        stages: dict[str, Any] = {}
-        for name, stage in self.state.stages.items():
-            plan = self._engine.plan.stages[StageName(name)]
-            told: dict[str, Any] = {
-                "status": str(stage.status or Status.CANCELLED),
-                "method": plan.choice.method.name,
-                "calls": stage.calls if stage.calls is not None else stage.done + stage.failed,
-                "failed": stage.failed,
-                "retried": stage.retried,
-                "seconds": round(stage.seconds, 6),
-            }
-            if chosen(name) and stage.status in (Status.DONE, Status.REUSED):
-                told["value"] = as_json(self[name])
-            stages[name] = told
-        return {
-            "run": self.id,
-            "status": str(self.status),
-            "seconds": round(self.state.seconds, 6),
-            "stages": stages,
-            "failures": [
-                {
-                    "stage": failed.stage,
-                    "item": failed.index if failed.index >= 0 else None,
-                    "type": failed.failure.type,
-                    "message": failed.failure.message,
-                    "tries": failed.tries,
-                }
-                for failed in self.state.failures
-            ],
-        }
+        methods = {str(name): plan.choice.method.name for name, plan in self._engine.plan.stages.items()}
+        return run_as_json(self.state, str(self.status), methods, lambda name: [self[name]] if chosen(name) else [])
 
     def __repr__(self) -> str:
         return f"<Result {self.id}: {self.status}, {len(self)} stages>"
@@ -235,6 +208,51 @@ class Run:
                 if total is not None:
                     return total
                 self._engine.lock.wait(0.5)
+
+
+def run_as_json(
+    state: RunState, status: str, methods: Mapping[str, str], value: Callable[[str], Sequence[Any]]
+) -> dict[str, Any]:
+    """The one object of `prun --json`. `value` gives a stage's value as the only one of a list; empty: not told."""
+    stages: dict[str, Any] = {}
+    for name, stage in state.stages.items():
+        told: dict[str, Any] = {
+            "status": str(stage.status or Status.CANCELLED),
+            "method": stage.method or methods.get(name, ""),
+            "calls": stage.calls if stage.calls is not None else stage.done + stage.failed,
+            "failed": stage.failed,
+            "retried": stage.retried,
+            "seconds": round(stage.seconds, 6),
+        }
+        if stage.status in (Status.DONE, Status.REUSED):
+            told |= dict(zip(("value",), map(as_json, value(name)), strict=False))
+        stages[name] = told
+    return {
+        "run": state.run,
+        "status": status,
+        "seconds": round(state.seconds, 6),
+        "stages": stages,
+        "failures": [
+            {
+                "stage": failed.stage,
+                "item": failed.index if failed.index >= 0 else None,
+                "type": failed.failure.type,
+                "message": failed.failure.message,
+                "tries": failed.tries,
+            }
+            for failed in state.failures
+        ],
+    }
+
+
+def gives(stage: StagePlan) -> str:
+    """What a stage's result is: `value`, `list` in call order, `unordered` as they came, or `none`."""
+    returns = stage.choice.returns
+    if returns is Returns.NONE:
+        return "none"
+    if stage.spec.over is None:
+        return "value"
+    return "unordered" if returns is Returns.UNORDERED else "list"
 
 
 def as_json(value: Any) -> Any:

@@ -9,18 +9,20 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
 from pipeline_runner.axes import StartMethod
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.methods import Process
+from pipeline_runner.worker.limits import LIBRARIES, children, fork_servers, is_corpse, kill_tree, started_by
 
 GRACE_S = 3.0  # how long a pool that owes nothing may take to end by itself
-PRELOAD = "pipeline_runner.worker.perform"
+PRELOAD = ["pipeline_runner.worker.server", "pipeline_runner.worker.perform"]
 
 
 class WorkerVanished(PipelineError):
@@ -120,10 +122,9 @@ class Roster:
 
 
 def kill_process(process: Process) -> None:
-    """SIGKILL, if it is still there. The exit code is asked first, so that the number is still its own."""
+    """End it and all that it has started. The exit code is asked first, so that the number is still its own."""
     if process.pid is not None and process.exitcode is None:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
+        kill_tree(process.pid)
 
 
 def context(library: str, start_method: StartMethod, roster: Roster) -> Any:
@@ -133,6 +134,8 @@ def context(library: str, start_method: StartMethod, roster: Roster) -> Any:
     processes pickle as the library's own class: a worker needs nothing of this module.
     """
     plain = import_module(library).get_context(start_method.value)
+    if start_method is not StartMethod.FORK:
+        start_tracker(library)  # before the pool's first semaphore does
     base: Any = plain.Process
 
     class Worker(base):  # type: ignore[misc]
@@ -154,6 +157,26 @@ def context(library: str, start_method: StartMethod, roster: Roster) -> Any:
 
 
 _launch_lock = threading.RLock()
+_BORN_S = 0.02  # by which a process that was just forked is surely known to its library
+
+
+def end_orphans() -> None:
+    """End what dead workers have left behind: a fork server takes it in, and nobody else put it there.
+
+    Where workers are started in other ways, their orphans are out of our sight.
+    """
+    with _launch_lock:
+        strangers = _strangers()
+        if strangers:
+            threading.Event().wait(_BORN_S)
+            for pid in strangers & _strangers():
+                kill_tree(pid)
+
+
+def _strangers() -> set[int]:
+    """Living children of the fork servers that no library knows of."""
+    found = {child for server in fork_servers() for child in children(server) if not is_corpse(child)}
+    return found.difference(*map(started_by, LIBRARIES))
 
 
 @contextmanager
@@ -164,7 +187,7 @@ def launching(library: str, start_method: StartMethod) -> Iterator[None]:
             with without_ctrl_c(), quiet_fork():
                 yield
             return
-        import_module(f"{library}.resource_tracker").ensure_running()
+        start_tracker(library)
         with hidden_main():
             if start_method is StartMethod.FORKSERVER:
                 start_fork_server(library)
@@ -174,14 +197,34 @@ def launching(library: str, start_method: StartMethod) -> Iterator[None]:
                     yield
 
 
-@contextmanager
-def without_ctrl_c() -> Iterator[None]:
+def without_ctrl_c() -> AbstractContextManager[None]:
     """A process launched here is born deaf to SIGINT; `begin` makes it deaf for good and opens its ears."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    return deaf_to(signal.SIGINT)
+
+
+@contextmanager
+def deaf_to(number: signal.Signals) -> Iterator[None]:
+    """What is launched here inherits that this signal is held back."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_tracker(library: str) -> None:
+    """Have the process running that takes away the semaphores of whoever was killed.
+
+    Its library leaves it open to SIGHUP, by which a closed terminal would end it together with the
+    runner; and it makes remarks about what it tidies up, on a terminal that is somebody else's by then.
+    """
+    remarks = "ignore:resource_tracker:UserWarning"
+    with _launch_lock, deaf_to(signal.SIGHUP):
+        sys.warnoptions.append(remarks)
+        try:
+            import_module(f"{library}.resource_tracker").ensure_running()
+        finally:
+            sys.warnoptions.remove(remarks)
 
 
 @contextmanager
@@ -221,12 +264,36 @@ def start_fork_server(library: str) -> None:
     module = import_module(f"{library}.forkserver")
     server = module._forkserver
     before = server._preload_modules
-    module.set_forkserver_preload([PRELOAD])
+    module.set_forkserver_preload(PRELOAD)
     try:
-        with without_ctrl_c():
+        with without_ctrl_c(), leaving_no_file(server, library):
             module.ensure_running()
     finally:
         server._preload_modules = before
+
+
+@contextmanager
+def leaving_no_file(server: Any, library: str) -> Iterator[None]:
+    """Start the fork server here, its socket off the disk afterwards, with a way to it that ends with this process.
+
+    The library would keep the socket's file and its folder until its exit, and a SIGKILL to the
+    runner would leave them behind. A descriptor of the file leads to the socket after its name is
+    gone; an abstract name would be open to every user.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    config = import_module(f"{library}.process").current_process()._config
+    had = config.get("tempdir")
+    with TemporaryDirectory(prefix="prun-") as folder:
+        config["tempdir"] = folder
+        try:
+            yield
+            address = server._forkserver_address
+            if address.startswith(folder):
+                server._forkserver_address = f"/proc/self/fd/{os.open(address, os.O_PATH | os.O_CLOEXEC)}"
+        finally:
+            config["tempdir"] = had
 
 
 def read_exit_code_once(popen: Any) -> None:

@@ -13,7 +13,10 @@ import typer
 from pipeline_runner.errors import PipelineError, nearest
 
 _RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # the form of a run's name
-COMMANDS = ("run", "validate", "plan", "graph", "methods", "schema", "init")
+COMMANDS = (
+    *("run", "validate", "plan", "graph", "methods", "schema", "init"),
+    *("runs", "show", "logs", "replay", "clean"),
+)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

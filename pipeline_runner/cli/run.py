@@ -6,19 +6,22 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline_runner.cli import options
+from pipeline_runner.cli import kept, options
 from pipeline_runner.cli.resume import resumed
 from pipeline_runner.errors import UsageError
+from pipeline_runner.worker import limits
 
 if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine
+    from pipeline_runner.pipeline import Pipeline
+    from pipeline_runner.reporters.summary import Next
     from pipeline_runner.running import Result
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -97,8 +100,22 @@ def command(
             if wanted(name) and stage.status in ("done", "reused"):
                 typer.echo(_printable(shown(name, result[name])))
     if not quiet or result.exit_code:
-        summary(result.state, console, stages=not console.is_terminal and not quiet)
+        summary(
+            result.state,
+            console,
+            stages=not console.is_terminal and not quiet,
+            following=_following(pipeline, result, state),
+        )
     raise typer.Exit(result.exit_code)
+
+
+def _following(pipeline: Pipeline, result: Result, state: str | None) -> Next | None:
+    """What to type next; None where the run was not kept."""
+    from pipeline_runner.pipeline import state_folder
+
+    folder = state_folder(pipeline.spec, state)
+    about = {"file": pipeline.spec.file, "folder": str(pipeline.spec.folder)}
+    return None if folder is None else kept.following(result.id, about, folder)
 
 
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:
@@ -146,17 +163,37 @@ class Ending:
         # A shell starts `nohup … &` with SIGINT ignored, and nohup ignores SIGHUP: that is respected.
         meant = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._hear) for number in meant}
+        # Whatever calls leave behind ends with the run, in whatever group or session it hides.
+        limits.take_in_orphans()
+        self._others = set(limits.below(os.getpid()))  # a shell's own, if it was replaced by this command
+        # Asked now: when it is gone, nobody can tell that it was one.
+        self._terminal = [descriptor for descriptor in range(256) if os.isatty(descriptor)]
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._end_all(limits.fork_servers())
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._engine is None:
             raise SystemExit(128 + number)
         if self._told:
-            self._engine.kill_all()
+            self._end_all(limits.fork_servers())  # which then take their addresses away
             os._exit(128 + number)
         self._told = True
+        if number == signal.SIGHUP:
+            self._leave_terminal()
         self._engine.cancel(number)
+
+    def _end_all(self, spare: Iterable[int] = ()) -> None:
+        """End every process that this run has brought about. Takes no lock, since a handler may have interrupted
+        whoever holds it; a tracker of semaphores goes by itself, when it has tidied up."""
+        limits.kill_below(os.getpid(), {*self._others, *limits.trackers(), *spare})
+
+    def _leave_terminal(self) -> None:
+        """The terminal is gone: what is still to be said must not fail for that."""
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for descriptor in self._terminal:
+            os.dup2(nowhere, descriptor)
+        os.close(nowhere)

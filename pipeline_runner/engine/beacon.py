@@ -10,25 +10,30 @@ import struct
 import sys
 import tempfile
 import threading
+from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from secrets import token_hex
+from time import monotonic
 from typing import Any
 
 from pipeline_runner.calls import Outcome, Ticket
 from pipeline_runner.engine.messages import (
     ChunkBegun,
     ChunkOver,
+    Line,
     LinesSaid,
     Message,
     StepReached,
     WorkerGone,
     WorkerHere,
 )
+from pipeline_runner.engine.overheard import Overheard
+from pipeline_runner.worker.capture import Mark
 from pipeline_runner.worker.job import Job
-from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, REACHED, SAID, Line, forget_here, serve_here
+from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, REACHED, SAID, forget_here, serve_here
 
-_PIECE = 1 << 18  # bytes read at once
+LOOK_S = 0.05  # how often to look what a call that goes on has written
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of SO_PEERCRED
 
 
@@ -41,6 +46,10 @@ class _Worker:
         self.pid = -1
         self.pidfd = -1
         self.gone = False
+        self.overheard: Overheard | None = None
+        self.chunk: int | None = None  # that it is at, or was at last
+        self.at_work = False
+        self.alone = False  # whether that chunk is one call
         self._head = bytearray()
         self._body: bytearray | None = None
         self._filled = 0
@@ -60,7 +69,7 @@ class _Worker:
 
     def _read(self, frames: list[bytearray]) -> bool:
         if self._body is None:
-            got = self.connection.recv(LENGTH.size - len(self._head), socket.MSG_DONTWAIT)
+            got = self._greeted() if self.pid < 0 else self.connection.recv(self._lacking(), socket.MSG_DONTWAIT)
             if not got:
                 return False
             self._head += got
@@ -76,6 +85,25 @@ class _Worker:
             frames.append(self._body)
             self._body = None
         return size > 0
+
+    def _lacking(self) -> int:
+        return LENGTH.size - len(self._head)
+
+    def _greeted(self) -> bytes:
+        """The first bytes, which come with the files that it writes to."""
+        # Not socket.recv_fds, which forgets its flags.
+        flags = socket.MSG_DONTWAIT | getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+        files = array("i")
+        got, ancillary, _, _ = self.connection.recvmsg(self._lacking(), socket.CMSG_SPACE(2 * files.itemsize), flags)
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                files.frombytes(data[: len(data) // files.itemsize * files.itemsize])
+        if len(files) == 2:
+            self.overheard = Overheard(*files)
+        else:  # we are short of descriptors: what it writes is lost
+            for file in files:
+                os.close(file)
+        return got
 
 
 class Beacon:
@@ -144,11 +172,34 @@ class Beacon:
             self._folder.cleanup()
 
     def _listen(self) -> None:
+        looked_at = 0.0
         while True:
-            for key, _ in self._selector.select():
+            at_work = any(worker.at_work for worker in self._workers.values())
+            for key, _ in self._selector.select(LOOK_S if at_work else None):
                 if key.data is None:
                     return
                 key.data()
+            if at_work and monotonic() - looked_at > LOOK_S:
+                for worker in list(self._workers.values()):
+                    self._look_at(worker)
+                looked_at = monotonic()
+
+    def _look_at(self, worker: _Worker) -> None:
+        """See what a call has written that goes on."""
+        if worker.overheard is None or not worker.at_work:
+            return
+        sizes = worker.overheard.sizes()
+        self._hear(worker)  # news of what was written before, so that the rest is known to be later
+        if worker.gone or not worker.at_work:
+            return
+        if worker.alone:
+            self._tell_lines(worker, worker.overheard.so_far(0))
+        else:
+            worker.overheard.stem(sizes)
+
+    def _tell_lines(self, worker: _Worker, lines: Sequence[Line]) -> None:
+        if lines and worker.chunk is not None:
+            self._tell(LinesSaid(worker.lease, worker.chunk, lines))
 
     def _accept(self) -> None:
         try:
@@ -175,16 +226,20 @@ class Beacon:
                 self._workers[pid] = worker
                 self._watch(worker)
                 self._tell(WorkerHere(lease, pid))
-            case (kind, int(lease), int(chunk), job, bool(waits)) if kind == BEGIN:
+            case (kind, int(lease), int(chunk), job, bool(waits), bool(alone)) if kind == BEGIN:
                 worker.lease = lease
+                worker.chunk, worker.alone, worker.at_work = chunk, alone, True
                 # The job goes first: once the engine knows, it may send the leave that the worker reads second.
                 if job is not None:
                     _send(worker.connection, self._jobs.get(job, b""))
                 self._tell(ChunkBegun(lease, chunk, worker.pid, waits))
             case (kind, int(lease), int(chunk), outcomes, float(took_s)) if kind == ENDED:
+                worker.at_work = False
                 self._tell(ChunkOver(lease, chunk, worker.pid, outcomes, took_s))
-            case (kind, int(lease), int(chunk), lines) if kind == SAID:
-                self._tell(LinesSaid(lease, chunk, lines))
+            case (kind, int(), int(), marks) if kind == SAID:
+                if worker.overheard is not None:
+                    for mark in marks:
+                        self._tell_lines(worker, worker.overheard.up_to(mark))
             case (kind, int(), int(chunk), int(step)) if kind == REACHED:
                 self._tell(StepReached(chunk, step))
             case _:
@@ -214,6 +269,8 @@ class Beacon:
         self._selector.unregister(worker.connection)
         if worker.pidfd >= 0:
             self._selector.unregister(worker.pidfd)
+        if worker.overheard is not None:
+            self._tell_lines(worker, worker.overheard.rest(0 if worker.at_work and worker.alone else None))
         _close(worker)
         if self._workers.get(worker.pid) is worker:
             del self._workers[worker.pid]
@@ -235,8 +292,8 @@ class _Here:
         self._tell(ChunkBegun(ticket.lease, ticket.chunk, os.getpid(), waits=False))
         return self._jobs[ticket.job]
 
-    def said(self, ticket: Ticket, lines: Sequence[Line]) -> None:
-        self._tell(LinesSaid(ticket.lease, ticket.chunk, lines))
+    def said(self, ticket: Ticket, marks: Sequence[Mark]) -> None:
+        raise AssertionError("what is written in the runner itself is not taken: this is our bug")
 
     def reached(self, ticket: Ticket, step: int) -> None:
         self._tell(StepReached(ticket.chunk, step))
@@ -260,6 +317,9 @@ def _send(connection: socket.socket, data: bytes) -> None:
 
 def _close(worker: _Worker) -> None:
     worker.connection.close()
+    if worker.overheard is not None:
+        worker.overheard.close()
+        worker.overheard = None
     if worker.pidfd >= 0:
         os.close(worker.pidfd)
         worker.pidfd = -1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 from pipeline_runner.calls import Cause, Failure
+from pipeline_runner.spec.sizes import shown
 
 _OFTEN = {
     signal.SIGKILL: "often: out of memory",
@@ -24,6 +25,12 @@ def overdue(pid: int, limit_s: float) -> Failure:
     return Failure(
         Cause.TIMEOUT, "Timeout", f"still running after {limit_s:g} s; worker {pid} was killed", lineage=("Timeout",)
     )
+
+
+def too_large(pid: int, limit_bytes: int, seen_bytes: int) -> Failure:
+    """A call's worker held more memory than its stage allows."""
+    message = f"held {shown(seen_bytes)}, more than its {shown(limit_bytes)}; worker {pid} was killed"
+    return Failure(Cause.MEMORY, "OutOfMemory", message, lineage=("OutOfMemory",))
 
 
 def how(exitcode: int | None) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from pipeline_runner.axes import Dispatch
+from pipeline_runner.calls import Failure
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.feed import Feed
 from pipeline_runner.engine.pools import Lease
@@ -48,7 +49,9 @@ class Course:
     barren: int = 0  # rounds in a row that broke without any progress
 
     tries: Counter[tuple[int, int]] = field(default_factory=Counter)  # by step and call number
-    overdue: dict[int, int] = field(default_factory=dict)  # pid → the chunk for whose timeout it is killed
+    sentenced: dict[int, tuple[int, Failure]] = field(default_factory=dict)  # pid → the chunk it is killed for, and why
+    weighed_at: float = 0.0  # when its workers' memory was last looked at
+    said: dict[int, deque[str]] = field(default_factory=dict)  # call number → the last lines that it wrote
 
     def __post_init__(self) -> None:
         self.workers = self.head.workers
@@ -64,7 +67,8 @@ class Course:
     @property
     def single(self) -> bool:
         """Whether every chunk must be one call: a timeout is a call's, and a worker is counted in calls."""
-        return any(stage.spec.timeout_s for stage in self.stages) or self.head.spec.max_calls_per_worker is not None
+        limited = any(stage.spec.timeout_s or stage.spec.memory_bytes for stage in self.stages)
+        return limited or self.head.spec.max_calls_per_worker is not None
 
     @property
     def timeout_s(self) -> float | None:
@@ -96,7 +100,7 @@ class Course:
         self.sick = False
         self.ending = None
         self.ended = None
-        self.overdue.clear()
+        self.sentenced.clear()
         self.progress = 0
         self.last_news = monotonic()
         self.feed.open()

@@ -7,32 +7,26 @@ inbox and do nothing else.
 from __future__ import annotations
 
 import os
-import random
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, assert_never
 
 from pipeline_runner import events
-from pipeline_runner.axes import OnError, Returns, Status
-from pipeline_runner.calls import Calls, Cause, Done, Failed, Failure, Pack, Rest, Ticket
-from pipeline_runner.engine import blame
+from pipeline_runner.axes import OnError, Status
+from pipeline_runner.calls import Cause, Failed, Failure, Ticket
 from pipeline_runner.engine.beacon import Beacon
+from pipeline_runner.engine.books import Books, Listener
 from pipeline_runner.engine.chaos import Chaos
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.course import Course
-from pipeline_runner.engine.driver import start_round
 from pipeline_runner.engine.feed import Feed, Flight, Owed
-from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, constants_of, intake_of, read_whole
+from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, constants_of, intake_of
 from pipeline_runner.engine.intake import Intake
-from pipeline_runner.engine.jobs import environment, job
+from pipeline_runner.engine.jobs import job
 from pipeline_runner.engine.leave import Leave
-from pipeline_runner.engine.lineage import through
 from pipeline_runner.engine.messages import (
     CallsKept,
     Cancel,
@@ -47,30 +41,21 @@ from pipeline_runner.engine.messages import (
     WorkerGone,
     WorkerHere,
 )
-from pipeline_runner.engine.pools import Pools
-from pipeline_runner.engine.results import Results, runs
-from pipeline_runner.engine.retries import again_after, argument_in_short
+from pipeline_runner.engine.outcomes import Outcomes
 from pipeline_runner.engine.reuse import Before, Reusing
+from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
-from pipeline_runner.plan.plan import EdgeKind, Plan
+from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.record import Record
-from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec, Zip
+from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 
-STALL_S = 1.0  # a round with a dead worker, and none at work, is broken off after so long without news
-RECEIPTS_S = 5.0  # all outcomes are here: a method that still gives no receipt is broken off after so long
 ABANDON_S = 0.5  # a cancelled call in the runner's own process is waited for so long
-EXITCODE_S = 0.5  # a library may need a moment to learn of its worker's exit code
-LAG_S = 0.1  # by which news may be behind a method that broke
 BARREN = 3  # rounds in a row that may break without having got anywhere
-SPLIT = 8  # parts into which a chunk is cut whose worker died
-
 AT_ONCE = 256  # messages taken in one turn, and written down in one commit
 ENDED_WELL = (Status.DONE, Status.REUSED)
-
-Listener = Callable[[events.Event], None]
 
 
 class Engine:
@@ -89,41 +74,24 @@ class Engine:
     ) -> None:
         self.plan = plan
         self.id = run
-        self.state = RunState()
-        self.lock = threading.Condition()  # over feeds and results: where drivers and readers wait
         self._folder = folder  # makes ${run.dir} when it is first asked for
-        self._listeners = list(listeners)
-        self._record = record
-        self._chaos = chaos
-        self._untold: list[events.Event] = []  # written down, and not yet told to the listeners
+        self._books = Books(plan, keep, listeners, record)
+        self.state, self.results, self.lock = self._books.state, self._books.results, self._books.lock
+        self.kept, self.moved = self._books.kept, self._books.moved
         self._inbox: SimpleQueue[Message] = SimpleQueue()
-        self._pools = Pools()
+        self._running: dict[int, Course] = {}  # by number, in the order of their start
+        self._outcomes = Outcomes(self._books, self._stop)
+        self._rounds = Rounds(
+            self._books, self._outcomes, self._running, tell=self._inbox.put, over=self._conclude, chaos=chaos
+        )
+        self._chaos = chaos
         self._leave = Leave(plan)
         self._at_the_door: dict[int, tuple[Course, Flight]] = {}  # by pid: who waits for leave
+        self._schedule = Schedule(plan, [course.chain for course in self._books.courses])
+        self._left = len(self._books.courses)
+        self._doomed: deque[tuple[Course, Status]] = deque()  # to be cancelled: a source did not end well
         self._cancelled: Cancel | None = None
         self._stopped = False  # a failure stopped the run
-        self.results = {
-            name: Results(
-                in_order=stage.choice.returns is not Returns.UNORDERED, keep=self._kept(name, keep), lock=self.lock
-            )
-            for name, stage in plan.stages.items()
-        }
-        self._courses = [
-            Course(
-                number,
-                chain,
-                [plan.stages[name] for name in chain.stages],
-                [self.results[name] for name in chain.stages],
-            )
-            for number, chain in enumerate(chain for group in plan.groups for chain in group.chains)
-        ]
-        self._course_of = {name: course for course in self._courses for name in course.chain.stages}
-        self._keep = keep
-        self._schedule = Schedule(plan, [course.chain for course in self._courses])
-        self._running: dict[int, Course] = {}  # by number, in the order of their start
-        self._left = len(self._courses)
-        self._doomed: deque[tuple[Course, Status]] = deque()  # to be cancelled: a source did not end well
-        self._unread = {name: len(plan.readers(name)) for name in plan.stages}
 
     # What others may do: put a message in the inbox.
 
@@ -133,15 +101,11 @@ class Engine:
 
     def kill_all(self) -> None:
         """End every worker now, in no order, before the runner itself leaves at once."""
-        self._pools.kill_processes()
+        self._rounds.pools.kill_processes()
 
     @property
     def interrupted_by(self) -> int | None:
         return self._cancelled.signal if self._cancelled else None
-
-    def kept(self, name: StageName) -> bool:
-        """Whether all values of a stage are there at the end."""
-        return self._kept(name, self._keep)
 
     # The loop.
 
@@ -152,7 +116,7 @@ class Engine:
         add_to_path(os.path.abspath(self.plan.pipeline.folder))
         self._beacon = Beacon(self._inbox.put)
         try:
-            self._publish(
+            self._books.publish(
                 events.RunStarted(
                     run=self.id,
                     pipeline=self.plan.pipeline.name,
@@ -160,29 +124,25 @@ class Engine:
                     stages=tuple(self.plan.stages),
                 )
             )
-            for event in self._record.news() if self._record is not None else ():
-                self._publish(event)
-            self._commit()
+            record = self._books.record
+            for event in record.news() if record is not None else ():
+                self._books.publish(event)
+            self._books.commit()
             self._start_ready()
-            self._commit()
+            self._books.commit()
             while self._left:
                 self._turn()
         except BaseException as error:
             if isinstance(error, Exception):  # a listener's, the journal's, or ours: nobody is asked to hear the end
-                self._listeners = []
-                if self._record is not None:
-                    self._record.abandon()
-                    self._record = None
+                self._books.abandon()
             self._end_all(Status.CANCELLED)
             raise
         finally:
-            self._pools.close()
+            self._rounds.pools.close()
             self._beacon.close()
             if self.state.status is None:
-                self._publish(events.RunEnded(status=self._status(), took_s=monotonic() - began))
-            self._commit()
-            if self._record is not None:
-                self._record.close()
+                self._books.publish(events.RunEnded(status=self._status(), took_s=monotonic() - began))
+            self._books.close()
         return self.state
 
     def _turn(self) -> None:
@@ -196,22 +156,7 @@ class Engine:
                 break
         self._look_after()
         self._start_ready()
-        self._commit()
-
-    def _publish(self, event: events.Event) -> None:
-        """Fold it in, write it down; it is told to the listeners when it is sure to be kept."""
-        self.state.take(event)
-        if self._record is not None:
-            self._record.take(event)
-        self._untold.append(event)
-
-    def _commit(self) -> None:
-        if self._record is not None:
-            self._record.commit()
-        told, self._untold = self._untold, []
-        for event in told:
-            for listener in self._listeners:
-                listener(event)
+        self._books.commit()
 
     def _next_message(self) -> Message:
         try:
@@ -226,19 +171,19 @@ class Engine:
             case StepReached():
                 self._reached(message)
             case ChunkOver():
-                self._over(message)
+                self._give_leave(message.pid)
+                self._outcomes.over(message)
             case CallsKept():
-                self._kept_calls(message)
+                self._outcomes.kept(message)
             case LinesSaid():
-                self._said(message)
+                self._outcomes.said(message)
             case WorkerGone():
-                self._gone(message)
+                self._give_leave(message.pid)
+                self._rounds.gone(message)
             case RoundOver():
-                self._round_over(message)
+                self._rounds.ended(message)
             case PoolOpened():
-                course = self._courses[message.course]
-                if course.over and course.round == message.round and course.lease is not None:
-                    self._pools.discard(course.lease)
+                self._rounds.opened(message)
             case Cancel():
                 self._cancel(message)
             case WorkerHere() | Nudge():
@@ -248,15 +193,17 @@ class Engine:
 
     def _patience(self) -> float:
         """How long nothing may arrive before we look for ourselves."""
-        waits = [0.5]
         now = monotonic()
-        for course in self._running.values():
-            if course.sick or course.ended is not None:
-                waits.append(0.05)
-            if course.timeout_s:
-                flights = list(course.feed.flights.values())
-                waits += [f.begun_at + course.timeout_s - now for f in flights if f.pid is not None]
-        return max(0.001, min(waits))
+        return max(0.001, min([self._rounds.patience_s(course, now) for course in self._running.values()], default=0.5))
+
+    def _look_after(self) -> None:
+        now = monotonic()
+        for course in list(self._running.values()):
+            self._rounds.look_after(course, now)
+            abandoned = course.cancelled and course.head.choice.backend.in_process and course.ended is None
+            if abandoned and not course.over and now - course.ending_at > ABANDON_S:
+                # Nothing can end a call in our own process; its thread does not keep us from leaving.
+                self._end(course, Status.FAILED if course.failed else Status.CANCELLED)
 
     # Starting.
 
@@ -264,7 +211,7 @@ class Engine:
         """Start chains whose sources are there, while there are workers for them."""
         self._cancel_doomed()
         while (number := self._schedule.next(self._busy())) is not None:
-            course = self._courses[number]
+            course = self._books.courses[number]
             if not course.over:
                 self._start(course)
                 self._cancel_doomed()
@@ -286,13 +233,13 @@ class Engine:
                 self.plan.pipeline,
                 course.stages,
                 [given.fixed for given in constants],
-                [self._wanted(name, course) for name in course.chain.stages],
+                [self._books.wanted(name) for name in course.chain.stages],
             )
         except Exception as error:  # a user's value that does not unpickle, a source that is not there, dill's errors
             self._fail_stage(course, failure_of(error, Cause.RAISED))
             return
         for plan in course.stages:
-            self._publish(
+            self._books.publish(
                 events.StageStarted(
                     stage=plan.spec.name,
                     method=plan.choice.method.name,
@@ -314,9 +261,28 @@ class Engine:
             ticket=lambda chunk, step, size: self._ticket(course, chunk, step, size),
             refuse=lambda chunk, error: self._inbox.put(_refused(course, chunk, error)),
             # Numbers of different courses never meet, and each tells its course.
-            numbers=count(course.number, len(self._courses)),
+            numbers=count(course.number, len(self._books.courses)),
         )
-        self._begin_round(course, calls)
+        self._rounds.begin(course, calls)
+
+    def _intake(self, course: Course, varying: Mapping[str, Any]) -> tuple[Intake, int | None]:
+        """What the chain's calls are drawn from: without those that an earlier run has ended well."""
+        record, names = self._books.record, course.chain.stages
+        if record is None:
+            return intake_of(self.plan, course.head, varying, self.results, self.moved)
+        course.salts = [self._books.salt(plan.spec) for plan in course.stages]
+        intake, calls = intake_of(
+            self.plan, course.head, varying, self.results, self.moved, record.tell_apart, course.salts[0]
+        )
+        before = [
+            Before(record.earlier(name), self._books.wanted(name), salt)
+            for name, salt in zip(names, course.salts, strict=True)
+        ]
+        course.reuses = any(step.kept is not None for step in before)
+        if not course.reuses:
+            return intake, calls
+        tell = lambda reused: self._inbox.put(CallsKept(course.number, reused))  # noqa: E731
+        return Reusing(intake, before, tell, lambda calls, step: course.feed.again(Owed(calls, step))), calls
 
     def _ticket(self, course: Course, chunk: int, step: int, size: int) -> Ticket:
         """Called in the driver's thread."""
@@ -329,59 +295,10 @@ class Engine:
         address = self._beacon.here if backend.in_process else self._beacon.address
         return Ticket(address, lease.number, course.number, step, chunk, budget_s, leave, size)
 
-    def _begin_round(self, course: Course, calls: int | None = None) -> None:
-        course.begin_round()
-        settings = course.settings(calls, environment(self.plan.pipeline, course.head))
-        for name in course.chain.stages:
-            self._publish(events.RoundStarted(stage=name, number=course.round, workers=settings.workers))
-        start_round(course, self._pools, settings, self._inbox.put)
-
-    # What the workers say.
-
-    def _find(self, chunk: int) -> Course:
-        return self._courses[chunk % len(self._courses)]
-
-    def _intake(self, course: Course, varying: Mapping[str, Any]) -> tuple[Intake, int | None]:
-        """What the chain's calls are drawn from: without those that an earlier run has ended well."""
-        record, names = self._record, course.chain.stages
-        if record is None:
-            return intake_of(self.plan, course.head, varying, self.results, self.moved)
-        course.salts = [self._salt(plan.spec) for plan in course.stages]
-        intake, calls = intake_of(
-            self.plan, course.head, varying, self.results, self.moved, record.tell_apart, course.salts[0]
-        )
-        before = [
-            Before(record.earlier(name), self._wanted(name, course), salt)
-            for name, salt in zip(names, course.salts, strict=True)
-        ]
-        course.reuses = any(step.kept is not None for step in before)
-        if not course.reuses:
-            return intake, calls
-        tell = lambda reused: self._inbox.put(CallsKept(course.number, reused))  # noqa: E731
-        return Reusing(intake, before, tell, lambda calls, step: course.feed.again(Owed(calls, step))), calls
-
-    def _salt(self, stage: StageSpec) -> bytes:
-        """What tells the whole results that each call of a stage may read from those of another time."""
-        return b"".join(self.results[name].lineage() for name in sorted(read_whole(stage)))
-
-    def _digests(self, course: Course, calls: Calls, step: int) -> bytes | None:
-        """The digests of a chain's calls at one of its steps."""
-        return through(calls.indices, calls.digests, course.salts[1 : step + 1])
-
-    def _kept_calls(self, message: CallsKept) -> None:
-        course = self._courses[message.course]
-        if course.over:
-            return
-        for reused in message.reused:
-            name, results = course.chain.stages[reused.step], course.results[reused.step]
-            course.progress += len(reused.numbers)
-            self._publish(events.CallsReused(stage=name, indices=reused.numbers))
-            results.made(reused.numbers, reused.digests)
-            if reused.values is not None:
-                results.put(reused.numbers, reused.values)
+    # Who may begin, and who has.
 
     def _begun(self, message: ChunkBegun) -> None:
-        course = self._find(message.chunk)
+        course = self._books.find(message.chunk)
         course.last_news = monotonic()
         flight = course.feed.flights.get(message.chunk)
         if flight is not None:
@@ -404,7 +321,7 @@ class Engine:
         """Only now its calls run, and their time with them: a wait for leave is not theirs."""
         flight.begun_at = monotonic()
         stage = course.chain.stages[flight.step]
-        self._publish(
+        self._books.publish(
             events.ChunkStarted(
                 stage=stage,
                 chunk=flight.chunk,
@@ -414,289 +331,18 @@ class Engine:
             )
         )
         if self._chaos is not None and flight.pid is not None and self._chaos.strike(flight.pid):
-            self._publish(events.WorkerStruck(stage=stage, pid=flight.pid))
-
-    def _reached(self, message: StepReached) -> None:
-        flight = self._find(message.chunk).feed.flights.get(message.chunk)
-        if flight is not None:
-            flight.reached = message.step
-
-    def _said(self, message: LinesSaid) -> None:
-        course = self._find(message.chunk)
-        flight = course.feed.flights.get(message.chunk)
-        for position, stream, line in message.lines:
-            index = None if flight is None or position is None else flight.calls.indices[position]
-            stage = course.chain.stages[flight.at if flight is not None else 0]
-            self._publish(events.Printed(stage=stage, index=index, stream=stream, line=line))
-
-    def _over(self, message: ChunkOver) -> None:
-        self._give_leave(message.pid)
-        course = self._find(message.chunk)
-        course.last_news = monotonic()
-        flight = course.feed.flights.get(message.chunk)
-        if flight is None or course.over:
-            return  # told before, or owed to nobody any more
-        ended = len(flight.calls)
-        for outcome in message.outcomes:
-            match outcome:
-                case Done():
-                    self._done(course, flight, outcome)
-                case Failed(step, position, failure, carried):
-                    call = Owed(flight.calls.cut(position, position + 1), flight.step)
-                    self._call_failed(course, call, step, failure, carried)
-                case Rest(start):
-                    ended = start
-                    course.feed.again(Owed(flight.calls.cut(start, len(flight.calls)), flight.step))
-                case _:
-                    assert_never(outcome)
-        course.sizes.learn(ended, message.took_s)
-        course.progress += ended
-        # Only now: whoever asks whether anything is in flight must find what follows from it first.
-        course.feed.landed(message.chunk)
-        self._publish(
-            events.ChunkEnded(
-                stage=course.head.spec.name, chunk=message.chunk, calls=ended, took_s=message.took_s, pid=message.pid
-            )
-        )
-
-    def _done(self, course: Course, flight: Flight, done: Done) -> None:
-        indices = flight.calls.indices[done.start : done.stop]
-        numbers = indices if isinstance(indices, range) else tuple(indices)
-        size = 0 if done.data is None else len(done.data)
-        self._publish(
-            events.CallsDone(stage=course.chain.stages[done.step], chunk=flight.chunk, indices=numbers, size_bytes=size)
-        )
-        last = done.step == len(course.stages) - 1
-        digests = self._digests(course, flight.calls.cut(done.start, done.stop), done.step)
-        if self._record is not None and (last or done.data is not None):
-            self._record.keep(course.chain.stages[done.step], indices, digests, done.data)
-        course.results[done.step].made(indices, digests)
-        if done.data is None:
-            return
-        values = Pack(done.data, 0, len(indices), digests)
-        at = 0
-        for run in runs(indices):
-            course.results[done.step].put(run, values.cut(at, at + len(run)))
-            at += len(run)
-
-    def _call_failed(self, course: Course, owed: Owed, step: int, failure: Failure, carried: bytes | None) -> None:
-        """A call failed at a step: it is tried again, or it has failed for good.
-
-        `carried` is what that step was given; without it, the call begins again where it began.
-        """
-        (index,) = owed.calls.indices
-        stage = course.stages[step].spec
-        course.tries[step, index] += 1
-        course.progress += 1
-        tries = course.tries[step, index]
-        wait_s = again_after(stage.retry, failure, tries, random.random)
-        if wait_s is not None and not course.cancelled:
-            if carried is not None:
-                owed = Owed(replace(owed.calls, columns=((Pack(carried, 0, 1),),), keywords=None), step)
-            course.feed.again(replace(owed, most=1, after=monotonic() + wait_s))
-            self._publish(
-                events.CallRetried(
-                    stage=stage.name,
-                    index=index,
-                    tries=tries,
-                    limit=stage.retry.limit + 1,
-                    wait_s=wait_s,
-                    failure=failure,
-                )
-            )
-            return
-        self._publish(
-            events.CallFailed(
-                stage=stage.name,
-                index=index,
-                tries=tries,
-                failure=failure,
-                argument=argument_in_short(owed.calls, carried),
-            )
-        )
-        if self._record is not None:
-            given = owed.calls if carried is None else Calls(owed.calls.indices, ((Pack(carried, 0, 1),),))
-            self._record.given(stage.name, index, given)
-            if carried is not None and not self._wanted(course.chain.stages[step - 1], course):
-                # The steps before it ended well, and need not run again when this one is owed again.
-                digests = self._digests(course, owed.calls, step - 1)
-                self._record.keep(course.chain.stages[step - 1], [index], digests, carried)
-        for later in course.chain.stages[step:]:
-            self._drop(later, index)
-        if stage.on_error is not OnError.SKIP:
-            course.failed = True
-            if stage.on_error is OnError.STOP:
-                self._stop()
-
-    def _drop(self, stage: StageName, index: int) -> None:
-        """This call, and those that other stages would have made of its value, will not be."""
-        todo = [stage]
-        while todo:
-            name = todo.pop()
-            if self.results[name].dropped(index):
-                continue
-            self.results[name].drop(index)
-            todo += [edge.target for edge in self.plan.readers(name) if self._goes_through(name, edge.target)]
-
-    def _goes_through(self, source: StageName, target: StageName) -> bool:
-        """Whether each call of the source makes one call of the target."""
-        over = self.plan.stages[target].spec.over
-        columns = over.columns if isinstance(over, Zip) else (over,)
-        reads = any(isinstance(column, FromStage) and column.stage == source for column in columns)
-        return reads and self.plan.stages[source].spec.over is not None
-
-    # Deaths.
-
-    def _gone(self, message: WorkerGone) -> None:
-        self._give_leave(message.pid)
-        course = next((c for c in self._running.values() if c.lease and c.lease.number == message.lease), None)
-        if course is None:
-            self._pools.retire(message.lease, message.pid)  # an idle worker of a warm pool, or one that we ended
-            return
-        course.last_news = monotonic()
-        flights = [flight for flight in course.feed.flights.values() if flight.pid == message.pid]
-        retired = course.head.spec.max_calls_per_worker is not None
-        exitcode = self._exitcode(course, message.pid, wait=bool(flights) or not retired)
-        struck = self._chaos is not None and self._chaos.killed(message.pid)
-        if not flights:
-            # Processes come and go by themselves when they are recycled; only a bad end says that something is wrong.
-            if exitcode not in (0, None) and course.ending is None and not retired:
-                self._sicken(course)
-            return
-        for flight in flights:
-            self._lost(course, flight, message.pid, exitcode, struck=struck)
-        self._sicken(course)
-
-    def _lost(self, course: Course, flight: Flight, pid: int, exitcode: int | None, *, struck: bool) -> None:
-        """A worker died with this chunk. Its one call is blamed; of several, smaller chunks will show which."""
-        overdue = course.overdue.pop(pid, None) == flight.chunk
-        innocent = not overdue and (
-            struck
-            or course.ending is not None
-            or blame.fell_with_another(exitcode, course.sick or course.ended is not None)
-        )
-        if innocent:
-            course.progress += struck  # a round that chaos ended was not barren
-            course.feed.again(Owed(flight.calls, flight.step))
-        else:
-            self._publish(
-                events.WorkerDied(
-                    stage=course.chain.stages[flight.at],
-                    pid=pid,
-                    exitcode=exitcode,
-                    calls=_numbers(flight.calls),
-                )
-            )
-            if len(flight.calls) == 1:
-                failure = blame.overdue(pid, course.timeout_s or 0.0) if overdue else blame.death(pid, exitcode)
-                self._call_failed(course, Owed(flight.calls, flight.step), flight.at, failure, None)
-            else:
-                course.progress += 1
-                most = -(-len(flight.calls) // SPLIT)
-                course.feed.again(Owed(flight.calls, flight.step, most=most))
-        course.feed.landed(flight.chunk)
-
-    def _exitcode(self, course: Course, pid: int, *, wait: bool) -> int | None:
-        """How the process ended. Its library may learn it a moment after the kernel told us."""
-        if course.lease is None:
-            return None
-        deadline = monotonic() + EXITCODE_S
-        pause = threading.Event()
-        while True:
-            exitcode = course.lease.exitcode(pid)
-            if exitcode is not None or not wait or monotonic() > deadline:
-                return exitcode
-            pause.wait(0.005)
-
-    def _sicken(self, course: Course) -> None:
-        """Its pool is not to be trusted any more: let those at work finish, then replace it."""
-        course.sick = True
-        course.feed.close()
+            self._books.publish(events.WorkerStruck(stage=stage, pid=flight.pid))
 
     def _give_leave(self, pid: int) -> None:
         self._at_the_door.pop(pid, None)
         self._let_in(self._leave.done(pid))
 
-    # Looking after the rounds.
+    def _reached(self, message: StepReached) -> None:
+        flight = self._books.find(message.chunk).feed.flights.get(message.chunk)
+        if flight is not None:
+            flight.reached = message.step
 
-    def _look_after(self) -> None:
-        now = monotonic()
-        for course in list(self._running.values()):
-            self._kill_overdue(course, now)
-            if course.ended is not None:
-                self._settle(course, now)
-            elif course.ending is None and self._stuck(course, now):
-                self._break_off(course)
-            elif course.cancelled and course.head.choice.backend.in_process and now - course.ending_at > ABANDON_S:
-                # Nothing can end a call in our own process; its thread does not keep us from leaving.
-                self._end(course, Status.FAILED if course.failed else Status.CANCELLED)
-
-    def _kill_overdue(self, course: Course, now: float) -> None:
-        if not course.timeout_s:
-            return
-        for flight in list(course.feed.flights.values()):
-            if flight.pid is None or flight.pid in course.overdue or flight.begun_at + course.timeout_s > now:
-                continue
-            course.overdue[flight.pid] = flight.chunk
-            try:
-                os.kill(flight.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                course.overdue.pop(flight.pid, None)
-
-    def _stuck(self, course: Course, now: float) -> bool:
-        """Whether nothing more will come of this round by itself."""
-        if not course.feed.flights:
-            if course.sick:
-                return True
-            return course.feed.finished and now - course.last_news > RECEIPTS_S
-        return course.sick and not course.begun and now - course.last_news > STALL_S
-
-    def _break_off(self, course: Course) -> None:
-        """End the round's pool; its method then gives up, and the round is over."""
-        course.ending = threading.Event()
-        course.ending_at = monotonic()
-        course.feed.close()
-        if course.lease is not None:
-            self._pools.discard(course.lease)
-
-    def _round_over(self, message: RoundOver) -> None:
-        course = self._courses[message.course]
-        if course.round != message.round or course.over:
-            return
-        course.ended = (message.error,)
-        course.ended_at = monotonic()
-        course.feed.close()
-        self._settle(course, course.ended_at)
-
-    def _settle(self, course: Course, now: float) -> None:
-        """The method has ended. If workers are still at its chunks, their ends are heard of first: one of them may
-        be the death that broke it."""
-        if course.ended is None:
-            return
-        (error,) = course.ended
-        if course.feed.flights and now - max(course.ended_at, course.last_news) < self._news_due_s(course, error):
-            return
-        if course.lease is not None and course.ending is None:
-            if error is None and not course.sick and not course.feed.flights:
-                self._pools.give_back(course.lease)
-            else:
-                course.ending = threading.Event()
-                self._pools.discard(course.lease)
-        for flight in list(course.feed.flights.values()):
-            course.feed.again(Owed(flight.calls, flight.step))
-            course.feed.landed(flight.chunk)
-        self._conclude(course, error)
-
-    def _news_due_s(self, course: Course, error: BaseException | None) -> float:
-        """How long a round that has ended may owe us news of its chunks.
-
-        Receipts and news come by different ways, and either may be first. After an orderly end all
-        chunks have been told, so their news is surely on its way; after a broken one, that of chunks
-        which nobody began will never come.
-        """
-        if error is None and not course.sick and course.ending is None:
-            return RECEIPTS_S
-        return STALL_S if course.begun else LAG_S
+    # Ends.
 
     def _conclude(self, course: Course, error: BaseException | None) -> None:
         """After a round: the next one, or the end."""
@@ -716,10 +362,8 @@ class Engine:
             return
         if error is not None or course.sick:
             why = f"{type(error).__name__}: {error}" if error is not None else "a worker died"
-            self._publish(events.PoolReplaced(stage=course.head.spec.name, why=why))
-        self._begin_round(course)
-
-    # Ends.
+            self._books.publish(events.PoolReplaced(stage=course.head.spec.name, why=why))
+        self._rounds.begin(course)
 
     def _end(self, course: Course, status: Status) -> None:
         course.over = True
@@ -733,14 +377,15 @@ class Engine:
             if of_stage is Status.DONE and 0 < total == self.state.stages[name].reused:
                 of_stage = Status.REUSED
             if of_stage in ENDED_WELL and self.state.stages[name].calls is None:
-                self._publish(events.CallsKnown(stage=name, calls=total))
-            self._publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s))
+                self._books.publish(events.CallsKnown(stage=name, calls=total))
+            done = self.state.stages[name].done
+            self._books.publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s, done=done))
             results.end(total, None if of_stage in ENDED_WELL else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
             if of_stage not in ENDED_WELL:
                 self._cancel_readers(name, of_stage)
         self._schedule.ended(course.chain)
         for name in course.chain.stages:
-            self._forget_read(name)
+            self._books.forget_read(name)
 
     def _stage_status(self, status: Status, course: Course, place: int) -> Status:
         """A chain fails as a whole, but only the stage that had the failure is called failed.
@@ -759,19 +404,12 @@ class Engine:
             return Status.FAILED
         return Status.DONE if place < at else Status.CANCELLED
 
-    def _forget_read(self, ended: StageName) -> None:
-        """Values that nobody will read any more need no memory."""
-        for edge in self.plan.sources(ended):
-            self._unread[edge.source] -= 1
-            if not self._unread[edge.source] and not self._keep(edge.source):
-                self.results[edge.source].forget()
-
     def _fail_stage(self, course: Course, failure: Failure) -> None:
         """The stage as a whole failed, not one of its calls."""
         name = course.head.spec.name
         if hasattr(course, "feed"):
             course.feed.give_up()
-        self._publish(events.CallFailed(stage=name, index=-1, tries=1, failure=failure))
+        self._books.publish(events.CallFailed(stage=name, index=-1, tries=1, failure=failure))
         course.failed = True
         self._end(course, Status.FAILED)
         if course.head.spec.on_error is not OnError.FINISH:
@@ -780,7 +418,7 @@ class Engine:
     def _cancel_readers(self, stage: StageName, status: Status) -> None:
         """What needs a stage that did not end well cannot run: it is skipped with it, or cancelled."""
         status = Status.SKIPPED if status is Status.SKIPPED else Status.CANCELLED
-        self._doomed += [(self._course_of[edge.target], status) for edge in self.plan.readers(stage)]
+        self._doomed += [(self._books.course_of[edge.target], status) for edge in self.plan.readers(stage)]
 
     def _cancel_doomed(self) -> None:
         """One after the other, not one within the other: a line of stages may be longer than Python's stack."""
@@ -798,14 +436,14 @@ class Engine:
             return
         course.feed.give_up()
         if course.ending is None and course.ended is None:
-            self._break_off(course)
+            self._rounds.break_off(course)
 
     def _stop(self) -> None:
         """A failure ends the run: what runs is cancelled, what waits never begins."""
         if self._stopped:
             return
         self._stopped = True
-        for course in self._courses:
+        for course in self._books.courses:
             if not course.over:
                 self._cancel_course(course)
 
@@ -813,12 +451,12 @@ class Engine:
         if self._cancelled is not None:
             return
         self._cancelled = message
-        for course in self._courses:
+        for course in self._books.courses:
             if not course.over:
                 self._cancel_course(course)
 
     def _end_all(self, status: Status) -> None:
-        for course in self._courses:
+        for course in self._books.courses:
             if not course.over:
                 if course.started_at is not None and hasattr(course, "feed"):
                     course.feed.give_up()
@@ -834,33 +472,9 @@ class Engine:
             return Status.INTERRUPTED
         return Status.PARTIAL if self.state.failures else Status.DONE
 
-    # Who reads what.
-
-    def _kept(self, name: StageName, keep: Callable[[StageName], bool]) -> bool:
-        if self.plan.stages[name].choice.returns is Returns.NONE:
-            return False
-        return keep(name) or any(edge.kind is EdgeKind.BARRIER for edge in self.plan.readers(name))
-
-    def _wanted(self, name: StageName, course: Course) -> bool:
-        """Whether anyone but the next stage of its own chain reads a stage's values."""
-        if self._kept(name, self._keep):
-            return True
-        return any(
-            self._course_of[e.target] is not course for e in self.plan.readers(name) if e.kind is not EdgeKind.ORDER
-        )
-
-    def moved(self) -> None:
-        """A reader has drawn: whoever waits for room looks again."""
-        with self.lock:
-            self.lock.notify_all()
-
 
 def _refused(course: Course, chunk: int, error: BaseException) -> ChunkOver:
     """A chunk of one call whose argument cannot be sent, as if a worker had told it."""
     failure = failure_of(error, Cause.RAISED)
     lease = course.lease.number if course.lease else 0
     return ChunkOver(lease, chunk, os.getpid(), [Failed(0, 0, failure, None)], 0.0)
-
-
-def _numbers(calls: Calls) -> tuple[int, ...] | range:
-    return calls.indices if isinstance(calls.indices, range) else tuple(calls.indices)

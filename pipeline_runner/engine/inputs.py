@@ -167,7 +167,7 @@ class _Opener:
         results = self.results[source.stage]
         if spec.over is None or len(source.reference.path) > 1:
             value = follow(source.reference, Values(self.plan, self.results))
-            fanned = _fan_out(source.stage, value)
+            fanned = fan_out(source.stage, value)
             return self._described(Items(fanned), FromItems(iter(fanned), len(fanned))), len(fanned)
         reader = FromValues(self.moved)
         # Columns go side by side by number, so they come in order whatever their stage returns.
@@ -176,7 +176,7 @@ class _Opener:
         return reader, reader.size
 
 
-def _fan_out(stage: str, value: Any) -> list[Any]:
+def fan_out(stage: str, value: Any) -> list[Any]:
     """The items of one value: of a mapping, its [key, value] pairs. Errors: NotIterable."""
     if isinstance(value, Mapping):
         return [[key, item] for key, item in value.items()]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pipeline_runner.calls import Outcome
 from pipeline_runner.engine.reuse import Reused
-from pipeline_runner.worker.link import Line
+
+Line = tuple[int | None, str, str]  # position in the chunk, or None; "stdout" or "stderr"; the text
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from pipeline_runner.backends._launch import end_orphans
 from pipeline_runner.methods import Backend, PoolSettings
+
+OURS = 24  # descriptors of beacon, journal, fork server and a pool's own pipes
+A_WORKERS = 6  # its connection, pidfd and two files of what it writes, and at most two pipes of its library
 
 
 @dataclass(eq=False)
@@ -37,19 +43,37 @@ class Pools:
         self._leased: set[Lease] = set()
         self._ending: list[threading.Thread] = []
         self._numbers = count(1)
+        self._descriptors = len(os.listdir("/dev/fd"))  # open before any is of ours
 
     def lease(self, backend: Backend, settings: PoolSettings) -> Lease:
-        """A warm pool that has at least these workers, or a new one. Errors: what the library raises when it opens."""
+        """A warm pool that has at least these workers, or a new one, of fewer where descriptors are short.
+
+        Errors: what the library raises when it opens.
+        """
         with self._lock:
+            if not backend.in_process:
+                workers = min(settings.workers, self._room() - _workers(self._leased))
+                settings = replace(settings, workers=max(1, workers))
             for lease in self._idle:
                 if lease.backend is backend and _fits(lease.settings, settings):
                     self._idle.remove(lease)
                     self._leased.add(lease)
                     return lease
+            cold = self._idle if _workers([*self._leased, *self._idle]) + settings.workers > self._room() else []
+            self._idle = [lease for lease in self._idle if lease not in cold]
+        for lease in cold:
+            lease.backend.close(lease.pool)
         lease = Lease(next(self._numbers), backend, settings, backend.open(settings))
         with self._lock:
             self._leased.add(lease)
         return lease
+
+    def _room(self) -> int:
+        """Workers for which there are descriptors. One that cannot connect to the beacon would never be heard."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if limit == resource.RLIM_INFINITY:
+            return sys.maxsize
+        return (limit - self._descriptors - OURS) // A_WORKERS
 
     def give_back(self, lease: Lease) -> None:
         """Nothing is owed to it: the next may have it."""
@@ -92,11 +116,20 @@ class Pools:
             self._end(lambda lease=lease: lease.backend.kill(lease.pool), f"prun-kill-{lease.number}")  # type: ignore[misc]
         for thread in self._ending:
             thread.join(10)
+        self.end_orphans()
+
+    def end_orphans(self) -> None:
+        """End what dead workers have started and left behind."""
+        end_orphans()
 
     def _end(self, how: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=how, name=name, daemon=True)
         thread.start()
         self._ending.append(thread)
+
+
+def _workers(leases: Iterable[Lease]) -> int:
+    return sum(lease.settings.workers for lease in leases if not lease.backend.in_process)
 
 
 def _fits(have: PoolSettings, want: PoolSettings) -> bool:

@@ -234,7 +234,11 @@ def _abilities(stage: StageSpec, table: Table) -> Iterable[Ability]:
     yield _installed, partial(_unavailable, stage)
     if stage.start_method is not None:
         yield partial(_starts_by, stage.start_method), partial(_start, stage, stage.start_method, table)
-    for key, value in (("timeout", stage.timeout_s), ("max_calls_per_worker", stage.max_calls_per_worker)):
+    for key, value in (
+        ("timeout", stage.timeout_s),
+        ("memory", stage.memory_bytes),
+        ("max_calls_per_worker", stage.max_calls_per_worker),
+    ):
         if value is not None:
             yield _in_workers, partial(_in_process, stage, table, key)
 

@@ -172,8 +172,8 @@ def fuses(first: StagePlan, second: StagePlan) -> bool:
         isinstance(b.over, FromStage)
         and second.choice.style is Style.MAP
         and _pool(first) == _pool(second)
-        and a.timeout_s is None
-        and b.timeout_s is None
+        and a.timeout_s is b.timeout_s is None
+        and a.memory_bytes is b.memory_bytes is None
         and b.chunk in (None, a.chunk)
         and b.window in (None, a.window)
         and not any(reference.root in ("item", "index") for reference in references(b.constants))

@@ -221,7 +221,7 @@ class InProcessMisfits(Problem):
     """What only a worker process can promise is asked of calls that run in the runner itself."""
 
     stage: str
-    key: str  # timeout, max_calls_per_worker
+    key: str  # timeout, memory, max_calls_per_worker
     backend: str
     fitting: tuple[str, ...]  # backends that can
 

@@ -100,7 +100,8 @@ class Journal:
     def _begin(self, at: float) -> None:
         recipes = {name: recipe and recipe.hex() for name, recipe in self._recipes.items()}
         self._insert(
-            "INSERT OR IGNORE INTO run (id, began, body) VALUES (?, ?, ?)",
+            # Of a run that is resumed, what it was given last: that is what it goes on with the next time.
+            "INSERT INTO run (id, began, body) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
             (self._run, at, json.dumps({**self._about, "recipes": recipes})),
         )
 

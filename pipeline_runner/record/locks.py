@@ -82,6 +82,11 @@ def take_lock(folder: Path, name: str, run: str) -> Lock:
         return Lock(path, (file,))
 
 
+def held_here(path: Path) -> str | None:
+    """The run of this very process that holds a lock, or None."""
+    return str(json.loads(_ours[path])["run"]) if path in _ours else None
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Have the folder to oneself: no run is at it. Errors: StoreError, at once."""

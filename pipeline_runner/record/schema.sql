@@ -18,6 +18,8 @@ CREATE TABLE event (
     body  TEXT NOT NULL   -- JSON: the event's fields
 );
 CREATE INDEX event_of_run ON event (run, stage, item);
+-- What happened, without what was printed: a run is told at once, however much its calls had to say.
+CREATE INDEX event_but_lines ON event (run, kind) WHERE kind <> 'Printed';
 
 CREATE TABLE done (
     seq     INTEGER PRIMARY KEY,
@@ -32,7 +34,7 @@ CREATE TABLE done (
     start   INTEGER NOT NULL,  -- where in that list the first of these calls is
     seal    BLOB NOT NULL      -- HMAC-SHA256 of all of the above: a row that was touched is a row that is not there
 );
-CREATE INDEX done_of_stage ON done (run, stage, first);
+CREATE INDEX done_of_stage ON done (run, stage, recipe, first, calls);
 
 CREATE TABLE given (
     run    TEXT NOT NULL,

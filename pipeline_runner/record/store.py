@@ -51,9 +51,14 @@ class Store:
 
     def lock(self, pipeline: str, run: str) -> Lock:
         """Be the only runner of this pipeline. Errors: Locked, at once."""
-        name = hashlib.sha256(pipeline.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        path = self.lock_file(pipeline)
         with usable(self.folder):
-            return take_lock(self.folder / "locks", name, run)
+            return take_lock(path.parent, path.stem, run)
+
+    def lock_file(self, pipeline: str) -> Path:
+        """Where a pipeline's lock is, held or not."""
+        name = hashlib.sha256(pipeline.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return self.folder / "locks" / f"{name}.lock"
 
     def write_value(self, name: str, data: bytes) -> None:
         """Put a value's file in its place, whole or not at all."""

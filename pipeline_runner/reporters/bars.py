@@ -110,7 +110,8 @@ class Bars:
     def _on_CallFailed(self, event: CallFailed) -> None:
         call = f", call {event.index}" if event.index >= 0 else ""
         given = f" ({event.argument})" if event.argument else ""
-        self._say(f'stage "{event.stage}"{call}{given}: {event.failure}', "red")
+        first, _, more = str(event.failure).partition("\n")  # the summary tells all of it
+        self._say(f'stage "{event.stage}"{call}{given}: {first}{" …" if more else ""}', "red")
 
     def _on_WorkerDied(self, event: WorkerDied) -> None:
         if len(event.calls) > 1:

@@ -1,9 +1,11 @@
-"""How a run ended, for people: a line a stage, failures grouped, and what to do next."""
+"""How a run ended, for people: a line a stage, failures grouped, and what to type next."""
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
@@ -15,24 +17,47 @@ from pipeline_runner.state import RunState
 MOST = 5  # failed calls of one kind that are named
 _STYLE = {Status.DONE: "green", Status.REUSED: "green", Status.FAILED: "red"}
 
+Line = tuple[str, str]  # text and style
 
-def summary(state: RunState, console: Console, *, stages: bool) -> None:
+
+@dataclass(frozen=True)
+class Next:
+    """What to type after a run that was kept."""
+
+    run: str
+    resume: str  # the whole command
+    state: tuple[str, ...] = ()  # what other commands need to find the run from here
+    python: bool = False  # made in Python: no command has its functions
+
+    def replay(self, stage: str, item: int) -> str:
+        if self.python:
+            return f'pipeline.replay("{self.run}", "{stage}", {item}, state=…)'
+        return shlex.join(["prun", "replay", self.run, f"{stage}[{item}]", *self.state])
+
+
+def summary(state: RunState, console: Console, *, stages: bool, following: Next | None = None) -> None:
     """Say it on `console`. `stages`: also a line a stage, where no bars have told it."""
-    if stages:
-        for line, style in _stages(state):
-            console.print(Text(line, style=style), soft_wrap=True)
-    for text, style in _failures(state):
+    for text, style in lines(state, stages=stages, following=following):
         console.print(Text(text, style=style), soft_wrap=True)
+
+
+def lines(state: RunState, *, stages: bool, following: Next | None = None) -> Iterator[Line]:
+    """What `summary` says."""
+    if stages:
+        yield from _stages(state)
+    yield from failures(state.failures, following)
     status = state.status or Status.FAILED
     done = sum(stage.done for stage in state.stages.values())
     failed = f", {len(state.failures)} failed" if state.failures else ""
     retried = sum(stage.retried for stage in state.stages.values())
     again = f", {retried} tried again" if retried else ""
     line = f"{state.pipeline}: {status}, {done} calls{failed}{again}, {state.seconds:.2f} s"
-    console.print(Text(line, style=f"bold {_STYLE.get(status, 'yellow')}"), soft_wrap=True)
+    yield line, f"bold {_STYLE.get(status, 'yellow')}"
+    if following is not None and status is not Status.DONE:
+        yield f"go on with what it owes: {following.resume}", "bold"
 
 
-def _stages(state: RunState) -> Iterator[tuple[str, str]]:
+def _stages(state: RunState) -> Iterator[Line]:
     width = max((len(name) for name in state.stages), default=0)
     for name, stage in state.stages.items():
         status = stage.status or Status.CANCELLED
@@ -41,31 +66,63 @@ def _stages(state: RunState) -> Iterator[tuple[str, str]]:
         yield line, _STYLE.get(status, "yellow")
 
 
-def _failures(state: RunState) -> Iterator[tuple[str, str]]:
+def failures(failed: Sequence[CallFailed], following: Next | None = None) -> Iterator[Line]:
     """Failures of one stage, type and place together: a thousand calls that fail alike are one thing to read."""
     groups: dict[tuple[str, str, str], list[CallFailed]] = defaultdict(list)
-    for failed in state.failures:
-        groups[failed.stage, failed.failure.type, _place(failed)].append(failed)
-    for (stage, kind, place), alike in groups.items():
-        first = alike[0]
+    for one in failed:
+        groups[one.stage, one.failure.type, _place(one)].append(one)
+    for (stage, kind, place), found in groups.items():
+        alike = sorted(found, key=lambda one: one.index)
         many = f" ({len(alike)} calls)" if len(alike) > 1 else ""
         yield f'\nstage "{stage}": {kind}{many}{place}', "bold red"
-        for failed in alike[:MOST]:
-            call = f"call {failed.index}" if failed.index >= 0 else "before its first call"
-            given = f" given {failed.argument}" if failed.argument else ""
-            tries = f" after {failed.tries} tries" if failed.tries > 1 else ""
-            yield f"  {call}{given}{tries}: {failed.failure.message or kind}", "red"
+        for one in alike[:MOST]:
+            yield "  " + _call(one).replace("\n", "\n    "), "red"
         if len(alike) > MOST:
             yield f"  and {len(alike) - MOST} more", "red"
-        if first.failure.traceback:
-            yield "  " + first.failure.traceback.rstrip().replace("\n", "\n  "), "dim"
+        yield from _about(alike[0], following)
+
+
+def _call(failed: CallFailed) -> str:
+    call = f"call {failed.index}" if failed.index >= 0 else "before its first call"
+    given = f" given {failed.argument}" if failed.argument else ""
+    tries = f" after {failed.tries} tries" if failed.tries > 1 else ""
+    return f"{call}{given}{tries}: {failed.failure.message or failed.failure.type}"
+
+
+def _about(failed: CallFailed, following: Next | None) -> Iterator[Line]:
+    """What helps to find the cause: where it went, what was said last, and how to see it happen again."""
+    frames = _frames(failed)
+    if frames:
+        yield _indented(frames, 2), "dim"
+    said: tuple[str, ...] = getattr(failed, "said", ())
+    if said:
+        yield "  its last lines:", "dim"
+        yield _indented("\n".join(said), 4), "dim"
+    if following is not None and failed.index >= 0:
+        yield f"  see it again: {following.replay(failed.stage, failed.index)}", ""
+
+
+def _frames(failed: CallFailed) -> str:
+    """The traceback without the message that ends it, which is told already."""
+    text, failure = failed.failure.traceback.rstrip(), failed.failure
+    told = f"{failure.type}: {failure.message.rstrip()}" if failure.message.strip() else failure.type
+    at = text.rfind(told)
+    if at < 0:
+        return text
+    start = text.rfind("\n", 0, at) + 1  # the type may be written with its module
+    return (text[:start] + text[at + len(told) :].lstrip("\n")).rstrip()
+
+
+def _indented(text: str, by: int) -> str:
+    """The text as it is, moved to the right."""
+    return "\n".join(" " * by + line for line in text.split("\n"))
 
 
 def _place(failed: CallFailed) -> str:
     """Where in the user's code, from the traceback's last frame."""
-    lines = [line.strip() for line in failed.failure.traceback.splitlines() if line.strip().startswith('File "')]
-    if not lines:
+    found = [line.strip() for line in failed.failure.traceback.splitlines() if line.strip().startswith('File "')]
+    if not found:
         return ""
-    _, _, rest = lines[-1].partition('File "')
+    _, _, rest = found[-1].partition('File "')
     file, _, rest = rest.partition('", line ')
     return f" at {file}:{rest.split(',')[0]}"

@@ -15,7 +15,7 @@ def shown(name: str, value: Any) -> str:
         return f"{name}:\n\n{value}\n"
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        if len(text) > 100:
+        if 100 < len(text) < 10 * MOST:  # laying out half a million numbers takes seconds, and all but a page is cut
             text = pformat(value, width=100, compact=True, sort_dicts=False)
     except (TypeError, ValueError, RecursionError):
         text = pformat(value, width=100, compact=True, sort_dicts=False)

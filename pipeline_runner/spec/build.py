@@ -42,7 +42,7 @@ from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, UnknownAnchor, plain, read
 
 NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
-NOT_YET_STAGE = ("run", "if", "limits", "memory", "outs", "stdout", "workdir")
+NOT_YET_STAGE = ("run", "if", "limits", "outs", "stdout", "workdir")
 NO_EFFECT_YET = ("cache", "salt", "priority", "deps", "threads")  # left out, they cannot change the answer
 
 
@@ -332,6 +332,7 @@ class _StageBuilder:
             needs=tuple(map(StageName, needs)),
             retry=_retry(keys.retry),
             timeout_s=keys.timeout,
+            memory_bytes=keys.memory,
             on_error=keys.on_error or OnError.STOP,
             workers=keys.workers,
             chunk=keys.chunk,

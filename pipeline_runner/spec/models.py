@@ -10,12 +10,11 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.backends import table
-from pipeline_runner.spec import durations
+from pipeline_runner.spec import durations, sizes
 
 LATER_BACKENDS = ("dask", "ray", "mpi")  # known words; each needs an extra that this version does not have
 STAGE_NAME = "^[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff-]*$"  # not \\w, which editors take for ASCII
 FUNCTION = r"^[^:\s][^:]*:[^\s:.]+(\.[^\s:.]+)*$"
-SIZE = r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?)?B?$"
 
 
 # ------------------------------------------------------------------------------- shapes in the schema
@@ -90,6 +89,15 @@ def _seconds(value: object) -> object:
     return found
 
 
+def _bytes(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = sizes.size(value)
+    if found is None:
+        raise PydanticCustomError("bad_size", "not a size")
+    return found
+
+
 def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -116,6 +124,7 @@ Span = Annotated[
 LongSpan = Annotated[
     float, Field(gt=0), BeforeValidator(_seconds), Or({"type": "string", "pattern": durations.PATTERN}, REFERENCE)
 ]
+Size = Annotated[int, Field(gt=0), BeforeValidator(_bytes), Or({"type": "string", "pattern": sizes.PATTERN}, REFERENCE)]
 FunctionName = Annotated[str, Or(REFERENCE), Shape(anyOf=[{"type": "string", "pattern": FUNCTION}, REFERENCE])]
 Texts = Annotated[list[str], BeforeValidator(_several), Or(ONE_TEXT)]
 Environment = dict[Word, str | int | float | bool | None]
@@ -202,8 +211,8 @@ class StageKeys(Written):
     """Keyword arguments of `setup`."""
     limits: Tokens | None = None
     """Tokens that a call holds: `[api]` or `{api: 1}`. Not in this version yet."""
-    memory: Annotated[Any, Shape(anyOf=[{"type": "string", "pattern": SIZE}, {"type": "integer"}, REFERENCE])] = None
-    """Most resident memory of a worker: `2GiB`. Not in this version yet."""
+    memory: Size | None = None
+    """Most resident memory of a worker and its children while a call runs: `2GiB`; past it they are killed."""
     threads: Count | None = None
     """BLAS and OpenMP threads in a worker. Accepted; not acted on yet."""
     priority: Annotated[int, Or(REFERENCE)] | None = None

@@ -146,6 +146,7 @@ class StageSpec:
     needs: tuple[StageName, ...] = ()
     retry: Retry = Retry()
     timeout_s: float | None = None
+    memory_bytes: int | None = None  # most that a worker and its children may hold while a call runs
     on_error: OnError = OnError.STOP
     workers: int | None = None
     chunk: int | None = None  # None: auto

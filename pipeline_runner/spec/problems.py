@@ -164,6 +164,18 @@ class BadDuration(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BadSize(Problem):
+    key: str
+    text: str
+
+    def sentence(self) -> str:
+        return f'"{self.key}" cannot be "{short(self.text)}": that is no amount of memory'
+
+    def advice(self) -> Sequence[str]:
+        return ("write 2GiB, 500MB, or a number of bytes",)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BadVersion(Problem):
     got: str
 

@@ -12,6 +12,7 @@ from pipeline_runner.marks import Mark
 from pipeline_runner.spec.models import Pipeline, Profile, Retry, Stage, Written, backend_words
 from pipeline_runner.spec.problems import (
     BadDuration,
+    BadSize,
     BadStageName,
     BadVersion,
     MissingKey,
@@ -74,6 +75,8 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
             return UnknownBackend(mark=mark, word=str(got), known=backend_words())
         case "bad_duration":
             return BadDuration(mark=mark, key=key, text=str(got))
+        case "bad_size":
+            return BadSize(mark=mark, key=key, text=str(got))
         case "greater_than" | "greater_than_equal" | "less_than_equal":
             return OutOfRange(mark=mark, key=key, got=str(got), wants=_range(error))
         case "string_pattern_mismatch" | "string_type" if about_key and len(path) == 2 and path[0] == "stages":
@@ -157,6 +160,8 @@ def _also(key: str, wants: str) -> str:
     match key:
         case "timeout" | "delay" | "max_delay":
             return "a span of time (30s, 5m, 1h30m, or seconds)"
+        case "memory":
+            return "a size (2GiB, 500MB, or bytes)"
         case "retry":
             return "a number, or a mapping with limit, delay, backoff, max_delay, jitter, on"
         case "chunk":

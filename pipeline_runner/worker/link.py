@@ -16,14 +16,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Outcome, Ticket
+from pipeline_runner.worker import capture, limits
+from pipeline_runner.worker.capture import Mark
 from pipeline_runner.worker.job import Job
 
 LENGTH = struct.Struct("<Q")
 
 # What is said, each the first word of a message. The runner's side of it is engine/beacon.py.
 HELLO, WANT, BEGIN, ENDED, SAID, REACHED = range(6)
-
-Line = tuple[int | None, str, str]  # position in the chunk, or None; "stdout" or "stderr"; the text
 
 
 class Link(Protocol):
@@ -32,7 +32,7 @@ class Link(Protocol):
     process: bool  # whether the worker is a process of its own
 
     def begin(self, ticket: Ticket) -> Job: ...
-    def said(self, ticket: Ticket, lines: Sequence[Line]) -> None: ...
+    def said(self, ticket: Ticket, marks: Sequence[Mark]) -> None: ...
     def reached(self, ticket: Ticket, step: int) -> None: ...
     def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None: ...
 
@@ -53,13 +53,15 @@ class SocketLink:
             os._exit(1)
         self._jobs: dict[int, Job] = {}
         self._lock = threading.Lock()  # a thread of the user's may print while a chunk ends
-        self._send((HELLO, lease, os.getpid()))
+        limits.take_in_orphans()
+        self._hello(lease)
         threading.Thread(target=self._watch, name="prun-watch", daemon=True).start()
 
     def begin(self, ticket: Ticket) -> Job:
         """Tell that a chunk begins, wait for leave where it is needed, and give its job."""
         job = self._jobs.get(ticket.job)
-        self._send((BEGIN, ticket.lease, ticket.chunk, ticket.job if job is None else None, ticket.leave))
+        wanted = ticket.job if job is None else None
+        self._send((BEGIN, ticket.lease, ticket.chunk, wanted, ticket.leave, ticket.size == 1))
         if job is None:
             job = pickle.loads(self._receive())
             # One chain at a time uses a pool, so an older job will not be asked for again.
@@ -68,8 +70,8 @@ class SocketLink:
             self._receive()
         return job
 
-    def said(self, ticket: Ticket, lines: Sequence[Line]) -> None:
-        self._send((SAID, ticket.lease, ticket.chunk, list(lines)))
+    def said(self, ticket: Ticket, marks: Sequence[Mark]) -> None:
+        self._send((SAID, ticket.lease, ticket.chunk, list(marks)))
 
     def reached(self, ticket: Ticket, step: int) -> None:
         """The chunk goes on to a later step of its chain."""
@@ -77,6 +79,15 @@ class SocketLink:
 
     def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None:
         self._send((ENDED, ticket.lease, ticket.chunk, list(outcomes), took_s))
+
+    def _hello(self, lease: int) -> None:
+        """The first words, and with them what this process will write."""
+        files = capture.take()
+        data = pickle.dumps((HELLO, lease, os.getpid()), pickle.HIGHEST_PROTOCOL)
+        try:
+            socket.send_fds(self._socket, [LENGTH.pack(len(data)), data], files or ())
+        except OSError:
+            os._exit(1)
 
     def _send(self, message: tuple[Any, ...]) -> None:
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
@@ -110,11 +121,13 @@ class SocketLink:
     def _watch(self) -> None:
         """End this process when the runner does, even in the middle of a call.
 
-        Pool workers notice it only after their call, executors' and forkserver's never do.
+        Pool workers notice it only after their call, executors' and forkserver's never do. What
+        this process has started ends with it.
         """
         poll = select.poll()
         poll.register(self._socket, select.POLLRDHUP if hasattr(select, "POLLRDHUP") else 0)
         poll.poll()
+        limits.kill_below(os.getpid())
         os._exit(1)
 
 
@@ -125,7 +138,7 @@ _here: dict[str, Callable[[int], Link]] = {}
 
 def link_to(address: str, lease: int) -> Link:
     """The link of this process to a beacon: one for its whole life."""
-    _be_ourselves()
+    _disown_our_parents()
     if address in _here:
         return _here[address](lease)
     if address not in _links:
@@ -133,8 +146,8 @@ def link_to(address: str, lease: int) -> Link:
     return _links[address]
 
 
-def _be_ourselves() -> None:
-    """Forget what is our parent's, after a fork: the links in our memory, and who can be reached without one."""
+def _disown_our_parents() -> None:
+    """After a fork, the links in our memory are our parent's."""
     global _owner
     if _owner != os.getpid():
         _links.clear()
@@ -144,7 +157,7 @@ def _be_ourselves() -> None:
 
 def serve_here(address: str, make: Callable[[int], Link]) -> None:
     """Let calls that run in the runner's own process reach it without a socket."""
-    _be_ourselves()
+    _disown_our_parents()  # the runner may itself be a fork of a process that had us loaded
     _here[address] = make
 
 

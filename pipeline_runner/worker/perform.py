@@ -5,12 +5,13 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Sequence
+from math import inf
 from time import perf_counter
 from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, Done, Failed, Failure, Outcome, Perform, Receipt, Rest, Task, Ticket
 from pipeline_runner.calls import column_values as values_of
-from pipeline_runner.worker import capture
+from pipeline_runner.worker import capture, limits, surroundings
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.link import Link, link_to
@@ -33,6 +34,8 @@ def row(ticket: Ticket, payload: bytes) -> Receipt:
     with capture.calls(link, ticket), enter(job, link.process):
         outcomes = _outcomes(ticket, job, payload, link)
     link.ended(ticket, outcomes, perf_counter() - began)
+    if link.process:
+        limits.bury_orphans()
     return ticket.chunk
 
 
@@ -45,7 +48,7 @@ PERFORM = Perform(row=row, one=one)
 
 
 def _outcomes(ticket: Ticket, job: Job, payload: bytes, link: Link) -> list[Outcome]:
-    calls = _calls_of(ticket, job)
+    calls = _calls_of(ticket, job, link)
     if isinstance(calls, Failure):
         return _all_failed(ticket, calls)
     try:
@@ -69,7 +72,7 @@ def pack_payload(calls: Calls) -> bytes:
     return pack((calls.columns, calls.keywords))
 
 
-def _calls_of(ticket: Ticket, job: Job) -> tuple[Call, ...] | Failure:
+def _calls_of(ticket: Ticket, job: Job, link: Link) -> tuple[Call, ...] | Failure:
     """Import what the job names, once, and run the stage's setup. A failure is kept: it would only happen again."""
     key = (ticket.beacon, ticket.job)
     if key in _prepared:
@@ -81,6 +84,9 @@ def _calls_of(ticket: Ticket, job: Job) -> tuple[Call, ...] | Failure:
                 _prepared[key] = prepare(job)
             except BaseException as error:  # whatever an import does, sys.exit included, is this stage's failure
                 _prepared[key] = failure_of(error, Cause.RAISED)
+            if link.process:
+                surroundings.keep()
+                capture.ended(None)
         return _prepared[key]
 
 
@@ -107,15 +113,16 @@ def _run_steps(
     inputs = calls[first].inputs(columns, ticket.size)
     if keywords is not None:
         inputs = list(zip(inputs, keywords, strict=True))
-    deadline = perf_counter() + ticket.budget_s if ticket.budget_s else None
+    deadline = perf_counter() + ticket.budget_s if ticket.budget_s else inf
     for number in range(first, len(steps)):
         step, call = steps[number], calls[number]
         if number > first:
             if link.process:
-                capture.send()
+                capture.tell(link, ticket)
             link.reached(ticket, number)
         run = call.run if keywords is None or number > first else call.run_with
-        results, failures, rest = _run_calls(run, inputs, positions, deadline if number == first else None)
+        until = deadline if number == first else inf
+        results, failures, rest = _run_calls(run, inputs, positions, until, _after_each(link, ticket))
         if rest is not None:
             outcomes.append(Rest(rest))
             positions = positions[:rest]
@@ -137,21 +144,53 @@ def _run_steps(
     return outcomes
 
 
+AfterCall = Callable[[int, float], None]
+
+
+def _after_each(link: Link, ticket: Ticket) -> AfterCall:
+    """What follows a call of this position that took so long: its text is marked, its surroundings are put back."""
+    if not link.process:
+        return _nothing
+
+    def after(position: int, took_s: float) -> None:
+        capture.ended(position)
+        surroundings.put_back(took_s)
+        if capture.due():
+            capture.tell(link, ticket)
+
+    return after
+
+
+def _nothing(position: int, took_s: float) -> None:
+    """In the runner's own process: its stdout and its surroundings are the user's program's."""
+
+
 def _run_calls(
-    run: Callable[[Any], Any], inputs: Sequence[Any], positions: Sequence[int], deadline: float | None
+    run: Callable[[Any], Any],
+    inputs: Sequence[Any],
+    positions: Sequence[int],
+    deadline: float,
+    after: AfterCall,
 ) -> tuple[list[Any], dict[int, Failure], int | None]:
     """Call for each input. Gives the results of those that ended well, in order; the failures by position; and the
     position from which the time was up, or None."""
     results: list[Any] = []
     failures: dict[int, Failure] = {}
     append = results.append
+    quick_s = capture.quick_s
+    began = perf_counter()
     for position, given in zip(positions, inputs, strict=True):
-        capture.position = position
         try:
             append(run(given))
         except BaseException as error:  # SystemExit and KeyboardInterrupt in a call are the call's, not the pool's
             failures[position] = failure_of(error, Cause.RAISED)
-        if deadline is not None and perf_counter() > deadline and position != positions[-1]:
+        now = perf_counter()
+        # A call that was faster than any system call has written nothing, and changed nothing but what is noted.
+        if now - began > quick_s or surroundings.touched:
+            after(position, now - began)
+            now = perf_counter()
+        began = now
+        if now > deadline and position != positions[-1]:
             return results, failures, position + 1
     return results, failures, None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -25,7 +27,34 @@ def begin() -> None:
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # What compiled code writes to descriptor 1 goes to stderr: the runner's stdout is for results.
     os.dup2(2, 1)
+    # A call that reads its stdin finds the end of it, and does not wait for someone at the terminal.
+    empty = os.open(os.devnull, os.O_RDONLY)
+    if empty != 0:
+        os.dup2(empty, 0)
+        os.close(empty)
+    may_have_children()
+    let_server_go()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
+def may_have_children() -> None:
+    """Let calls open pools of their own, which libraries forbid to daemonic workers. What they leave is ended."""
+    for library in ("multiprocessing", "multiprocess"):
+        process = sys.modules.get(f"{library}.process")
+        if process is not None:
+            process.current_process()._config.pop("daemon", None)
+
+
+def let_server_go() -> None:
+    """Give up this worker's hold on its fork server, which otherwise goes on as long as any of its children.
+
+    It is to end with the runner, since it is then that it ends workers which cannot end themselves.
+    """
+    for library in ("multiprocessing", "multiprocess"):
+        server = getattr(sys.modules.get(f"{library}.forkserver"), "_forkserver", None)
+        if server is not None and server._forkserver_alive_fd is not None and server._forkserver_pid is None:
+            os.close(server._forkserver_alive_fd)
+            server._forkserver_alive_fd = None
 
 
 def run_one(
@@ -35,3 +64,5 @@ def run_one(
     begin()
     reply.send(row(ticket, payload))
     reply.close()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread()):
+        os._exit(0)  # a thread that the call has left would keep this process, and whoever joins it, for ever

@@ -120,8 +120,10 @@ def test_what_calls_print_is_told_with_the_call_and_never_on_our_stdout(run, cap
     said = {(e.stage, e.index, e.stream, e.line) for e in ran.of(Printed)}
     assert said == {
         ("s", 0, "stdout", "out 5"),
+        ("s", 0, "stdout", "raw 5"),
         ("s", 0, "stderr", "err 5"),
         ("s", 1, "stdout", "out 6"),
+        ("s", 1, "stdout", "raw 6"),
         ("s", 1, "stderr", "err 6"),
     }
 
@@ -134,7 +136,7 @@ def test_what_a_later_stage_of_a_chain_prints_is_told_of_it(run):
         }
     )
     assert {(e.stage, e.index, e.line) for e in ran.of(Printed)} == {
-        ("two", n - 5, f"{stream} {n}") for n in (5, 6) for stream in ("out", "err")
+        ("two", n - 5, f"{stream} {n}") for n in (5, 6) for stream in ("out", "err", "raw")
     }
 
 

@@ -88,3 +88,20 @@ def test_two_threads_may_ask_for_an_exit_code_at_the_same_time(way):
             asker.join()
         process.join()
         assert process.exitcode == 7
+
+
+def test_the_fork_servers_socket_is_on_no_disk_and_is_still_found(tmp_path, monkeypatch):
+    script = f"""
+import multiprocessing, os, tempfile
+from pipeline_runner.axes import StartMethod
+from pipeline_runner.backends._launch import Roster, context
+made = context("multiprocessing", StartMethod.FORKSERVER, Roster())
+for _ in range(2):
+    process = made.Process(target=os.getpid)
+    process.start()
+    process.join()
+    assert process.exitcode == 0, process.exitcode
+assert os.listdir({str(tmp_path)!r}) == [], os.listdir({str(tmp_path)!r})
+"""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=25)

@@ -56,7 +56,7 @@ def beacon(heard):
 def test_a_worker_is_heard_from_hello_to_the_end(beacon, heard):
     worker = Worker(beacon.address)
     worker.say(HELLO, 3, os.getpid())
-    worker.say(BEGIN, 3, 7, None, False)
+    worker.say(BEGIN, 3, 7, None, False, True)
     worker.say(ENDED, 3, 7, [], 0.5)
     assert heard.get() == WorkerHere(3, os.getpid())
     assert heard.get() == ChunkBegun(3, 7, os.getpid(), False)
@@ -72,7 +72,7 @@ def test_a_job_is_sent_before_the_engine_can_give_leave_to_begin():
         beacon.publish(1, JOB)
         worker = Worker(beacon.address)
         worker.say(HELLO, 0, os.getpid())
-        worker.say(BEGIN, 0, 1, 1, True)
+        worker.say(BEGIN, 0, 1, 1, True, True)
         assert pickle.loads(worker.hear()) == JOB
         assert worker.hear() == b""
         worker.socket.close()

@@ -1,0 +1,104 @@
+"""`prun replay RUN STAGE[ITEM]`: one recorded call again, in this process, where a debugger can look at it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline_runner.cli import kept, options
+from pipeline_runner.cli.kept import Run
+from pipeline_runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline_runner.record.history import Told
+    from pipeline_runner.spec.pipeline import PipelineSpec
+    from pipeline_runner.state import StageState
+
+OURS = str(Path(__file__).parents[1])
+
+
+class MadeInPython(UsageError):
+    """The run's functions are only in the script or notebook that made it."""
+
+    def __init__(self, told: Told, stage: str, item: int) -> None:
+        super().__init__(told.run)
+        self.run, self.pipeline, self.stage, self.item = told.run, told.pipeline, stage, item
+
+    def __str__(self) -> str:
+        return (
+            f'pipeline "{self.pipeline}" of run {self.run} was made in Python: no command can find its functions\n'
+            f'  where it is made: pipeline.replay("{self.run}", "{self.stage}", {self.item}, state=…)'
+        )
+
+
+def register(app: typer.Typer) -> None:
+    app.command(name="replay")(replay)
+
+
+def replay(
+    run: Run,
+    call: Annotated[str, typer.Argument(metavar="STAGE[ITEM]", help="The call.", show_default=False)],
+    pdb: Annotated[bool, typer.Option("--pdb", help="Stop in the debugger where it fails.")] = False,
+    state: options.State = None,
+) -> None:
+    """Run one call of a run again, in this process, with the arguments that it had. Exit 1 when it raises."""
+    from pipeline_runner.plan.make import make_plan
+    from pipeline_runner.replaying import replayed
+    from pipeline_runner.reporters.values import shown
+
+    history = kept.history(state)
+    told = history.told(history.find(run))
+    stage, item = kept.stage_and_item(call)
+    if not told.about.get("file"):
+        raise MadeInPython(told, stage, item or 0)
+    plan = make_plan(pipeline_of(told), workers=told.about.get("workers"))
+    again = replayed(history, told.run, plan, stage, _the_one(history.state(told.run).stages, stage, item))
+    for note in again.notes:
+        typer.echo(f"note: {note}", err=True)
+    try:
+        value = again.run()
+    except BaseException as error:  # whatever it does, sys.exit and Ctrl-C too, is what is looked at here
+        tell(error)
+        if pdb:
+            _stop_at(error)
+        raise typer.Exit(1) from error
+    typer.echo(shown(call, value))
+
+
+def _the_one(stages: Mapping[str, StageState], stage: str, item: int | None) -> int:
+    """The item: where none is said, that of a stage with one call. Errors: UsageError."""
+    if item is None and stage in stages and stages[stage].calls != 1:
+        raise UsageError(f'stage "{stage}" has more than one call\n  say which: {stage}[ITEM]')
+    return item or 0
+
+
+def pipeline_of(told: Told) -> PipelineSpec:
+    """The pipeline as the file has it now, with the run's own parameters. Errors: Problems."""
+    from pipeline_runner.spec.build import load
+
+    about = told.about
+    return load(str(kept.file_of(about)), params=about.get("given", {}), profile=about.get("profile"))
+
+
+def tell(error: BaseException) -> None:
+    """The traceback of the user's own code."""
+    typer.echo("".join(traceback.format_exception(type(error), error, users(error.__traceback__))).rstrip(), err=True)
+
+
+def users(frames: TracebackType | None) -> TracebackType | None:
+    """The traceback from the user's first frame on; None where it has none."""
+    first = frames
+    while first is not None and first.tb_frame.f_code.co_filename.startswith(OURS):
+        first = first.tb_next
+    return first
+
+
+def _stop_at(error: BaseException) -> None:
+    import pdb
+
+    pdb.post_mortem(users(error.__traceback__) or error.__traceback__)

@@ -1,0 +1,143 @@
+"""What a run knows and has written down: its courses, their results, and every event, in order.
+
+The journal hears an event first and commits it; then the state's listeners hear it. Everybody who
+decides something in the engine publishes it here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from pipeline_runner.axes import Returns
+from pipeline_runner.calls import Calls
+from pipeline_runner.engine.course import Course
+from pipeline_runner.engine.inputs import read_whole
+from pipeline_runner.engine.lineage import through
+from pipeline_runner.engine.results import Results
+from pipeline_runner.events import Event
+from pipeline_runner.plan.plan import EdgeKind, Plan
+from pipeline_runner.record.record import Record
+from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec, Zip
+from pipeline_runner.state import RunState
+
+Listener = Callable[[Event], None]
+
+
+class Books:
+    """Owned by the engine's thread. `lock` is over feeds and results: where drivers and readers wait."""
+
+    def __init__(
+        self, plan: Plan, keep: Callable[[StageName], bool], listeners: Iterable[Listener], record: Record | None
+    ) -> None:
+        self.plan = plan
+        self.state = RunState()
+        self.lock = threading.Condition()
+        self.record = record
+        self._keep = keep
+        self._listeners = list(listeners)
+        self._untold: list[Event] = []  # written down, and not yet told to the listeners
+        self.results = {
+            name: Results(in_order=stage.choice.returns is not Returns.UNORDERED, keep=self.kept(name), lock=self.lock)
+            for name, stage in plan.stages.items()
+        }
+        self.courses = [
+            Course(
+                number,
+                chain,
+                [plan.stages[name] for name in chain.stages],
+                [self.results[name] for name in chain.stages],
+            )
+            for number, chain in enumerate(chain for group in plan.groups for chain in group.chains)
+        ]
+        self.course_of = {name: course for course in self.courses for name in course.chain.stages}
+        self._unread = {name: len(plan.readers(name)) for name in plan.stages}
+
+    # Events.
+
+    def publish(self, event: Event) -> None:
+        """Fold it in, write it down; it is told to the listeners when it is sure to be kept."""
+        self.state.take(event)
+        if self.record is not None:
+            self.record.take(event)
+        self._untold.append(event)
+
+    def commit(self) -> None:
+        if self.record is not None:
+            self.record.commit()
+        told, self._untold = self._untold, []
+        for event in told:
+            for listener in self._listeners:
+                listener(event)
+
+    def abandon(self) -> None:
+        """Something broke: nobody is asked to hear or to write down the end."""
+        self._listeners = []
+        if self.record is not None:
+            self.record.abandon()
+            self.record = None
+
+    def close(self) -> None:
+        """The last events are told, and the journal is complete."""
+        self.commit()
+        if self.record is not None:
+            self.record.close()
+
+    # Courses and their results.
+
+    def find(self, chunk: int) -> Course:
+        """Whose chunk it is: numbers of different courses never meet, and each tells its course."""
+        return self.courses[chunk % len(self.courses)]
+
+    def kept(self, name: StageName) -> bool:
+        """Whether all values of a stage are there at the end."""
+        if self.plan.stages[name].choice.returns is Returns.NONE:
+            return False
+        return self._keep(name) or any(edge.kind is EdgeKind.BARRIER for edge in self.plan.readers(name))
+
+    def wanted(self, name: StageName) -> bool:
+        """Whether anyone but the next stage of its own chain reads a stage's values."""
+        if self.kept(name):
+            return True
+        own = self.course_of[name]
+        readers = (edge for edge in self.plan.readers(name) if edge.kind is not EdgeKind.ORDER)
+        return any(self.course_of[edge.target] is not own for edge in readers)
+
+    def drop(self, stage: StageName, index: int) -> None:
+        """This call, and those that other stages would have made of its value, will not be."""
+        todo = [stage]
+        while todo:
+            name = todo.pop()
+            if self.results[name].dropped(index):
+                continue
+            self.results[name].drop(index)
+            todo += [edge.target for edge in self.plan.readers(name) if self._goes_through(name, edge.target)]
+
+    def _goes_through(self, source: StageName, target: StageName) -> bool:
+        """Whether each call of the source makes one call of the target."""
+        over = self.plan.stages[target].spec.over
+        columns = over.columns if isinstance(over, Zip) else (over,)
+        reads = any(isinstance(column, FromStage) and column.stage == source for column in columns)
+        return reads and self.plan.stages[source].spec.over is not None
+
+    def forget_read(self, ended: StageName) -> None:
+        """Values that nobody will read any more need no memory."""
+        for edge in self.plan.sources(ended):
+            self._unread[edge.source] -= 1
+            if not self._unread[edge.source] and not self._keep(edge.source):
+                self.results[edge.source].forget()
+
+    # What calls were given.
+
+    def salt(self, stage: StageSpec) -> bytes:
+        """What tells the whole results that each call of a stage may read from those of another time."""
+        return b"".join(self.results[name].lineage() for name in sorted(read_whole(stage)))
+
+    def digests(self, course: Course, calls: Calls, step: int) -> bytes | None:
+        """The digests of a chain's calls at one of its steps."""
+        return through(calls.indices, calls.digests, course.salts[1 : step + 1])
+
+    def moved(self) -> None:
+        """A reader has drawn: whoever waits for room looks again."""
+        with self.lock:
+            self.lock.notify_all()

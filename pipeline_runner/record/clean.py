@@ -1,0 +1,122 @@
+"""Drops runs of a store, with the values that nobody needs any more. Never a run that is at work."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline_runner.record.errors import store_error
+from pipeline_runner.record.history import History, Told
+from pipeline_runner.record.locks import Locked
+from pipeline_runner.record.owner import owner
+from pipeline_runner.record.store import Store
+
+AT_ONCE = 5_000  # rows that are deleted in one transaction: a run that is at work must not wait long for its turn
+_TABLES = ("event", "done", "given")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What was done."""
+
+    dropped: tuple[str, ...]
+    at_work: tuple[str, ...]  # that were to be dropped, and are still being run
+    kept: int
+    freed_bytes: int
+    swept: bool  # False: a run is at work, so files were left where they are
+
+
+def chosen(
+    runs: Sequence[Told], *, named: Sequence[str] = (), keep: int | None = None, older_than: float | None = None
+) -> list[Told]:
+    """The runs to drop: those named; with `keep`, all but the newest so many of each pipeline; with `older_than`,
+    those that began before that moment. Both: only what both mean. `runs` come newest first."""
+    dropped = [told for told in runs if told.run in named]
+    if keep is None and older_than is None:
+        return dropped
+    seen: dict[object, int] = {}
+    for told in runs:
+        pipeline = told.about.get("identity")
+        seen[pipeline] = seen.get(pipeline, 0) + 1
+        spared = (keep is not None and seen[pipeline] <= keep) or (older_than is not None and told.began >= older_than)
+        if not spared and told not in dropped:
+            dropped.append(told)
+    return dropped
+
+
+def clean(history: History, runs: Sequence[Told]) -> Cleaned:
+    """Drop these runs, and whatever belongs to no run. Errors: StoreError."""
+    store = history.store
+    before = _size(store.folder)
+    at_work = {told.run for told in runs if not _drop(store, told)}
+    left = history.runs()
+    swept = not any(told.status is None for told in left)
+    if swept:
+        _sweep(store, {told.run for told in left})
+    dropped = tuple(told.run for told in runs if told.run not in at_work)
+    return Cleaned(dropped, tuple(sorted(at_work)), len(left), max(0, before - _size(store.folder)), swept)
+
+
+def _drop(store: Store, told: Told) -> bool:
+    """Forget a run; False when it is at work. Nobody can begin to resume it meanwhile."""
+    identity = str(told.about.get("identity", ""))
+    at_work = owner(store, identity)
+    try:
+        # Its pipeline may be at work on another run: then the lock is that runner's, and this run is nobody's.
+        lock = None if at_work is not None else store.lock(identity, "")
+    except Locked:
+        return False
+    try:
+        if at_work is not None and at_work.run in (told.run, ""):
+            return False
+        with _database(store) as connection:
+            # First of all its name: what is left by a clean that was broken off is nobody's, and the next one's.
+            connection.execute("DELETE FROM run WHERE id = ?", (told.run,))
+            _delete(connection, told.run)
+        shutil.rmtree(store.folder / "runs" / told.run, ignore_errors=True)
+        return True
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _delete(connection: sqlite3.Connection, run: str) -> None:
+    for table in _TABLES:
+        statement = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE run = ? LIMIT {AT_ONCE})"
+        while connection.execute(statement, (run,)).rowcount > 0:
+            pass
+
+
+def _sweep(store: Store, runs: set[str]) -> None:
+    """Take away what belongs to no run. Only while nobody is at work: a runner writes a value's file before its row."""
+    with _database(store) as connection:
+        for table in _TABLES:
+            known = [str(run) for (run,) in connection.execute(f"SELECT DISTINCT run FROM {table}")]
+            for run in set(known) - runs:
+                _delete(connection, run)
+        needed = {str(file) for (file,) in connection.execute("SELECT DISTINCT file FROM done WHERE file IS NOT NULL")}
+        for path in store.values.glob("*/*"):
+            if f"{path.parent.name}/{path.name}" not in needed:
+                path.unlink(missing_ok=True)
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for folder in (store.folder / "runs").glob("*"):
+        if folder.name not in runs:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _database(store: Store) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(store.connect()) as connection:
+            yield connection
+    except (OSError, sqlite3.Error) as error:
+        raise store_error(store.folder, error) from error
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

@@ -1,0 +1,242 @@
+"""One recorded call, run again in this very process: with the arguments that it had, and the code as it is now."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pipeline_runner.calls import Calls, column_values
+from pipeline_runner.engine.inputs import RunNames, constants_of, fan_out, read_whole
+from pipeline_runner.engine.jobs import environment, job, keywords_of
+from pipeline_runner.engine.lineage import deepened, side_by_side
+from pipeline_runner.errors import UsageError
+from pipeline_runner.plan.plan import Plan, StagePlan
+from pipeline_runner.record.history import History, UnknownCall
+from pipeline_runner.record.keys import by_number, by_path, digest, path_digest, recipes
+from pipeline_runner.running import gives
+from pipeline_runner.spec.pipeline import FromStage, Source, StageName, Zip
+from pipeline_runner.spec.sources import items
+from pipeline_runner.state import RunState
+from pipeline_runner.syntax.expressions import Scope, follow, references
+from pipeline_runner.worker.functions import add_to_path
+from pipeline_runner.worker.steps import prepare, set_up
+
+
+class CannotReplay(UsageError):
+    """What a call was given cannot be had any more."""
+
+    def __init__(self, stage: str, item: int, why: str, cure: str = "") -> None:
+        super().__init__(stage, item, why)
+        self.stage, self.item, self.why, self.cure = stage, item, why, cure
+
+    def __str__(self) -> str:
+        told = f"cannot replay {self.stage}[{self.item}]: {self.why}"
+        return f"{told}\n  {self.cure}" if self.cure else told
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A call that is ready to run. `notes` say what is not as it was."""
+
+    call: Callable[[], Any]
+    surroundings: Callable[[], Any]
+    notes: tuple[str, ...]
+
+    def run(self) -> Any:
+        """Its value. Errors: whatever it raises."""
+        with self.surroundings():
+            return self.call()
+
+
+def replayed(history: History, run: str, plan: Plan, stage: str, item: int) -> Replay:
+    """The call `stage[item]` of a run. Errors: UnknownCall, CannotReplay; what importing its function raises."""
+    state = history.state(run)
+    if stage not in state.stages or StageName(stage) not in plan.stages:
+        raise UnknownCall(run, stage, [name for name in state.stages if StageName(name) in plan.stages])
+    known = state.stages[stage].calls
+    if item < 0 or (known is not None and item >= known):
+        raise UnknownCall(run, stage, list(state.stages), item, known or 0)
+    add_to_path(str(plan.pipeline.folder))
+    past = _Past(history, run, plan, state)
+    surroundings = partial(_in, plan, plan.stages[StageName(stage)])
+    with surroundings():  # what arguments are made of may be read there
+        call = past.call(StageName(stage), item)
+    return Replay(call, surroundings, tuple(past.notes))
+
+
+@contextmanager
+def _in(plan: Plan, stage: StagePlan) -> Iterator[None]:
+    """Where calls of a stage are: in the pipeline's folder, with its environment."""
+    before = dict(os.environ)
+    with chdir(plan.pipeline.folder):
+        os.environ.update(environment(plan.pipeline, stage))
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@dataclass
+class _Past:
+    """What the calls of a run were given, and what they gave."""
+
+    history: History
+    run: str
+    plan: Plan
+    state: RunState
+    notes: list[str] = field(default_factory=list)
+
+    def call(self, name: StageName, item: int) -> Callable[[], Any]:
+        stage = self.plan.stages[name]
+        self._note_change(name, item)
+        folder = self.history.store.folder / "runs" / self.run
+        scope: Scope = {"stages": _Kept(self), "run": RunNames(self.run, lambda: _made(folder))}
+        constants = constants_of(stage.spec, scope)
+        columns, keywords = self._given(name, item, constants.per_call)
+        described = job(self.plan.pipeline, [stage], [constants.fixed], [True])
+
+        def call() -> Any:
+            set_up(described)
+            (step,) = prepare(described)
+            (given,) = step.inputs([[value] for value in columns], 1)
+            return step.run(given) if keywords is None else step.run_with((given, keywords))
+
+        return call
+
+    def value(self, name: StageName, item: int) -> Any:
+        """What a call gave: as it was kept, or by running it again where nobody kept it."""
+        row = self.history.row(self.run, name, item)
+        if row is not None and row.pack is not None:
+            at = row.pack.start + item - row.first
+            (value,) = row.pack._replace(start=at, stop=at + 1).values()
+            return value
+        self.notes.append(f"the value of {name}[{item}] was not kept, so that call is run again too")
+        with _in(self.plan, self.plan.stages[name]):
+            return self.call(name, item)()
+
+    def whole(self, name: StageName) -> Any:
+        """A stage's whole result. Errors: CannotReplay when some of it is missing."""
+        stage = self.plan.stages[name]
+        rows = self.history.rows(self.run, name, as_they_came=gives(stage) == "unordered")
+        values = [value for row in rows if row.pack is not None for value in row.pack.values()]
+        if stage.spec.over is None:
+            return values[0] if values else self.value(name, 0)
+        done = self.state.stages[name].done if name in self.state.stages else 0
+        if len(values) != done:
+            why = f'it reads all of stage "{name}", of whose {done} values {len(values)} are kept'
+            raise CannotReplay(name, 0, why, f"`prun --resume {self.run}` makes the others again")
+        return values
+
+    def _given(self, name: StageName, item: int, varying: Mapping[str, Any]) -> tuple[list[Any], Any]:
+        """The arguments of a call, one a column, and its own keywords."""
+        payload = self.history.given(self.run, name, item)
+        if payload is not None:
+            columns, keywords = pickle.loads(payload)
+            values = [column_values(column)[0] for column in columns]
+            return values, None if keywords is None else column_values(keywords)[0]
+        over = self.plan.stages[name].spec.over
+        sources = () if over is None else over.columns if isinstance(over, Zip) else (over,)
+        values = [self._argument(name, source, item) for source in sources]
+        self._must_be_the_same(name, item, sources, values)
+        if not varying:
+            return values, None
+        return values, keywords_of(varying)(item, values[0] if len(values) == 1 else tuple(values))
+
+    def _argument(self, name: StageName, source: Source, item: int) -> Any:
+        if isinstance(source, FromStage):
+            read = self.plan.stages[source.stage].spec
+            if read.over is not None and len(source.reference.path) == 1:
+                return self.value(source.stage, item)
+            fanned = fan_out(source.stage, follow(source.reference, _Kept(self)))
+            found = iter(fanned[item : item + 1])
+        elif isinstance(source, Zip):
+            raise AssertionError("columns of columns: the language has no such thing")
+        else:
+            found = islice(items(source, self.plan.pipeline.folder), item, None)
+        for value in found:
+            return value
+        raise CannotReplay(name, item, "its source has fewer items now")
+
+    def _must_be_the_same(self, name: StageName, item: int, sources: tuple[Source, ...], values: list[Any]) -> None:
+        """Errors: CannotReplay when the source gives something else than the call had."""
+        row = self.history.row(self.run, name, item)
+        then = None if row is None else row.digest(item)
+        if then is None:
+            return
+        if read_whole(self.plan.stages[name].spec):
+            self.notes.append(
+                f"{name}[{item}] is given what its source gives now, which may be another item than it was"
+            )
+            return
+        if then != self._digest(name, item, sources, values):
+            why = "its source has changed since: it gives another item, or the item's file is another"
+            raise CannotReplay(name, item, why, "what a call was given is kept only where it failed")
+
+    def _digest(self, name: StageName, item: int, sources: tuple[Source, ...], values: list[Any]) -> bytes | None:
+        """What the engine would tell the call apart by."""
+        number = range(item, item + 1)
+        columns = [
+            Calls(number, (([value],),), digests=self._told_apart(source, item, value))
+            for source, value in zip(sources, values, strict=True)
+        ]
+        constants = self.plan.stages[name].spec.constants
+        numbered = any(reference.root == "index" for reference in references(constants))
+        return deepened(number, side_by_side(columns), b"", numbered=numbered)
+
+    def _told_apart(self, source: Source, item: int, value: Any) -> bytes | None:
+        folder = self.plan.pipeline.folder
+        if isinstance(source, FromStage):
+            read = self.plan.stages[source.stage].spec
+            if read.over is None or len(source.reference.path) > 1:
+                return digest(value)
+            row = self.history.row(self.run, source.stage, item)
+            if row is not None:
+                return row.digest(item)
+            sources = read.over.columns if isinstance(read.over, Zip) else (read.over,)
+            return self._digest(
+                source.stage, item, sources, [self._argument(source.stage, one, item) for one in sources]
+            )
+        if by_number(source):
+            return None
+        return path_digest(folder, value) if by_path(source) else digest(value)
+
+    def _note_change(self, name: StageName, item: int) -> None:
+        """Say so when the stage is not what it was."""
+        row = self.history.row(self.run, name, item)
+        about = self.history.told(self.run).about.get("recipes", {}).get(name)
+        then = about if row is None else row.recipe.hex()
+        now = recipes(self.plan)[name]
+        if then is not None and now is not None and then != now.hex():
+            self.notes.append(f'stage "{name}" has changed since that run; it is run as it is now')
+
+
+class _Kept(Mapping[str, Any]):
+    """`${stages}`: the whole result of each stage, read when it is asked for."""
+
+    def __init__(self, past: _Past) -> None:
+        self._past = past
+
+    def __getitem__(self, name: str) -> Any:
+        return self._past.whole(StageName(name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._past.plan.stages
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._past.plan.stages)
+
+    def __len__(self) -> int:
+        return len(self._past.plan.stages)
+
+
+def _made(folder: Path) -> str:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return str(folder)
