@@ -11,12 +11,14 @@ import hashlib
 import io
 import os
 import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import CodeType, ModuleType
 from typing import Any
 
 from pipeline_runner.plan.plan import Plan, StagePlan
-from pipeline_runner.record.source import source_recipe
+from pipeline_runner.record.source import source_recipe, whole_recipe
 from pipeline_runner.spec.pipeline import (
     FromStage,
     Function,
@@ -98,30 +100,84 @@ def _function(function: Function, folder: Path) -> bytes:
         case InFile(path, attribute):
             known = source_recipe("file", path, attribute, folder)
         case Given(given):
-            known = _given(given)
+            known = _given(given, folder)
     if known is None:
         raise _Unknowable
     return known
 
 
-def _given(function: Any) -> bytes | None:
-    """A function that exists only in Python: by its code, its defaults and what it closes over."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        try:
-            return hashlib.sha256(pickle.dumps(function, 5)).digest()
-        except Exception:
-            return None
-    cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+def _given(function: Any, folder: Path) -> bytes | None:
+    """A function that exists only in Python: by its code, its defaults, what it closes over, and what of its module's
+    names it uses; None where something of that has no lasting description."""
     try:
-        return hashlib.sha256(_stable((_code(code), function.__defaults__, function.__kwdefaults__, cells))).digest()
-    except Exception:
+        return hashlib.sha256(_stable(_described(function, folder, {}))).digest()
+    except Exception:  # whatever a class raises when it is pickled
         return None
 
 
-def _code(code: Any) -> Any:
+def _described(value: Any, folder: Path, seen: dict[int, int]) -> Any:
+    """What a value is, so that a later process says the same: functions and classes by what they do."""
+    if id(value) in seen:
+        return "again", seen[id(value)]
+    if isinstance(value, ModuleType):
+        ours = _is_ours(value, folder) and getattr(value, "__file__", None)
+        return "module", value.__name__, whole_recipe(Path(ours), folder) if ours else None
+    if not callable(value):
+        return value
+    module = sys.modules.get(getattr(value, "__module__", None) or "")
+    name = (getattr(value, "__module__", ""), getattr(value, "__qualname__", ""))
+    if module is not None and not _is_ours(module, folder) and _found(module, name[1]) is value:
+        return "installed", name
+    seen[id(value)] = len(seen)
+    if isinstance(value, type):
+        members = sorted((key, member) for key, member in vars(value).items() if key not in _OF_A_CLASS)
+        bases = [_described(base, folder, seen) for base in value.__bases__]
+        return "class", name, bases, [(key, _described(_bare(member), folder, seen)) for key, member in members]
+    code = getattr(value, "__code__", None)
+    if code is None:
+        return value
+    cells = [_described(cell.cell_contents, folder, seen) for cell in value.__closure__ or ()]
+    names = value.__globals__
+    used = [(word, _described(names[word], folder, seen)) for word in _words(code) if word in names]
+    defaults = [_described(default, folder, seen) for default in value.__defaults__ or ()]
+    keywords = sorted((key, _described(given, folder, seen)) for key, given in (value.__kwdefaults__ or {}).items())
+    return "function", _code(code), defaults, keywords, cells, used
+
+
+_OF_A_CLASS = frozenset(
+    {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__"}
+)
+
+
+def _is_ours(module: ModuleType, folder: Path) -> bool:
+    """Whether a module is the project's, or a notebook's: not one that was installed."""
+    file = getattr(module, "__file__", None)
+    if module.__name__ == "__main__" or (file and Path(file).is_relative_to(folder)):
+        return True
+    return file is None and module.__name__.partition(".")[0] not in sys.stdlib_module_names
+
+
+def _found(module: Any, name: str) -> Any:
+    """What a module has under a dotted name, or None."""
+    for part in name.split("."):
+        module = getattr(module, part, None)
+    return module
+
+
+def _bare(member: Any) -> Any:
+    """The function in a static or class method, or in a property."""
+    return getattr(member, "__func__", None) or getattr(member, "fget", None) or member
+
+
+def _words(code: CodeType) -> list[str]:
+    """Names that a function's code, and that of functions within it, may look up in its module."""
+    inner = [word for constant in code.co_consts if isinstance(constant, CodeType) for word in _words(constant)]
+    return sorted({*code.co_names, *inner})
+
+
+def _code(code: CodeType) -> Any:
     """Bytecode and constants, without names of files and numbers of lines."""
-    inner = tuple(_code(constant) if hasattr(constant, "co_code") else constant for constant in code.co_consts)
+    inner = tuple(_code(constant) if isinstance(constant, CodeType) else constant for constant in code.co_consts)
     return code.co_code, inner, code.co_names, code.co_varnames, code.co_freevars
 
 
@@ -160,30 +216,32 @@ def _plain(template: Any) -> Any:
     return ("reference", str(template)) if next(references(template), None) is not None else template
 
 
-class _Stable(pickle.Pickler):
-    """Equal values give equal bytes: without a memo, text that happens to be one object is not told from equal text;
-    sets come in an order of their own in every process, so they go sorted."""
-
-    def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, set | frozenset):
-            return (_unordered, (type(value).__name__, tuple(sorted(map(_bytes, value)))))
-        return NotImplemented
-
-
-def _unordered(*_: Any) -> None:
-    """Only its name is ever used: what stands for a set in a description."""
-
-
-def _bytes(value: Any) -> bytes:
-    return _stable(value)
-
-
 def _stable(value: Any) -> bytes:
+    """Equal values give equal bytes: without a memo, text that happens to be one object is not told from equal text;
+    sets, which come in an order of their own in every process, go sorted."""
     buffer = io.BytesIO()
-    pickler = _Stable(buffer, 5)
+    pickler = pickle.Pickler(buffer, 5)
     pickler.fast = True
-    pickler.dump(value)
+    pickler.dump(_sorted(value))
     return buffer.getvalue()
+
+
+def _sorted(value: Any) -> Any:
+    """The same nesting, with what stands for a set in the place of each."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is list or kind is tuple:
+        return kind(map(_sorted, value))
+    if kind is dict:
+        return {key: _sorted(inner) for key, inner in value.items()}
+    if kind is set or kind is frozenset:
+        return _a_set, kind.__name__, sorted(map(_stable, value))
+    return value
+
+
+def _a_set() -> None:
+    """Only its name is ever used: no value of a user's is taken for what stands for a set."""
 
 
 def by_path(source: Source | None) -> bool:

@@ -32,6 +32,14 @@ def source_recipe(kind: str, place: str, attribute: str, folder: Path) -> bytes 
     return hashlib.sha256("\n".join([attribute, *told]).encode("utf-8", "surrogatepass")).digest()
 
 
+def whole_recipe(file: Path, folder: Path) -> bytes | None:
+    """The hash of a whole module of the project, and of all that it reaches; None when it cannot be read."""
+    walk = _Walk(folder)
+    if not walk.reach(file, None):
+        return None
+    return hashlib.sha256("\n".join(sorted(walk.texts)).encode("utf-8", "surrogatepass")).digest()
+
+
 def _file(kind: str, place: str, folder: Path) -> Path | None:
     if kind == "file":
         path = folder / place
