@@ -193,7 +193,7 @@ class Beacon:
         if worker.gone or not worker.at_work:
             return
         if worker.alone:
-            self._tell_lines(worker, worker.overheard.so_far(0))
+            self._tell_lines(worker, worker.overheard.so_far(0, sizes))
         else:
             worker.overheard.stem(sizes)
 

@@ -28,9 +28,10 @@ class Overheard:
         position, *ends = mark
         return [line for file, end in zip(self._files, ends, strict=True) for line in file.ended(position, end)]
 
-    def so_far(self, position: int | None) -> list[Line]:
-        """Whole lines of a call that goes on."""
-        return [line for file in self._files for line in file.so_far(position)]
+    def so_far(self, position: int | None, sizes: tuple[int, int]) -> list[Line]:
+        """Whole lines of a call that goes on, up to sizes that were seen before it was known to go on: what came
+        later may be the next call's."""
+        return [line for file, size in zip(self._files, sizes, strict=True) for line in file.so_far(position, size)]
 
     def sizes(self) -> tuple[int, int]:
         stdout, stderr = (file.size() for file in self._files)
@@ -64,9 +65,8 @@ class _File:
     def size(self) -> int:
         return os.lseek(self.descriptor, 0, os.SEEK_END)
 
-    def so_far(self, position: int | None) -> list[Line]:
-        size = self.size()
-        if size == self.at:
+    def so_far(self, position: int | None, size: int) -> list[Line]:
+        if size <= self.at:
             return []
         lines = self._read(position, size)
         self.forget(self.at, size - TAIL)  # beyond the cap

@@ -36,7 +36,7 @@ def test_each_mark_is_told_with_its_call(wrote):
 
 def test_half_a_line_waits_for_its_end_or_for_the_end_of_the_call(wrote):
     wrote(b"one\nha")
-    assert wrote.heard.so_far(0) == [(0, "stdout", "one")]
+    assert wrote.heard.so_far(0, wrote.heard.sizes()) == [(0, "stdout", "one")]
     ends = wrote(b"lf\nrest")
     assert wrote.heard.up_to((0, *ends)) == [(0, "stdout", "half"), (0, "stdout", "rest")]
 
@@ -67,5 +67,5 @@ def test_very_many_short_lines_are_cut_too_and_the_next_call_is_told_in_full(wro
 def test_the_memory_of_a_flood_is_given_back_while_the_call_goes_on(wrote):
     for _ in range(8):
         wrote(b"z" * CAP)
-        wrote.heard.so_far(0)
+        wrote.heard.so_far(0, wrote.heard.sizes())
     assert os.fstat(wrote.files[0]).st_blocks * 512 < 3 * CAP
