@@ -438,7 +438,7 @@ def _tmpfs(site: Site, kib: int) -> Iterator[Callable[..., None]]:
 def page_limits(size: int, seed: int = 1) -> dict[str, Any]:
     """P6: SQLite itself says that the disk is full, at each number of pages (where nobody may mount, too)."""
     figures: Counter[str] = Counter()
-    for pages in range(10, 10 + size):
+    for pages in range(1, 1 + size):
         with Site() as site:
             site.stages(SERIAL)
             told = site.top / "told"
