@@ -172,15 +172,15 @@ class Engine:
             case StepReached():
                 self._reached(message)
             case ChunkOver():
-                self._give_leave(message.pid)
                 self._outcomes.over(message)
+                self._give_leave(message.pid)
             case CallsKept():
                 self._outcomes.kept(message)
             case LinesSaid():
                 self._outcomes.said(message)
             case WorkerGone():
-                self._give_leave(message.pid)
                 self._rounds.gone(message)
+                self._give_leave(message.pid)
             case RoundOver():
                 self._rounds.ended(message)
             case PoolOpened():

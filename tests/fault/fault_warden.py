@@ -137,7 +137,10 @@ def _be_the_cell(run: Run, cell: Cell, folder: Path, temporary: Path) -> None:
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", closefd=False)
     faulthandler.enable(sys.stderr)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # As from a terminal: a sweep that is started by `nohup … &` has SIGINT and SIGHUP ignored, and would hand that down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ |= {"TMPDIR": str(temporary), "PYTHONFAULTHANDLER": "1"}
     tempfile.tempdir = None
