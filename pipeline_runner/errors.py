@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -64,6 +66,21 @@ class UsageError(PipelineError):
     """The command line, or a call of the API, asks for what there is not."""
 
     exit_code = 2
+
+
+class TooFewDescriptors(PipelineError):
+    """The operating system lets this process open no more files, pipes and sockets."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(f"no more file descriptors: {most} may be open at once; allow more with `ulimit -n 4096`")
+
+
+def told_plainly(error: BaseException) -> BaseException:
+    """What the operating system refused, as an error of ours where there is one."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return TooFewDescriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    return error
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:

@@ -10,7 +10,7 @@ from importlib import import_module
 
 import typer
 
-from pipeline_runner.errors import PipelineError, nearest
+from pipeline_runner.errors import PipelineError, nearest, told_plainly
 
 _RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # the form of a run's name
 COMMANDS = (
@@ -34,8 +34,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     wanted = [words[0]] if words and words[0] in COMMANDS else COMMANDS
     try:
         build(wanted)(args=words, prog_name="prun")
-    except PipelineError as error:
-        if debug:
+    except (PipelineError, OSError) as refused:
+        error = told_plainly(refused)
+        if debug or not isinstance(error, PipelineError):
             raise
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from error

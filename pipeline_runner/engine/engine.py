@@ -45,6 +45,7 @@ from pipeline_runner.engine.outcomes import Outcomes
 from pipeline_runner.engine.reuse import Before, Reusing
 from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
+from pipeline_runner.errors import told_plainly
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import StageName
@@ -236,7 +237,7 @@ class Engine:
                 [self._books.wanted(name) for name in course.chain.stages],
             )
         except Exception as error:  # a user's value that does not unpickle, a source that is not there, dill's errors
-            self._fail_stage(course, failure_of(error, Cause.RAISED))
+            self._fail_stage(course, failure_of(told_plainly(error), Cause.RAISED))
             return
         for plan in course.stages:
             self._books.publish(
@@ -347,7 +348,7 @@ class Engine:
     def _conclude(self, course: Course, error: BaseException | None) -> None:
         """After a round: the next one, or the end."""
         if course.feed.error is not None:
-            self._fail_stage(course, failure_of(course.feed.error, Cause.RAISED))
+            self._fail_stage(course, failure_of(told_plainly(course.feed.error), Cause.RAISED))
             return
         if course.cancelled:
             self._end(course, Status.FAILED if course.failed else Status.CANCELLED)
@@ -358,7 +359,7 @@ class Engine:
         course.barren = 0 if course.progress else course.barren + 1
         if course.barren >= BARREN:
             broken = error or RuntimeError("its workers die before they begin a call")
-            self._fail_stage(course, failure_of(broken, Cause.LOST))
+            self._fail_stage(course, failure_of(told_plainly(broken), Cause.LOST))
             return
         if error is not None or course.sick:
             why = f"{type(error).__name__}: {error}" if error is not None else "a worker died"

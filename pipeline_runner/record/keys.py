@@ -52,6 +52,9 @@ def recipes(plan: Plan) -> dict[StageName, bytes | None]:
 def digest(value: Any) -> bytes:
     """8 bytes that tell one argument from another. Errors: what pickle raises for an argument it cannot take."""
     kind = type(value)
+    if kind is str:
+        text = value.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, digest_size=DIGEST, person=b"str").digest()
     if kind in _PLAIN:  # most of all items, and a pickler of their own would cost three times the hash
         text = f"{kind.__name__} {value!r}".encode("utf-8", "surrogatepass")
         return hashlib.blake2b(text, digest_size=DIGEST).digest()

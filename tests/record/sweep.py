@@ -22,7 +22,7 @@ ROWS: dict[str, tuple[str, Callable[..., dict[str, Any]], int]] = {
     "kills": ("P5", storms.kills, 100),
     "failpoints": ("P6", storms.failpoints, 500),
     "full_disks": ("P6", storms.full_disks, 20),
-    "page_limits": ("P6", storms.page_limits, 60),
+    "page_limits": ("P6", storms.page_limits, 12),
     "corruptions": ("P7", storms.corruptions, 500),
     "second_runners": ("P8", storms.second_runners, 5),
     "histories": ("P9", histories.histories, 200),
