@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import typer
 
@@ -36,16 +37,28 @@ def run(arguments: Sequence[str] | None = None) -> None:
         build(wanted)(args=words, prog_name="prun")
     except (PipelineError, OSError) as refused:
         error = told_plainly(refused)
-        if debug or not isinstance(error, PipelineError):
+        if debug:
             raise
+        if not isinstance(error, PipelineError):
+            _our_bug(error)
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from error
+    except Exception as error:  # nothing that a user does may end in our traceback
+        if debug:
+            raise
+        _our_bug(error)
+
+
+def _our_bug(error: BaseException) -> NoReturn:
+    typer.echo(f"prun: {type(error).__name__}: {error}", err=True)
+    typer.echo("  this is a bug in prun; the same command with --debug shows where", err=True)
+    raise SystemExit(1) from error
 
 
 def _mistyped(word: str) -> None:
     """A word that is no file, and much like a command. Errors: UsageError."""
     meant = nearest(word, COMMANDS)
-    if meant and "." not in word and not os.path.exists(word):
+    if meant and word[0] not in "-./" and "." not in word and not os.path.exists(word):
         typer.echo(f'prun: there is no command and no file "{word}"; did you mean "prun {meant}"?', err=True)
         raise SystemExit(2)
 

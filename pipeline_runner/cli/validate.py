@@ -51,14 +51,16 @@ class Findings:
 
 def findings(file: str, profile: str | None = None) -> Findings:
     """What is wrong with a file: how it is written, and what no plan can do."""
-    from pipeline_runner.plan.check import all_problems, problems
+    from pipeline_runner.plan.check import all_problems, cautions
+    from pipeline_runner.plan.make import attempt
     from pipeline_runner.spec.build import load
 
     try:
         spec = load(file, profile=profile)
     except Problems as error:
         return Findings(all_problems(error))
-    return Findings(problems(spec), spec.warnings)
+    plan, problems = attempt(spec)
+    return Findings(problems, [*spec.warnings, *(cautions(plan) if plan is not None else ())])
 
 
 def as_text(found: Mapping[str, Findings]) -> str:

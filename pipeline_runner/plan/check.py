@@ -8,12 +8,28 @@ from pipeline_runner.backends import Table
 from pipeline_runner.errors import Problem, Problems
 from pipeline_runner.plan.graph import links
 from pipeline_runner.plan.make import attempt
-from pipeline_runner.spec.pipeline import PipelineSpec
+from pipeline_runner.plan.plan import Plan
+from pipeline_runner.spec.pipeline import Generate, PipelineSpec, StageSpec
 
 
 def problems(spec: PipelineSpec, *, table: Table | None = None) -> list[Problem]:
     """What would keep the pipeline from being planned, in the order of the stages; empty: nothing."""
     return attempt(spec, table=table)[1]
+
+
+def cautions(plan: Plan) -> list[str]:
+    """What may go wrong with a plan that can be run, a sentence each."""
+    return [
+        f'{_place(stage.spec)}stage "{name}" reads all of its generator before it starts, since '
+        f"{stage.choice.method.name} wants its whole input; if it has no end, bound it with `take`"
+        for name, stage in plan.stages.items()
+        if isinstance(stage.spec.over, Generate) and stage.spec.over.take is None and not stage.choice.method.lazy
+    ]
+
+
+def _place(stage: StageSpec) -> str:
+    mark = stage.mark("over")
+    return f"{mark}: " if mark else ""
 
 
 def all_problems(found: Problems) -> list[Problem]:
