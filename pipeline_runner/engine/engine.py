@@ -53,7 +53,7 @@ from pipeline_runner.state import RunState
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 
-ABANDON_S = 0.5  # a cancelled call in the runner's own process is waited for so long
+ABANDON_S = 0.2  # a cancelled call in the runner's own process is waited for so long
 BARREN = 3  # rounds in a row that may break without having got anywhere
 AT_ONCE = 256  # messages taken in one turn, and written down in one commit
 ENDED_WELL = (Status.DONE, Status.REUSED)

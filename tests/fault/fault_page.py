@@ -28,11 +28,11 @@ This page is printed by the sweep itself, from one run of it:
 """
 
 
-def page(cells: Cells, *, took_s: float) -> str:
+def page(cells: Cells, *, took_s: float, at_once: int) -> str:
     """Markdown."""
     parts = [
         HEAD,
-        _where(took_s, len(cells)),
+        _where(took_s, at_once, len(cells)),
         _promises(cells),
         _totals(cells),
         _grid(cells),
@@ -42,9 +42,9 @@ def page(cells: Cells, *, took_s: float) -> str:
     return "\n".join(part for part in parts if part).rstrip() + "\n"
 
 
-def _where(took_s: float, cells: int) -> str:
+def _where(took_s: float, at_once: int, cells: int) -> str:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("pathos", "ppft", "multiprocess", "dill"))
-    return f"Python {platform.python_version()}, {platform.system()}, {libraries}; {cells} cells in {took_s:.0f} s.\n"
+    return f"Python {platform.python_version()}, {platform.system()}, {libraries}; {cells} cells in {took_s:.0f} s, {at_once} side by side.\n"
 
 
 def _promises(cells: Cells) -> str:

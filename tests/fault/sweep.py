@@ -85,7 +85,7 @@ def main() -> int:
             if verdict.word in (warden.FAILED, warden.HUNG):
                 print(f"{verdict.word}: {fault.name} × {method.name} ({verdict.seconds:.1f} s)", flush=True)
                 print("".join(f"    {line}\n" for why in verdict.why for line in why.splitlines()), flush=True)
-    text = page(verdicts, took_s=monotonic() - began)
+    text = page(verdicts, took_s=monotonic() - began, at_once=asked.at_once)
     print(text)
     if asked.markdown:
         asked.markdown.write_text(text)
