@@ -42,11 +42,14 @@ class Store:
         """A connection of one's own. WAL with synchronous=NORMAL: a commit survives the death of every process, and
         costs 0.1 ms; only a power cut may take the last ones, whole."""
         connection = sqlite3.connect(self.database, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.text_factory = lambda data: data.decode(
-            "utf-8", "replace"
-        )  # what is damaged is damaged, and no error
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        # What is damaged is damaged, and no error.
+        connection.text_factory = lambda data: data.decode("utf-8", "replace")
         return connection
 
     def lock(self, pipeline: str, run: str) -> Lock:
