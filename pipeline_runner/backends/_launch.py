@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from tempfile import TemporaryDirectory
@@ -251,6 +251,26 @@ def hidden_main() -> Iterator[None]:
         yield
     finally:
         main.update(hidden)
+
+
+def _forget_fork_servers() -> None:
+    """After a fork: the fork servers that this process remembers are its parent's.
+
+    The libraries would wait for a process that is no child of theirs (ChildProcessError), and the
+    copy of the alive pipe would keep the parent's server alive after the parent.
+    """
+    for library in ("multiprocessing", "multiprocess"):
+        module = sys.modules.get(f"{library}.forkserver")
+        if module is None or module._forkserver._forkserver_pid is None:
+            continue
+        server = module._forkserver
+        with suppress(OSError):
+            os.close(server._forkserver_alive_fd)
+        server._forkserver_pid = server._forkserver_alive_fd = server._forkserver_address = None
+        server._lock = threading.Lock()  # a thread of the parent's may have held it
+
+
+os.register_at_fork(after_in_child=_forget_fork_servers)
 
 
 def start_fork_server(library: str) -> None:

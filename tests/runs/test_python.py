@@ -302,3 +302,16 @@ def test_showing_a_pipeline_a_run_and_a_result(made):
     assert "<td>s</td>" in result._repr_html_()
     assert list(result) == ["s"]
     assert dict(result) == {"s": [2]}
+
+
+def test_a_process_forked_from_one_that_has_run_pipelines_runs_its_own(made):
+    pipeline = made({"s": {"call": "deeds.py:double", "over": {"range": 4}}})
+    assert pipeline.run(state=False)["s"] == [0, 2, 4, 6]
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(0 if pipeline.run(state=False)["s"] == [0, 2, 4, 6] else 1)
+        except BaseException:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert pipeline.run(state=False)["s"] == [0, 2, 4, 6]

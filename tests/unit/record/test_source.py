@@ -148,9 +148,9 @@ def test_what_is_defined_under_a_condition_is_reached(files):
 
 
 def test_nothing_is_imported_to_be_read(files):
-    files("work.py", "raise SystemExit('imported')\n\ndef work(x):\n    return x\n")
-    assert recipe(files) is not None
-    assert "work" not in sys.modules
+    files("never_imported.py", "raise SystemExit('imported')\n\ndef work(x):\n    return x\n")
+    assert recipe(files, place="never_imported.py") is not None
+    assert "never_imported" not in sys.modules
 
 
 def test_what_cannot_be_read_has_no_recipe(files):
