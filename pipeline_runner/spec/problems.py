@@ -99,15 +99,6 @@ class UnknownKey(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MissingKey(Problem):
-    key: str
-    where: str
-
-    def sentence(self) -> str:
-        return f'key "{self.key}" is missing {self.where}'
-
-
-@dataclass(frozen=True, kw_only=True)
 class WrongType(Problem):
     """A value of another kind than the key takes."""
 

@@ -15,7 +15,6 @@ from pipeline_runner.spec.problems import (
     BadSize,
     BadStageName,
     BadVersion,
-    MissingKey,
     NoStages,
     NotAMapping,
     OutOfRange,
@@ -58,11 +57,8 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
     match error["type"]:
         case "extra_forbidden":
             return _unknown_key(path, entry.key.mark if entry else mark)
-        case "missing" if path == ("stages",):
+        case "missing":  # the one key that must be there
             return NoStages(mark=root.mark)
-        case "missing":
-            parent, _ = _find(root, path[:-1])
-            return MissingKey(mark=parent.key.mark if parent else root.mark, key=key, where=_where(path[:-1]))
         case "too_short" if path == ("stages",):
             return NoStages(mark=mark)
         case "literal_error" if path == ("version",):

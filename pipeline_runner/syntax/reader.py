@@ -147,7 +147,9 @@ class BadCharacter(Problem):
         return f"the character U+{ord(self.character):04X} may not stand in YAML"
 
     def advice(self) -> Sequence[str]:
-        return (r'remove it, or write it as "\x00"-style escape inside double quotes',)
+        if self.character == "\0" or "\ud800" <= self.character <= "\udfff":
+            return ("remove it",)
+        return (rf"remove it, or write it as \u{ord(self.character):04X} inside double quotes",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +285,7 @@ class SecondDocument(Problem):
 
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_NEVER_A_VALUE = re.compile("[\0\ud800-\udfff]")  # by an escape: no path can hold the one, no file the other
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 # YAML 1.2's core schema, but numbers with leading zeros are text: nobody means 755 by 0755.
@@ -478,6 +481,8 @@ class _Reader:
         if is_plain and event.start_mark.line == event.end_mark.line and event.value == "":
             lines = 0
         value = self._resolve(event.value, mark) if is_plain else event.value
+        if event.style == '"' and (strange := _NEVER_A_VALUE.search(event.value)):
+            self.problems.append(BadCharacter(mark=mark, character=strange[0]))
         return Scalar(value, mark, is_plain, min(lines, len(self.source.lines) - mark.line + 1), self.source)
 
     def _resolve(self, text: str, mark: Mark) -> Value:
