@@ -229,8 +229,9 @@ def test_keep_going_lets_everything_independent_end(prun):
 
 @pytest.mark.parametrize("backend", ["multiprocessing", "process", "parallel", "serial", "threads"])
 def test_what_functions_print_never_reaches_stdout(prun, backend):
-    done = prun({"s": {"call": "deeds:loud", "over": [1, 2], "backend": backend}}, "--json")
-    assert json.loads(done.stdout)["stages"]["s"]["value"] == [1, 2]
+    # One call: two threads that print at once share a stderr, and may tear each other's lines there.
+    done = prun({"s": {"call": "deeds:loud", "over": [1], "backend": backend}}, "--json")
+    assert json.loads(done.stdout)["stages"]["s"]["value"] == [1]
     assert "said 1" in done.stderr
 
 
