@@ -21,10 +21,10 @@ from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.history import History, UnknownCall
 from pipeline_runner.record.keys import by_number, by_path, digest, path_digest, recipes
 from pipeline_runner.running import gives
-from pipeline_runner.spec.pipeline import FromStage, Source, StageName, Zip
+from pipeline_runner.spec.pipeline import Computed, FromStage, Source, StageName, Zip
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState
-from pipeline_runner.syntax.expressions import Scope, follow, references
+from pipeline_runner.syntax.expressions import Scope, follow, references, render
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.steps import prepare, set_up
 
@@ -155,8 +155,11 @@ class _Past:
             read = self.plan.stages[source.stage].spec
             if read.over is not None and len(source.reference.path) == 1:
                 return self.value(source.stage, item)
-            fanned = fan_out(source.stage, follow(source.reference, _Kept(self)))
-            found = iter(fanned[item : item + 1])
+            found = iter(fan_out(str(source.reference), follow(source.reference, _Kept(self)))[item : item + 1])
+        elif isinstance(source, Computed):
+            found = iter(
+                fan_out(str(source.template), render(source.template, {"stages": _Kept(self)}))[item : item + 1]
+            )
         elif isinstance(source, Zip):
             raise AssertionError("columns of columns: the language has no such thing")
         else:

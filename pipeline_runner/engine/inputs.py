@@ -12,7 +12,7 @@ from pipeline_runner.engine.jobs import keywords_of, per_call
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
-from pipeline_runner.spec.pipeline import FromStage, Items, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.pipeline import Computed, FromStage, Items, Source, StageName, StageSpec, Zip
 from pipeline_runner.spec.sources import items, size
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Scope, follow, references, render
@@ -34,11 +34,11 @@ class StageUnfinished(PipelineError):
 
 
 class NotIterable(PipelineError):
-    """`over` names the value of a single call, and that value has no items."""
+    """`over` names one value, and that value has no items."""
 
-    def __init__(self, stage: str, value: object) -> None:
-        self.stage, self.type = stage, type(value).__name__
-        super().__init__(f'`over: ${{stages.{stage}}}` needs items, but "{stage}" gave a value of type {self.type}')
+    def __init__(self, over: str, value: object) -> None:
+        self.over, self.type = over, type(value).__name__
+        super().__init__(f"`over: {over}` needs items, but its value is of type {self.type}")
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,9 @@ class _Opener:
                 return self._side_by_side(columns, names, shortest)
             case FromStage():
                 return self._of_stage(source, column)
+            case Computed(template):
+                fanned = fan_out(str(template), render(template, {"stages": Values(self.plan, self.results)}))
+                return self._described(source, FromItems(iter(fanned), len(fanned))), len(fanned)
             case _:
                 known = size(source, self.plan.pipeline.folder)
                 return self._described(source, FromItems(items(source, self.plan.pipeline.folder), known)), known
@@ -167,7 +170,7 @@ class _Opener:
         results = self.results[source.stage]
         if spec.over is None or len(source.reference.path) > 1:
             value = follow(source.reference, Values(self.plan, self.results))
-            fanned = fan_out(source.stage, value)
+            fanned = fan_out(str(source.reference), value)
             return self._described(Items(fanned), FromItems(iter(fanned), len(fanned))), len(fanned)
         reader = FromValues(self.moved)
         # Columns go side by side by number, so they come in order whatever their stage returns.
@@ -176,13 +179,13 @@ class _Opener:
         return reader, reader.size
 
 
-def fan_out(stage: str, value: Any) -> list[Any]:
+def fan_out(over: str, value: Any) -> list[Any]:
     """The items of one value: of a mapping, its [key, value] pairs. Errors: NotIterable."""
     if isinstance(value, Mapping):
         return [[key, item] for key, item in value.items()]
     if isinstance(value, str | bytes):
-        raise NotIterable(stage, value)
+        raise NotIterable(over, value)
     try:
         return list(value)
     except TypeError:
-        raise NotIterable(stage, value) from None
+        raise NotIterable(over, value) from None

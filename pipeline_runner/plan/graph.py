@@ -11,7 +11,7 @@ import networkx as nx
 from pipeline_runner.axes import Returns
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.problems import CycleOfStages, ReadsNothing, UnknownStage
-from pipeline_runner.spec.pipeline import FromStage, Generate, Items, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.pipeline import Computed, FromStage, Generate, Items, Source, StageName, StageSpec, Zip
 from pipeline_runner.syntax.expressions import references
 
 Graph: TypeAlias = "nx.DiGraph[StageName]"  # an edge source → target has "links"
@@ -48,6 +48,8 @@ def _links_of_source(target: StageName, source: Source) -> Iterator[Link]:
         case Zip(columns):
             for column in columns:
                 yield from _links_of_source(target, column)
+        case Computed(template):
+            yield from _links_of_template(target, "over", template)
         case Generate(keywords=keywords):
             yield from _links_of_template(target, "over", keywords)
         case Items(list() | tuple() as values):

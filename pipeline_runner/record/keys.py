@@ -20,6 +20,7 @@ from typing import Any
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.source import source_recipe, whole_recipe
 from pipeline_runner.spec.pipeline import (
+    Computed,
     FromStage,
     Function,
     Generate,
@@ -32,7 +33,7 @@ from pipeline_runner.spec.pipeline import (
     StageName,
     Zip,
 )
-from pipeline_runner.syntax.expressions import references
+from pipeline_runner.syntax.expressions import Expression, Text, references
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 DIGEST = 8  # bytes
@@ -191,6 +192,8 @@ def _source(source: Source | None) -> Any:
             return None
         case FromStage(reference):
             return "stage", reference.path
+        case Computed(template):
+            return "items", _plain(template)
         case Range(start, _, step):
             return "range", start, step
         case Zip(columns, names):
@@ -205,6 +208,8 @@ def _stages_of(source: Source | None) -> set[str | int]:
             return {reference.path[0]}
         case Zip(columns):
             return {name for column in columns for name in _stages_of(column)}
+        case Computed(template):
+            return {r.path[0] for r in references(template) if r.root == "stages"}
         case Generate(keywords=keywords):
             return {r.path[0] for r in references(keywords) if r.root == "stages"}
     return set()
@@ -216,6 +221,10 @@ def _plain(template: Any) -> Any:
         return {key: _plain(value) for key, value in template.items()}
     if isinstance(template, list):
         return [_plain(value) for value in template]
+    if isinstance(template, Text):
+        return [_plain(part) for part in template.parts]
+    if isinstance(template, Expression):
+        return "expression", template.source, template.given
     return ("reference", str(template)) if next(references(template), None) is not None else template
 
 

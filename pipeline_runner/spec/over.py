@@ -10,9 +10,21 @@ from pipeline_runner.axes import Style
 from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.functions import parse_function
-from pipeline_runner.spec.pipeline import Csv, FromStage, Generate, Glob, Items, Jsonl, Lines, Range, Source, Zip
+from pipeline_runner.spec.pipeline import (
+    Computed,
+    Csv,
+    FromStage,
+    Generate,
+    Glob,
+    Items,
+    Jsonl,
+    Lines,
+    Range,
+    Source,
+    Zip,
+)
 from pipeline_runner.spec.problems import BadFunction, BadRow, BadSource, NotYet, UnequalColumns, describe, short
-from pipeline_runner.syntax.expressions import ExpressionError, Reference, Text, parse, references
+from pipeline_runner.syntax.expressions import Expression, ExpressionError, Part, Reference, Text, parse, references
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar
 
 SOURCES = ("range", "glob", "lines", "csv", "jsonl", "generate")
@@ -70,7 +82,7 @@ class OverBuilder:
         if not parts:
             return self._wrong(node.mark, "args: zip needs at least one column")
         for name, part, value in parts:
-            if not isinstance(value, list | Mapping | Reference):
+            if not isinstance(value, list | Mapping | Part):
                 why = f"{name} is {_told(value)}, not a source of items"
                 return self._wrong(part.mark, why, "args: zip reads several sources side by side; args: map reads one")
         sources = [self._source(part, value, name) for name, part, value in parts]
@@ -86,6 +98,8 @@ class OverBuilder:
                 return self._items(node, value)
             case Reference(root="stages"):
                 return FromStage(value)
+            case Expression():
+                return Computed(value)
             case Mapping() if len(known := [key for key in value if key in (*SOURCES, *LATER)]) == 1:
                 return self._named(str(known[0]), node, value)
             case Mapping() if isinstance(node, Scalar) or not value:
@@ -237,7 +251,7 @@ def _names_source(value: Mapping[Any, Any]) -> bool:
     if len(kinds) != 1:
         return False
     others = [v for key, v in value.items() if key != kinds[0] and key not in _COMPANIONS.get(kinds[0], ())]
-    return not others or not all(isinstance(v, list | Mapping | Reference) for v in value.values())
+    return not others or not all(isinstance(v, list | Mapping | Part) for v in value.values())
 
 
 def _is_source(node: Node, value: Any) -> bool:
@@ -245,14 +259,14 @@ def _is_source(node: Node, value: Any) -> bool:
     if isinstance(value, Mapping):
         kinds = [key for key in value if key in (*SOURCES, *LATER)]
         return len(kinds) == 1 and set(value) <= {kinds[0], *_COMPANIONS.get(kinds[0], ())}
-    return _is_reference(node) and isinstance(value, list | Reference)
+    return _is_reference(node) and isinstance(value, list | Part)
 
 
 def _is_reference(node: Node) -> bool:
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return False
     try:
-        return isinstance(parse(node.value), Reference)
+        return isinstance(parse(node.value), Part)
     except ExpressionError:
         return False
 
@@ -274,7 +288,7 @@ def _column_node(node: Node, column: int) -> Node:
 
 def _told(value: Any) -> str:
     match value:
-        case Reference():
+        case Reference() | Expression():
             return str(value)
         case Text():
             return "text around ${…}"

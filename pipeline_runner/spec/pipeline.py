@@ -9,7 +9,7 @@ from typing import Any, NewType
 
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.marks import Mark
-from pipeline_runner.syntax.expressions import Reference
+from pipeline_runner.syntax.expressions import Expression, Reference
 
 StageName = NewType("StageName", str)
 
@@ -68,6 +68,13 @@ class FromStage:
 
 
 @dataclass(frozen=True)
+class Computed:
+    """`${stages.x | sort}`: the items of a value that is known when the stages in it have ended."""
+
+    template: Expression
+
+
+@dataclass(frozen=True)
 class Range:
     start: int
     stop: int
@@ -111,7 +118,7 @@ class Zip:
     names: tuple[str, ...] = ()  # keyword names, one a column; empty: positions
 
 
-Source = Items | FromStage | Range | Glob | Lines | Csv | Jsonl | Generate | Zip
+Source = Items | FromStage | Computed | Range | Glob | Lines | Csv | Jsonl | Generate | Zip
 
 
 @dataclass(frozen=True)

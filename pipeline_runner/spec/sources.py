@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.spec.pipeline import (
+    Computed,
     Csv,
     FromStage,
     Function,
@@ -47,7 +48,7 @@ class SourceError(PipelineError):
 
 def is_open(source: Source | None) -> TypeGuard[Opened]:
     """Whether `items` can open it: it needs no stage, and is no set of columns."""
-    return source is not None and not isinstance(source, FromStage | Zip)
+    return source is not None and not isinstance(source, FromStage | Computed | Zip)
 
 
 def items(source: Opened, folder: Path) -> Iterator[Any]:

@@ -9,7 +9,17 @@ from typing import Any
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import BadReference, ReferenceMisplaced, UnknownName, UnknownStage
-from pipeline_runner.syntax.expressions import ExpressionError, Reference, Text, parse, references, render
+from pipeline_runner.syntax.expressions import (
+    Expression,
+    ExpressionError,
+    Part,
+    Reference,
+    Text,
+    expression,
+    parse,
+    references,
+    render,
+)
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar, TooLarge
 
 MOST_REFERENCES = 1000  # in one text; each is looked for in the file's lines, to be marked
@@ -56,25 +66,61 @@ class Filler:
         try:
             template = parse(text)
         except ExpressionError as error:
-            mark = node.inside(error.column, error.width)
-            self.problems.append(BadReference(mark=mark, what=error.message, cure=error.cure))
-            return Broken()
-        before = len(self.problems)
-        found = list(references(template))
-        if len(found) > MOST_REFERENCES:
+            return self._bad(error, node.inside(error.column, error.width))
+        parts = template.parts if isinstance(template, Text) else (template,)
+        if sum(1 for _ in references(template)) > MOST_REFERENCES:
             self.problems.append(TooLarge(mark=node.mark, what="too many references in one text", most=MOST_REFERENCES))
             return Broken()
-        for reference in found:
-            mark = node.inside(reference.start, reference.stop - reference.start)
-            self.places.setdefault(str(reference), mark)
-            if problem := self._check(reference, mark, key, roots, why):
+        before = len(self.problems)
+        checked = [part if isinstance(part, str) else self._part(node, text, part, key, roots, why) for part in parts]
+        if len(self.problems) > before:
+            return Broken()
+        whole = Text(tuple(checked)) if isinstance(template, Text) else checked[0]
+        return render(whole, {"params": self.names.params, "env": self.names.env})
+
+    def _part(self, node: Scalar, text: str, part: Part, key: str, roots: tuple[str, ...], why: str) -> Part:
+        """The part, when all that it names may stand here; else what is wrong with it has been told."""
+        mark = node.inside(part.start, part.stop - part.start)
+        if isinstance(part, Reference):
+            problem = self._check(part, mark, key, roots, why)
+            if problem is None:
+                self.places.setdefault(str(part), mark)
+                return part
+            less = self._subtraction(part, text)
+            if less is None or any(self._check(read, mark, key, roots, why) for read in less.reads):
                 self.problems.append(problem)
-        return Broken() if len(self.problems) > before else self._value(template)
+                return part
+            part = less
+        before = len(self.problems)
+        for reference in part.reads:
+            where = node.inside(reference.start, reference.stop - reference.start)
+            self.places.setdefault(str(reference), where)
+            if problem := self._check(reference, where, key, roots, why, deep=False):
+                self.problems.append(problem)
+        if len(self.problems) == before:
+            try:
+                render(part, {"params": self.names.params, "env": self.names.env})
+            except ExpressionError as error:
+                self._bad(error, mark)
+        return part
 
-    def _value(self, template: str | Reference | Text) -> Any:
-        return render(template, {"params": self.names.params, "env": self.names.env})
+    def _subtraction(self, reference: Reference, text: str) -> Expression | None:
+        """`${params.n-1}`, where no parameter has that name."""
+        if not any("-" in str(step) for step in reference.path):
+            return None
+        try:
+            return expression(text[reference.start + 2 : reference.stop - 1].strip(), reference.start + 2)
+        except ExpressionError:
+            return None
 
-    def _check(self, ref: Reference, mark: Mark, key: str, roots: tuple[str, ...], why: str) -> Problem | None:
+    def _bad(self, error: ExpressionError, mark: Mark) -> Broken:
+        self.problems.append(BadReference(mark=mark, what=error.message, cure=error.cure))
+        return Broken()
+
+    def _check(
+        self, ref: Reference, mark: Mark, key: str, roots: tuple[str, ...], why: str, deep: bool = True
+    ) -> Problem | None:
+        """What is wrong with a name here. `deep`: with the rest of its path too."""
         if ref.root not in roots:
             return ReferenceMisplaced(mark=mark, reference=str(ref), key=key, why=why or _WHY.get(ref.root, _LATER))
         first = str(ref.path[0]) if ref.path else ""
@@ -89,9 +135,9 @@ class Filler:
                 return UnknownStage(mark=mark, name=first, known=self.names.stages)
             case "run" if ref.path not in (("id",), ("dir",)):
                 return BadReference(mark=mark, what=f"{ref} leads nowhere", cure="there is ${run.id} and ${run.dir}")
-            case "params" | "env":
+            case "params" | "env" if deep:
                 try:
-                    self._value(ref)
+                    render(ref, {"params": self.names.params, "env": self.names.env})
                 except ExpressionError as error:
                     return BadReference(mark=mark, what=error.message, cure=error.cure)
         return None

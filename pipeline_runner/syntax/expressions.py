@@ -1,4 +1,8 @@
-"""References: `${stages.read}` and text around them. What they mean is looked up in a scope, never guessed."""
+"""References and calculations: `${stages.read}`, `${params.n * 2}`, and text around them.
+
+What they mean is looked up in a scope, never guessed. A reference is read here; what is more than one is a
+Jinja expression, and `formulas` reads it.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +30,35 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Expression:
+    """`${params.n * 2}`: a Jinja expression, with what is already known of the names in it."""
+
+    source: str
+    reads: tuple[Reference, ...]  # in reading order
+    known: Mapping[str, Any] = field(default_factory=dict, repr=False)  # root → what it stands for
+    start: int = field(default=0, compare=False, repr=False)
+    stop: int = field(default=0, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return "${" + self.source + "}"
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is known already of what it reads, by name."""
+        return {str(ref): self.known[ref.root] for ref in self.reads if ref.root in self.known}
+
+    def __hash__(self) -> int:
+        return hash(self.source)  # what is known need not be hashable
+
+
+Part = Reference | Expression
+
+
+@dataclass(frozen=True)
 class Text:
     """Text with references inside; what they stand for becomes text."""
 
-    parts: tuple[str | Reference, ...]
+    parts: tuple[str | Part, ...]
 
 
 class ExpressionError(ValueError):
@@ -46,20 +75,21 @@ class ExpressionError(ValueError):
 Scope = Mapping[str, Any]  # root → what it stands for; a missing root stays a reference
 
 
-# A "}" inside a quoted key does not end a reference; nor does a quote that is never closed begin one.
-_WHOLE = re.compile(r"\$\{((?:\[\s*(?:'[^'\n]*'|\"[^\"\n]*\")\s*\]|[^}])*+)\}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _STEP = re.compile(r"\.(?P<name>\w[\w-]*)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]")
+_QUOTED = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"")
+_LESS = re.compile(r"-\d+$")  # `n-1` is a key or a calculation
+_OPENS, _CLOSES = "([{", ")]}"
 
 
-def parse(text: str) -> str | Reference | Text:
-    """Read a scalar. Wholly `${…}`: a Reference; with some inside: Text; else the text, `$${` made `${`.
+def parse(text: str) -> str | Part | Text:
+    """Read a scalar. Wholly `${…}`: what it is; with some inside: Text; else the text, `$${` made `${`.
 
     Errors: ExpressionError at the column of what cannot be read.
     """
     if "${" not in text:
         return text
-    parts: list[str | Reference] = []
+    parts: list[str | Part] = []
     plain = ""
     at = 0
     while at < len(text):
@@ -67,14 +97,14 @@ def parse(text: str) -> str | Reference | Text:
             plain += "${"
             at += 3
         elif text.startswith("${", at):
-            whole = _WHOLE.match(text, at)
-            if whole is None:
+            stop = _end(text, at + 2)
+            if stop is None:
                 raise ExpressionError('"${" without its "}"; write $${ for a literal "${"', at, len(text) - at)
             if plain:
                 parts.append(plain)
                 plain = ""
-            parts.append(replace(_reference(whole[1], at + 2), start=at, stop=whole.end()))
-            at = whole.end()
+            parts.append(replace(_part(text[at + 2 : stop], at + 2), start=at, stop=stop + 1))
+            at = stop + 1
         else:
             until = text.find("$", at + 1)
             plain += text[at : until if until > 0 else None]
@@ -86,34 +116,77 @@ def parse(text: str) -> str | Reference | Text:
     return Text(tuple(parts))
 
 
-def _reference(inside: str, column: int) -> Reference:
+def _end(text: str, at: int) -> int | None:
+    """Where the "}" of a "${" is: not one in quotes or in brackets of its own; a quote that is never closed is none."""
+    depth, begin = 0, at
+    while at < len(text):
+        char = text[at]
+        if char in "'\"" and (quoted := _QUOTED.match(text, at)):
+            at = quoted.end()
+            continue
+        if char == "}" and depth <= 0:
+            return at
+        depth += (char in _OPENS) - (char in _CLOSES)
+        at += 1
+    first = text.find("}", begin)  # of brackets that are never closed: it will be told as what it is
+    return first if first >= 0 else None
+
+
+def _part(inside: str, column: int) -> Part:
+    """A reference where it is one, else a calculation. Errors: ExpressionError."""
     stripped = inside.strip()
     column += len(inside) - len(inside.lstrip())
-    root = _WORD.match(stripped)
-    if root is None:
-        what = f'"{stripped}" is not a reference' if stripped else "this reference is empty"
-        raise ExpressionError(what, column, max(1, len(stripped)), f"a reference begins with {', '.join(ROOTS)}")
+    if not stripped:
+        raise ExpressionError("this reference is empty", column, 1, f"a reference begins with {', '.join(ROOTS)}")
+    plain = _plain(stripped)
+    return expression(stripped, column) if plain is None else plain
+
+
+def _plain(text: str) -> Reference | None:
+    root = _WORD.match(text)
+    if root is None or root[0] not in ROOTS:
+        return None
     path: list[str | int] = []
     at = root.end()
-    while at < len(stripped):
-        step = _STEP.match(stripped, at)
-        if step is None:
-            raise ExpressionError(
-                f'cannot read "{stripped[at:]}" in this reference',
-                column + at,
-                len(stripped) - at,
-                "a reference is a name, then .name or [number]; calculations and filters are not in this version yet",
-            )
+    while at < len(text):
+        step = _STEP.match(text, at)
+        if step is None or (root[0] in ("item", "run") and step["name"] and _LESS.search(step["name"])):
+            return None
         path.append(int(step["index"]) if step["index"] is not None else step["name"] or step["key"])
         at = step.end()
-    if root[0] not in ROOTS:
-        raise ExpressionError(
-            f'unknown name "{root[0]}"{did_you_mean(root[0], ROOTS)}',
-            column,
-            len(root[0]),
-            f"there is {', '.join(ROOTS)}",
-        )
     return Reference(root[0], tuple(path))
+
+
+def expression(source: str, column: int = 0) -> Expression:
+    """Read a Jinja expression that begins at this column. Errors: ExpressionError."""
+    from pipeline_runner.syntax import formulas  # Jinja: only who calculates needs it
+
+    try:
+        found = formulas.names(source)
+    except formulas.CannotRead as error:
+        raise ExpressionError(error.why, column + error.at, error.width or len(source), error.cure) from None
+    reads = tuple(Reference(root, steps, *_place(source, root, steps, column)) for root, steps in found)
+    for reference in reads:
+        if reference.root not in ROOTS:
+            dashed = _dashed(source)
+            guess = "" if dashed else did_you_mean(reference.root, ROOTS)
+            cure = dashed or f"there is {', '.join(ROOTS)}"
+            raise ExpressionError(f'unknown name "{reference.root}"{guess}', reference.start, len(reference.root), cure)
+    return Expression(source, reads)
+
+
+def _place(source: str, root: str, steps: tuple[str | int, ...], column: int) -> tuple[int, int]:
+    """Where a name stands in an expression: Jinja tells only the line."""
+    more = rf"\s*\.\s*{re.escape(str(steps[0]))}\b" if steps else ""
+    found = re.search(rf"\b{re.escape(root)}\b{more}", source) or re.search(rf"\b{re.escape(root)}\b", source)
+    start = column + (found.start() if found else 0)
+    return start, start + (len(found[0]) if found else len(source))
+
+
+def _dashed(source: str) -> str:
+    """`stages.my-stage | length` is read as a subtraction."""
+    dashed = re.search(r"\b(params|env|stages)\.(\w+(?:-\w+)+)", source)
+    return f"for a name with a dash write {dashed[1]}['{dashed[2]}']" if dashed else ""
 
 
 def references(template: Any) -> Iterator[Reference]:
@@ -121,8 +194,11 @@ def references(template: Any) -> Iterator[Reference]:
     match template:
         case Reference():
             yield template
+        case Expression():
+            yield from template.reads
         case Text(parts):
-            yield from (part for part in parts if isinstance(part, Reference))
+            for part in parts:
+                yield from references(part)
         case Mapping():
             for value in template.values():
                 yield from references(value)
@@ -139,11 +215,13 @@ def render(template: Any, scope: Scope) -> Any:
     match template:
         case Reference():
             return follow(template, scope[template.root]) if template.root in scope else template
+        case Expression():
+            return _computed(template, scope)
         case Text(parts):
             done = [render(part, scope) for part in parts]
-            joined: list[str | Reference] = []
+            joined: list[str | Part] = []
             for part in done:
-                if isinstance(part, Reference):
+                if isinstance(part, Part):
                     joined.append(part)
                 elif joined and isinstance(last := joined[-1], str):
                     joined[-1] = last + as_text(part)
@@ -157,6 +235,19 @@ def render(template: Any, scope: Scope) -> Any:
         case tuple():
             return tuple(render(value, scope) for value in template)
     return template
+
+
+def _computed(template: Expression, scope: Scope) -> Any:
+    """The value of an expression, or the expression with what is known now."""
+    known = {**template.known, **{ref.root: scope[ref.root] for ref in template.reads if ref.root in scope}}
+    if any(reference.root not in known for reference in template.reads):
+        return replace(template, known=known)
+    from pipeline_runner.syntax import formulas
+
+    try:
+        return formulas.compute(template.source, known)
+    except formulas.CannotCompute as error:
+        raise ExpressionError(f"{template} has no value: {error}") from error
 
 
 def follow(reference: Reference, value: Any) -> Any:
