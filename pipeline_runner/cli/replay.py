@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +61,7 @@ def replay(
     again = replayed(history, told.run, plan, stage, _the_one(history.state(told.run).stages, stage, item))
     for note in again.notes:
         typer.echo(f"note: {note}", err=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C is the call's here, and the debugger's
     try:
         value = again.run()
     except BaseException as error:  # whatever it does, sys.exit and Ctrl-C too, is what is looked at here
