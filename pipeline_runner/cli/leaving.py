@@ -1,6 +1,6 @@
 """How a command ends that is told to: Ctrl-C, SIGTERM and SIGHUP end it at once, with the exit code that says which.
 
-`prun FILE` answers them itself while its run goes on; this is for the time before and after, and for all other commands.
+`prun FILE` answers them itself while its run goes on; this is for before and after that, and for other commands.
 """
 
 from __future__ import annotations

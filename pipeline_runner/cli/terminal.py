@@ -1,4 +1,4 @@
-"""The terminal that a command was started on may close before it ends: what is still to be said is then said to nobody."""
+"""The terminal that a command was started on may close before it ends: what is still said then, nobody hears."""
 
 from __future__ import annotations
 
