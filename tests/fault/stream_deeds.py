@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 SLOTS = 1 << 12  # a counter for each process, by its number
-EVERY = 50  # items between two looks
+EVERY = 250  # items between two looks
 
 
 def look(read):
