@@ -21,7 +21,9 @@ def text(item, way, number):
 
 def talk(item, each):
     """So many lines in each way, from a thread, a child and the call itself at once."""
-    child = subprocess.Popen(["sh", "-c", f"i=0; while [ $i -lt {each} ]; do echo \"<{item} child $i {TAIL}>\"; i=$((i+1)); done"])
+    child = subprocess.Popen(
+        ["sh", "-c", f'i=0; while [ $i -lt {each} ]; do echo "<{item} child $i {TAIL}>"; i=$((i+1)); done']
+    )
     thread = threading.Thread(target=lambda: [print(text(item, "thread", number)) for number in range(each)])
     thread.start()
     warnings.simplefilter("always")

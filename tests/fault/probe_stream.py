@@ -52,7 +52,13 @@ class Stream:
         deeds.make_counts(self._made)
         deeds.make_counts(self._dropped)
         source = {"generate": "stream_deeds:numbers", "with": {"count": self.items}}
-        work = {"call": "stream_deeds:same", "over": source, "with": {"counts": self._made}, "chunk": CHUNK, "returns": "unordered"}
+        work = {
+            "call": "stream_deeds:same",
+            "over": source,
+            "with": {"counts": self._made},
+            "chunk": CHUNK,
+            "returns": "unordered",
+        }
         end = {
             "call": "stream_deeds:drop",
             "over": "${stages.work}",
