@@ -168,8 +168,10 @@ def _on_a_terminal(words: list[str], prepare: Callable[[], None] = lambda: None)
 
 
 def _first_process(prefix: list[str], words: list[str], folder: Path) -> Begun:
+    # A container has shared memory of its own, which goes with it. (`sh` becomes what it runs.)
+    prefix = [*prefix, "sh", "-c", 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', "sh"]
     if subprocess.run([*prefix, "true"], check=False, stderr=subprocess.DEVNULL).returncode:
-        raise NotHere(f"this machine does not allow `{' '.join(prefix)}`")
+        raise NotHere(f"this machine does not allow `{' '.join(prefix[:4])}`")
     begun = pipes([*prefix, *words], folder)
     begun.pid = _only_child(begun.pid)
     return begun

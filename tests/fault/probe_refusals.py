@@ -20,6 +20,8 @@ from signal import SIGKILL
 
 from promise import ROOT, Found, main
 
+from pipeline_runner.record.store import MARK
+
 DEADLINE_S = 30
 GOOD = """\
 version: 1
@@ -51,14 +53,13 @@ class Bad:
     out: str | None = None  # where its stdout goes
 
 
-def journal(text: str) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
-        database = sqlite3.connect(folder / ".prun" / "journal.db")
-        with database:
-            database.execute(text)
-        database.close()
-
-    return change
+def later_version(folder: Path) -> None:
+    """The journal says that a prun of some other day wrote it."""
+    database = sqlite3.connect(folder / ".prun" / "journal.db")
+    database.execute("PRAGMA user_version = 999")
+    database.execute(f"PRAGMA application_id = {MARK + 999}")
+    database.commit()
+    database.close()
 
 
 def no_folder(place: str) -> Callable[[Path], None]:
@@ -112,7 +113,7 @@ FILES = (
 STAGES = (
     Bad("an unknown key", 2, file=pipeline('call: "deeds:double", dispach: async')),
     Bad("an unknown method", 2, file=pipeline('call: "deeds:double", over: [1], method: multiprocessing.Pool.mop')),
-    Bad("a method that contradicts", 2, file=pipeline('call: "deeds:double", over: [1], method: multiprocessing.Pool.map, dispatch: async')),
+    Bad("a method that contradicts", 2, file=pipeline('call: "deeds:double", over: [1], method: multiprocessing.Pool.imap, dispatch: blocking')),
     Bad("a circle", 2, file="version: 1\nstages:\n  a: {call: 'deeds:double', needs: b}\n  b: {call: 'deeds:double', needs: a}\n"),
     Bad("an unknown parameter", 2, file=pipeline('call: "deeds:double", over: "${params.folder}"')),
     Bad("a retry that is no number", 2, file=pipeline('call: "deeds:double", over: [1], retry: often')),
@@ -165,8 +166,8 @@ STORES = (
     Bad("a state folder where none may be", 4, "good.yaml --state /proc/nowhere"),
     Bad("a state folder by the environment that is a file", 4, "good.yaml", env={"PRUN_STATE": "deeds.py"}),
     Bad("a folder for a journal", 4, "good.yaml", prepare=no_folder(".prun/journal.db")),
-    Bad("a journal of a later version", 4, "good.yaml", prepare=journal("PRAGMA user_version = 999")),
-    Bad("runs of a journal of a later version", 4, "runs", prepare=journal("PRAGMA user_version = 999")),
+    Bad("a journal of a later version", 4, "good.yaml", prepare=later_version),
+    Bad("runs of a journal of a later version", 4, "runs", prepare=later_version),
 )
 ALL = (*FILES, *STAGES, *WORDS, *RUNS, *STORES)
 

@@ -66,7 +66,7 @@ class Stream:
             "chunk": CHUNK,
             "returns": "none",
             "workers": 1,
-            "backend": "futures",  # another pool: the two are not run in one trip
+            "backend": "pathos",  # another pool: the two are not run in one trip
         }
         text = json.dumps({"version": 1, "name": "stream", "stages": {"work": work, "end": end}})
         deeds.look = self._look
