@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import traceback
+import faulthandler
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline_runner.cli import kept, options
 from pipeline_runner.cli.kept import Run
-from pipeline_runner.errors import UsageError
+from pipeline_runner.errors import PipelineError, UsageError
+from pipeline_runner.reporters.plain import plain
+from pipeline_runner.worker.failures import told as in_full
+from pipeline_runner.worker.failures import users
 
 if TYPE_CHECKING:
     from pipeline_runner.record.history import Told
     from pipeline_runner.spec.pipeline import PipelineSpec
     from pipeline_runner.state import StageState
-
-OURS = str(Path(__file__).parents[1])
 
 
 class MadeInPython(UsageError):
@@ -60,6 +59,7 @@ def replay(
     again = replayed(history, told.run, plan, stage, _the_one(history.state(told.run).stages, stage, item))
     for note in again.notes:
         typer.echo(f"note: {note}", err=True)
+    faulthandler.enable()  # a call that crashes compiled code says where
     try:
         value = again.run()
     except BaseException as error:  # whatever it does, sys.exit and Ctrl-C too, is what is looked at here
@@ -86,16 +86,8 @@ def pipeline_of(told: Told) -> PipelineSpec:
 
 
 def tell(error: BaseException) -> None:
-    """The traceback of the user's own code."""
-    typer.echo("".join(traceback.format_exception(type(error), error, users(error.__traceback__))).rstrip(), err=True)
-
-
-def users(frames: TracebackType | None) -> TracebackType | None:
-    """The traceback from the user's first frame on; None where it has none."""
-    first = frames
-    while first is not None and first.tb_frame.f_code.co_filename.startswith(OURS):
-        first = first.tb_next
-    return first
+    """The traceback of the user's own code; of an error of ours, its sentence."""
+    typer.echo(plain(str(error) if isinstance(error, PipelineError) else in_full(error).rstrip()), err=True)
 
 
 def _stop_at(error: BaseException) -> None:
