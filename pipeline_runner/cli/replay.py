@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 class MadeInPython(UsageError):
     """The run's functions are only in the script or notebook that made it."""
 
-    def __init__(self, told: Told, stage: str, item: int) -> None:
-        super().__init__(told.run)
-        self.run, self.pipeline, self.stage, self.item = told.run, told.pipeline, stage, item
+    def __init__(self, run: str, pipeline: str, there: str) -> None:
+        super().__init__(run, pipeline, there)
+        self.run, self.pipeline, self.there = run, pipeline, there
 
     def __str__(self) -> str:
         return (
             f'pipeline "{self.pipeline}" of run {self.run} was made in Python: no command can find its functions\n'
-            f'  where it is made: pipeline.replay("{self.run}", "{self.stage}", {self.item}, state=…)'
+            f"  where it is made: {self.there}"
         )
 
 
@@ -54,7 +54,8 @@ def replay(
     told = history.told(history.find(run))
     stage, item = kept.stage_and_item(call)
     if not told.about.get("file"):
-        raise MadeInPython(told, stage, item or 0)
+        there = kept.following(told.run, told.about, history.store.folder).replay(stage, item or 0)
+        raise MadeInPython(told.run, told.pipeline, there)
     plan = make_plan(pipeline_of(told), workers=told.about.get("workers"))
     again = replayed(history, told.run, plan, stage, _the_one(history.state(told.run).stages, stage, item))
     for note in again.notes:

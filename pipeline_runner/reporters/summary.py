@@ -41,7 +41,7 @@ class Next:
 
     def replay(self, stage: str, item: int) -> str:
         if self.python:
-            return f'pipeline.replay("{self.run}", "{stage}", {item}, state=…)'
+            return f'pipeline.replay("{self.run}", "{stage}", {item}, state="{self.state[-1]}")'
         return shlex.join(["prun", "replay", self.run, f"{stage}[{item}]", *self.state])
 
 

@@ -152,7 +152,7 @@ class Shy:
 
 
 def test_a_call_past_its_timeout_is_also_meant_by_pythons_word_for_it():
-    late = overdue(1.0, 123)
+    late = overdue(123, 1.0)
     assert [again_after(Retry(limit=1, on=(word,)), late, 1, lambda: 0.0) for word in ("timeout", "TimeoutError")] == [
         0,
         0,

@@ -108,8 +108,8 @@ def test_commands_are_quoted_and_name_the_state_folder_where_they_need_it():
 
 
 def test_a_pipeline_made_in_python_is_replayed_there():
-    text = said(failed(1), following=Next("r1", 'pipeline.run(resume="r1", state=…)', python=True))
-    assert 'see it again: pipeline.replay("r1", "a", 1, state=…)' in text
+    text = said(failed(1), following=Next("r1", 'pipeline.run(resume="r1", state="s")', ("--state", "s"), python=True))
+    assert 'see it again: pipeline.replay("r1", "a", 1, state="s")' in text
 
 
 GROUP = """\
