@@ -387,3 +387,16 @@ def test_a_value_whose_repr_raises_does_not_end_the_command(prun, write, project
     assert (done.returncode, "cannot be shown: RuntimeError" in done.stdout) == (0, True)
     done = prun("pipeline.yaml", "--json")
     assert (done.returncode, "cannot be shown" in json.loads(done.stdout)["stages"]["a"]["value"]) == (0, True)
+
+
+def test_a_result_that_cannot_be_read_back_is_told_once(prun, write, project):
+    (project / "odd.py").write_text(
+        "def boom(): raise RuntimeError('no')\n"
+        "class B:\n    def __reduce__(self): return boom, ()\n"
+        "def f(x): return B()\n"
+    )
+    write({"a": {"call": "odd:f", "over": [1]}})
+    text = prun("pipeline.yaml", "-q").stderr
+    assert text.count("in boom") == 1
+    assert "During handling" not in text
+    assert "pipeline_runner" not in text
