@@ -101,6 +101,7 @@ def measured_code() -> str:
 def run(part: Part, folder: Path) -> None:
     """Measure one part; its figures are in the folder then."""
     file = folder / f"{part.name}.json"
+    file.unlink(missing_ok=True)  # figures of a run that breaks off are not those of the one before
     began = monotonic()
     print(f"{part.name}: {', '.join(part.promises)} …", flush=True)
     words = [sys.executable, *part.words, "--json", str(file)]
@@ -180,7 +181,8 @@ def _open(found: Mapping[str, Any]) -> str:
 
 def _wrong(found: Mapping[str, Any]) -> Iterator[str]:
     for number in PROMISED:
-        for sentence in found.get(number, {}).get("wrong", ()):
+        told = found.get(number, {})
+        for sentence in (*told.get("wrong", ()), *told.get("found", ())):
             yield f"- {number}: {' '.join(str(sentence).split())[:240]}"
 
 
