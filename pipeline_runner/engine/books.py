@@ -130,8 +130,11 @@ class Books:
     # What calls were given.
 
     def salt(self, stage: StageSpec) -> bytes:
-        """What tells the whole results that each call of a stage may read from those of another time."""
-        return b"".join(self.results[name].lineage() for name in sorted(read_whole(stage)))
+        """What tells the whole results that each call of a stage may read from those of another time. The stages' names
+        have no part in it."""
+        named, needed = read_whole(stage)
+        lineages = [self.results[name].lineage() for name in named]
+        return b"".join(lineages + sorted(self.results[name].lineage() for name in needed))
 
     def digests(self, course: Course, calls: Calls, step: int) -> bytes | None:
         """The digests of a chain's calls at one of its steps."""

@@ -157,6 +157,10 @@ class Results:
 
 def runs(indices: Iterable[int]) -> Iterator[range]:
     """Neighbouring numbers together, in the order given."""
+    if isinstance(indices, range):  # most of all: nothing to look for
+        if indices:
+            yield indices
+        return
     start: int | None = None
     last = 0
     for index in indices:

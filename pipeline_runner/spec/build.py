@@ -43,7 +43,7 @@ from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar
 
 NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
 NOT_YET_STAGE = ("run", "if", "limits", "outs", "stdout", "workdir")
-NO_EFFECT_YET = ("cache", "salt", "priority", "deps", "threads")  # left out, they cannot change the answer
+NO_EFFECT_YET = ("cache", "priority", "threads")  # left out, they cannot change the answer
 
 
 def load(
@@ -342,6 +342,8 @@ class _StageBuilder:
             setup=setup,
             setup_with=keys.setup_with or {},
             env={key: "" if value is None else as_text(value) for key, value in (keys.env or {}).items()},
+            salt=keys.salt,
+            deps=tuple(keys.deps or ()),
             description=keys.description or "",
             marks=self._marks(places),
         )

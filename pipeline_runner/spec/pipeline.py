@@ -156,6 +156,8 @@ class StageSpec:
     setup: Function | None = None
     setup_with: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    salt: Any = None  # another one, and nothing that was kept under it counts any more
+    deps: tuple[str, ...] = ()  # files and folders that calls read: their contents are part of what a call depends on
     description: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict, repr=False, compare=False)
     """Where each key of the stage stands; "" is the stage's name. Empty for stages made in Python.
