@@ -15,11 +15,11 @@ from typing import Any
 from pipeline_runner.calls import Calls, column_values
 from pipeline_runner.engine.inputs import RunNames, constants_of, fan_out, read_whole
 from pipeline_runner.engine.jobs import environment, job, keywords_of
-from pipeline_runner.engine.lineage import deepened, side_by_side
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.history import History, UnknownCall
 from pipeline_runner.record.keys import by_number, by_path, digest, path_digests, recipes
+from pipeline_runner.record.lineage import deepened, side_by_side
 from pipeline_runner.running import gives
 from pipeline_runner.spec.pipeline import FromStage, Source, StageName, Zip
 from pipeline_runner.spec.sources import items

@@ -13,10 +13,10 @@ from pipeline_runner.axes import Returns
 from pipeline_runner.calls import Calls
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.inputs import read_whole
-from pipeline_runner.engine.lineage import through
 from pipeline_runner.engine.results import Results
 from pipeline_runner.events import Event
 from pipeline_runner.plan.plan import EdgeKind, Plan
+from pipeline_runner.record.lineage import through
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec, Zip
 from pipeline_runner.state import RunState

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Pack
-from pipeline_runner.engine.lineage import of_whole, weight
+from pipeline_runner.record.lineage import of_whole, weight
 
 
 class Reader(Protocol):
