@@ -1,4 +1,4 @@
-"""Which calls a pipeline would make, each by its key, without running any: what a plan needs to say "run" or "reuse"."""
+"""Which calls a pipeline would make, each by its key, without running any: enough to say "run" or "reuse"."""
 
 from __future__ import annotations
 

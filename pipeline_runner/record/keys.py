@@ -49,6 +49,7 @@ def recipes(plan: Plan, run: str = "") -> dict[StageName, Recipe]:
     `run` is the id of the run that is meant: a stage that is given it computes another thing in each run.
     """
     ask_again()
+    _reached.cache_clear()
     found: dict[StageName, Recipe] = {}
     for name, stage in plan.stages.items():
         try:
@@ -140,9 +141,9 @@ def _function(function: Function, folder: Path, prefix: str) -> dict[str, str]:
     """The parts that a function brings."""
     match function:
         case Named(module, attribute):
-            reached = source_recipe("module", module, attribute, folder)
+            reached = _reached("module", module, attribute, folder)
         case InFile(path, attribute):
-            reached = source_recipe("file", path, attribute, folder)
+            reached = _reached("file", path, attribute, folder)
         case Given(given):
             known = _given(given, folder)
             if known is None:
@@ -154,6 +155,9 @@ def _function(function: Function, folder: Path, prefix: str) -> dict[str, str]:
         **{f"{prefix}{label}": told for label, told in reached.definitions},
         **{f"package {name}": version for name, version in reached.packages},
     }
+
+
+_reached = functools.cache(source_recipe)  # of a run: many stages may call one function
 
 
 def _arguments(constants: Any) -> list[tuple[Any, Any]]:

@@ -17,6 +17,7 @@ _INSTALLED = tuple(
 )
 
 
+@cache
 def project_file(name: str, folder: Path) -> Path | None:
     """The file of a module of the project: one in its folder, or one elsewhere on the path that nobody has installed
     (an editable install, PYTHONPATH). None for all others, and for a folder without an `__init__.py`."""
@@ -52,7 +53,8 @@ def package_version(top: str) -> str:
 
 
 def ask_again() -> None:
-    """What is installed may be another thing by now: each run asks anew, and each package once."""
+    """What is there may be another thing by now: each run asks anew, and for each module and package once."""
+    project_file.cache_clear()
     package_version.cache_clear()
     _roots.cache_clear()
 
