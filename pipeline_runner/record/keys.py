@@ -123,7 +123,7 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
         parts |= {f"setup argument {key}": _told(value, numbers) for key, value in _arguments(spec.setup_with)}
     if spec.needs:  # they may have written what it reads
         parts["needs"] = " ".join(sorted(keys[name] for name in spec.needs))
-    if spec.salt is not None:
+    if spec.salt:
         parts["salt"] = _told(spec.salt, numbers)
     if any(reference.root == "run" for reference in _templates(spec)):
         parts["run"] = run
@@ -181,7 +181,9 @@ def _told(value: Any, numbers: Mapping[StageName, int]) -> str:
         raise _Unknowable("an argument in its `with` cannot be pickled") from error
 
 
-def _contents(folder: Path, path: str) -> str:
+def _contents(folder: Path, path: Any) -> str:
+    if not isinstance(path, str):
+        raise _Unknowable(f"{path} of its `deps` is known only when it runs")
     try:
         return contents(folder / path)
     except OSError as error:
