@@ -15,11 +15,11 @@ from typing import Any
 from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.engine.inputs import RunNames, constants_of, fan_out, read_whole
 from pipeline_runner.engine.jobs import environment, job, keywords_of
-from pipeline_runner.engine.lineage import deepened, side_by_side
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.history import History, UnknownCall
-from pipeline_runner.record.keys import by_number, by_path, digest, path_digest, recipes
+from pipeline_runner.record.keys import by_number, by_path, digest, path_digests, recipes
+from pipeline_runner.record.lineage import deepened, side_by_side
 from pipeline_runner.running import gives
 from pipeline_runner.spec.pipeline import FromStage, Source, StageName, Zip
 from pipeline_runner.spec.sources import items
@@ -186,7 +186,7 @@ class _Past:
         then = None if row is None else row.digest(item)
         if then is None:
             return
-        if read_whole(self.plan.stages[name].spec):
+        if any(read_whole(self.plan.stages[name].spec)):
             self.notes.append(
                 f"{name}[{item}] is given what its source gives now, which may be another item than it was"
             )
@@ -221,14 +221,14 @@ class _Past:
             )
         if by_number(source):
             return None
-        return path_digest(folder, value) if by_path(source) else digest(value)
+        return path_digests(folder, [value]) if by_path(source) else digest(value)
 
     def _note_change(self, name: StageName, item: int) -> None:
         """Say so when the stage is not what it was."""
         row = self.history.row(self.run, name, item)
         about = self.history.told(self.run).about.get("recipes", {}).get(name)
         then = about if row is None else row.recipe.hex()
-        now = recipes(self.plan)[name]
+        now = recipes(self.plan, self.run)[name].key
         if then is not None and now is not None and then != now.hex():
             self.notes.append(f'stage "{name}" has changed since that run; it is run as it is now')
 

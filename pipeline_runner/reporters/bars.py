@@ -32,6 +32,7 @@ from pipeline_runner.events import (
     Printed,
     RunStarted,
     StageEnded,
+    StageRenamed,
     StageStarted,
     WorkerDied,
     WorkerStruck,
@@ -96,6 +97,9 @@ class Bars:
         self._progress.advance(self._task(event.stage), len(event.indices))
 
     def _on_CallsOutdated(self, event: CallsOutdated) -> None:
+        self._say(str(event), "yellow")
+
+    def _on_StageRenamed(self, event: StageRenamed) -> None:
         self._say(str(event), "yellow")
 
     def _on_JournalMended(self, event: JournalMended) -> None:
