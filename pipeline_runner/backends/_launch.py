@@ -298,7 +298,8 @@ def leaving_no_file(server: Any, library: str) -> Iterator[None]:
 
     The library would keep the socket's file and its folder until its exit, and a SIGKILL to the
     runner would leave them behind. A descriptor of the file leads to the socket after its name is
-    gone; an abstract name would be open to every user.
+    gone; an abstract name would be open to every user. The folder too is named by a descriptor:
+    a socket's address has at most 107 bytes, and a TMPDIR may be longer.
     """
     if not sys.platform.startswith("linux"):
         yield
@@ -306,14 +307,16 @@ def leaving_no_file(server: Any, library: str) -> Iterator[None]:
     config = import_module(f"{library}.process").current_process()._config
     had = config.get("tempdir")
     with TemporaryDirectory(prefix="prun-") as folder:
-        config["tempdir"] = folder
+        there = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        config["tempdir"] = f"/proc/self/fd/{there}"
         try:
             yield
             address = server._forkserver_address
-            if address.startswith(folder):
+            if address.startswith(config["tempdir"]):
                 server._forkserver_address = f"/proc/self/fd/{os.open(address, os.O_PATH | os.O_CLOEXEC)}"
         finally:
             config["tempdir"] = had
+            os.close(there)
 
 
 def read_exit_code_once(popen: Any) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, TextIO, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -63,6 +63,7 @@ def command(
 
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.check import cautions
+    from pipeline_runner.record.seal import key_not_kept
     from pipeline_runner.reporters.bars import Bars
     from pipeline_runner.reporters.summary import summary
     from pipeline_runner.reporters.values import shown
@@ -74,9 +75,10 @@ def command(
     else:
         spec, resume = resumed(file, given, params, profile, state, resume)
     pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec).only(*(stages or ()), *(until or ()))
-    terminal = Terminal(sys.stderr)
-    console = Console(file=cast(TextIO, terminal))
-    for warning in (*spec.warnings, *cautions(pipeline.plan(workers=workers))):
+    terminal = Terminal()
+    console = Console(stderr=True)
+    unkept = [] if dry_run else filter(None, [key_not_kept()])
+    for warning in (*spec.warnings, *cautions(pipeline.plan(workers=workers)), *unkept):
         if not quiet:
             console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
     if dry_run:

@@ -6,46 +6,25 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, TextIO
 
 MOST = 256  # descriptors that are looked at
 
 
 class Terminal:
-    """A stderr that does not mind: a run goes on, and ends with its own exit code, whoever has gone."""
+    """The terminal of this process, if it has one."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         # Asked now: when it is gone, nobody can tell that it was one.
         self._devices = {os.fstat(descriptor).st_rdev for descriptor in (0, 1, 2) if os.isatty(descriptor)}
 
-    def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except OSError:
-            if not self.leave_if_gone():
-                raise
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError:
-            if not self.leave_if_gone():
-                raise
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def leave_if_gone(self) -> bool:
-        """Whether it is: then whatever is said on it, by this process or a library, goes nowhere and does not fail."""
+    def leave_if_gone(self) -> None:
+        """What this process or a library says on it from now on goes nowhere, and does not fail."""
         gone = list(self._gone())
         if gone:
             nowhere = os.open(os.devnull, os.O_RDWR)
             for descriptor in gone:
                 os.dup2(nowhere, descriptor)
             os.close(nowhere)
-        return bool(gone)
 
     def _gone(self) -> Iterator[int]:
         for descriptor in range(MOST) if self._devices else ():

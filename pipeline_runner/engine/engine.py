@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -359,7 +360,8 @@ class Engine:
         course.barren = 0 if course.progress else course.barren + 1
         if course.barren >= BARREN:
             broken = error or RuntimeError("its workers die before they begin a call")
-            self._fail_stage(course, failure_of(told_plainly(broken), Cause.LOST))
+            # Every frame of it is ours or the library's: the users' calls tell of themselves.
+            self._fail_stage(course, replace(failure_of(told_plainly(broken), Cause.LOST), traceback=""))
             return
         if error is not None or course.sick:
             why = f"{type(error).__name__}: {error}" if error is not None else "a worker died"

@@ -138,15 +138,27 @@ def identity(plan: Plan) -> str:
 
 
 def last_run(store: Store, pipeline: str | None) -> str | None:
-    """The newest run of a pipeline (None: of any), or None."""
+    """The newest run of a pipeline (None: of any), or None.
+
+    A store that lies beside its pipeline moves with it: where none of its runs is of this path,
+    those of a file of the same name are meant. What they still cover, their keys decide.
+    """
     with usable(store.database), closing(store.connect()) as connection:
-        for run, body in connection.execute("SELECT id, body FROM run ORDER BY began DESC"):
-            try:
-                if pipeline is None or json.loads(body).get("identity") == pipeline:
-                    return str(run)
-            except (ValueError, AttributeError):
-                continue
-    return None
+        runs = connection.execute("SELECT id, body FROM run ORDER BY began DESC").fetchall()
+    ran = [(str(run), _identity(body)) for run, body in runs]
+    if pipeline is None:
+        return next((run for run, _ in ran), None)
+    known = next((run for run, of in ran if of == pipeline), None)
+    if known is not None or store.folder.resolve() != Path(pipeline).parent / ".prun":
+        return known
+    return next((run for run, of in ran if Path(of).name == Path(pipeline).name), None)
+
+
+def _identity(body: str) -> str:
+    try:
+        return str(json.loads(body)["identity"])
+    except (ValueError, TypeError, LookupError):
+        return ""
 
 
 def about_run(store: Store, run: str) -> dict[str, Any] | None:

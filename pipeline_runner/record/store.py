@@ -30,7 +30,9 @@ class Store:
         self.salvaged: Salvage | None = None  # what could be kept of a database that was damaged
         self.values = folder / "values"
         self.database = folder / "journal.db"
-        if not create and not self.database.exists():
+        with usable(folder):
+            there = create or self.database.exists()
+        if not there:
             raise StoreError(folder, "there is no run here yet", "run a pipeline first, or name another with --state")
         with usable(folder):
             self._make()
@@ -102,6 +104,7 @@ class Store:
                 file.write("*\n")
 
     def _prepare(self, thorough: bool) -> None:
+        self._free_companions()
         finish(self.database)
         if not self.database.exists():
             create(self.database)
@@ -109,6 +112,15 @@ class Store:
             with alone(self.folder / "locks"):
                 self.salvaged = salvage(self.database)
             self._suspect.unlink(missing_ok=True)
+
+    def _free_companions(self) -> None:
+        """Let the journal's -wal and -shm be written when it may be. SQLite makes them with the mode that the journal
+        has then, so that they stay read-only when the journal was so for a while."""
+        if not self.database.exists() or not _writable(self.database):
+            return
+        for path in (self.database.with_name(f"{self.database.name}{end}") for end in ("-wal", "-shm")):
+            if path.exists() and not _writable(path):
+                path.chmod(0o600)
 
     def _sound(self, thorough: bool) -> bool:
         """Whether the database can be read, as far as was looked. Errors: StoreError, sqlite3.Error."""
@@ -168,3 +180,7 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
 def _version(connection: sqlite3.Connection) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
+
+
+def _writable(file: Path) -> bool:
+    return bool(file.stat().st_mode & stat.S_IWUSR)

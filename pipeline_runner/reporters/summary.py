@@ -93,7 +93,7 @@ def failures(failed: Sequence[CallFailed], following: Next | None = None) -> Ite
 
 
 def _call(failed: CallFailed) -> str:
-    call = f"call {failed.index}" if failed.index >= 0 else "before its first call"
+    call = f"call {failed.index}" if failed.index >= 0 else "outside its calls"
     given = f" given {failed.argument}" if failed.argument else ""
     tries = f" after {failed.tries} tries" if failed.tries > 1 else ""
     return f"{call}{given}{tries}: {_shortened(failed.failure.message.rstrip()) or failed.failure.type}"

@@ -86,7 +86,7 @@ def test_the_last_lines_that_the_call_wrote_are_told():
 
 def test_a_stage_that_failed_before_its_first_call_has_none_to_see_again():
     text = said(failed(-1, argument=""))
-    assert "  before its first call: no" in text
+    assert "  outside its calls: no" in text
     assert "see it again" not in text
 
 
