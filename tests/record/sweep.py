@@ -29,6 +29,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +37,9 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 import histories  # noqa: E402
+import storm_damage  # noqa: E402
+import storm_kills  # noqa: E402
+import storm_writes  # noqa: E402
 import storms  # noqa: E402
 from tally import BROKEN_OFF, Tally  # noqa: E402
 
@@ -60,12 +64,12 @@ class Storm:
 
 STORMS = (  # the longest first, so that the last parts to end are short
     Storm("histories", "P9", histories.histories, 200, 10),
-    Storm("failpoints", "P6", storms.failpoints, storms.FAILPOINTS, 40),
-    Storm("corruptions", "P7", storms.corruptions, 500, 50),
-    Storm("kills", "P5", storms.kills, 100, 10),
+    Storm("failpoints", "P6", storm_writes.failpoints, storm_writes.FAILPOINTS, 40),
+    Storm("corruptions", "P7", storm_damage.corruptions, 500, 50),
+    Storm("kills", "P5", storm_kills.kills, 100, 10),
     Storm("chaos", "P18", storms.chaos, 20, 5),
-    Storm("full_disks", "P6", storms.full_disks, 20, 10),
-    Storm("page_limits", "P6", storms.page_limits, 40, 20),
+    Storm("full_disks", "P6", storm_writes.full_disks, 20, 10),
+    Storm("page_limits", "P6", storm_writes.page_limits, 40, 20),
     Storm("clocks", "P17", storms.clocks, 20, 10),
     Storm("needs", "P12", storms.needs, 4, 4),
     Storm("second_runners", "P8", storms.second_runners, 10, 10, alone=True),
@@ -94,7 +98,8 @@ class Part:
             told, _ = process.communicate(timeout=DEADLINE_S)
             tally = Tally.loads(told.splitlines()[-1])
         except (subprocess.TimeoutExpired, ValueError, IndexError) as error:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             tally = Tally.of()
             tally.found_out(BROKEN_OFF, 1, "the whole part", repr(error))
@@ -132,7 +137,10 @@ def sweep(wanted: Iterable[tuple[Storm, range]], jobs: int, seed: int) -> dict[s
     """Run it all, and tell each part as it ends. Gives the sums by storm."""
     every = [part for storm, trials in wanted for part in parts(storm, trials, seed)]
     sums = {part.storm.name: Sum(promised=part.storm.size) for part in every}
-    for together, at_once in (([p for p in every if not p.storm.alone], jobs), ([p for p in every if p.storm.alone], 1)):
+    for together, at_once in (
+        ([p for p in every if not p.storm.alone], jobs),
+        ([p for p in every if p.storm.alone], 1),
+    ):
         with ThreadPoolExecutor(at_once) as pool:
             running = {pool.submit(part.run): part for part in together}
             for done in as_completed(running):

@@ -7,7 +7,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 BROKEN_OFF = "trials broken off"
 
@@ -59,9 +59,7 @@ class Tally:
         }
         never = Counter(self.never)
         never.update(other.never)  # unlike `+`, this keeps what is 0
-        return Tally(
-            self.trials + other.trials, self.did + other.did, never, most, self.found + other.found
-        )
+        return Tally(self.trials + other.trials, self.did + other.did, never, most, self.found + other.found)
 
     def figures(self) -> dict[str, float]:
         """What was done, the greatest of what was measured, and how often there was what must never be."""
@@ -69,7 +67,7 @@ class Tally:
         return {**dict(sorted(self.did.items())), **most, **self.never}
 
     def dumps(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps(vars(self))
 
     @classmethod
     def loads(cls, text: str) -> Tally:
