@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 import stat
 from pathlib import Path
 
 from pipeline_runner.record.errors import StoreError, damaged, usable
-from pipeline_runner.record.locks import Lock, alive, alone, take_lock
+from pipeline_runner.record.locks import Lock, alive, alone, lock_file, take_lock
 from pipeline_runner.record.salvage import Salvage, create, finish, salvage, statements
 from pipeline_runner.record.seal import load_key
 
@@ -54,14 +53,9 @@ class Store:
 
     def lock(self, pipeline: str, run: str) -> Lock:
         """Be the only runner of this pipeline. Errors: Locked, at once."""
-        path = self.lock_file(pipeline)
+        path = lock_file(self.folder, pipeline)
         with usable(self.folder):
             return take_lock(path.parent, path.stem, run)
-
-    def lock_file(self, pipeline: str) -> Path:
-        """Where a pipeline's lock is, held or not."""
-        name = hashlib.sha256(pipeline.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        return self.folder / "locks" / f"{name}.lock"
 
     def write_value(self, name: str, data: bytes) -> None:
         """Put a value's file in its place, whole or not at all."""

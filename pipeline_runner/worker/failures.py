@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import traceback
 from pathlib import Path
@@ -10,7 +11,8 @@ from types import TracebackType
 from pipeline_runner.calls import Cause, Failure
 from pipeline_runner.errors import PipelineError
 
-OURS = (str(Path(__file__).parents[1]), "<frozen importlib")  # frames that say nothing to a user
+# Frames that say nothing to a user.
+OURS = (str(Path(__file__).parents[1]), "<frozen importlib", importlib.__file__)
 LONGEST = 10_000  # characters of a message that are kept
 
 
