@@ -22,14 +22,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,16 +88,11 @@ class Part:
         """Its tally and how many seconds it took. A part that hangs or dies is a finding, too."""
         began = time.monotonic()
         words = [self.storm.name, str(self.trials.start), str(self.trials.stop), str(self.seed)]
-        process = subprocess.Popen(
-            [sys.executable, __file__, "--part", *words], stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
+        command = [sys.executable, __file__, "--part", *words]
         try:
-            told, _ = process.communicate(timeout=DEADLINE_S)
+            told = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=DEADLINE_S, check=False).stdout
             tally = Tally.loads(told.splitlines()[-1])
         except (subprocess.TimeoutExpired, ValueError, IndexError) as error:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             tally = Tally.of()
             tally.found_out(BROKEN_OFF, 1, "the whole part", repr(error))
         tally.found = [f"{self}: {line}" for line in tally.found]
