@@ -30,7 +30,7 @@ def failpoints(trials: range, seed: int) -> Tally:
         with tally.trial(how, number), Site() as site:
             site.stages(SERIAL)
             told = site.top / "told"
-            kind, value = site.forked(lambda how=how, number=number: _break(how, number), on_event=_teller(told))  # type: ignore[misc]
+            kind, value = site.forked(lambda how=how, number=number: _break(how, number), on_event=teller(told))  # type: ignore[misc]
             if kind == "done":
                 continue  # there was no such step any more
             tally.trials += 1
@@ -39,19 +39,19 @@ def failpoints(trials: range, seed: int) -> Tally:
             if how.startswith("dies"):
                 tally.check(kind == "killed", WRONG, how, number, kind, value)
             else:
-                _clear(tally, site, kind, value, how, number)
-            _goes_on(tally, site, told, how, number)
+                clear(tally, site, kind, value, how, number)
+            goes_on(tally, site, told, how, number)
             tally.check(trial < FAILPOINTS - len(HOW), UNTRIED, how, number)
     return tally
 
 
-def _clear(tally: Tally, site: Site, kind: str, value: Any, *where: object) -> None:
+def clear(tally: Tally, site: Site, kind: str, value: Any, *where: object) -> None:
     """The failure names the path and the need, and how to go on."""
     well = kind == "error" and value[0] == 4 and str(site.state) in value[1]
     tally.check(well and ("--resume" in value[1] or "--state" in value[1]), UNCLEAR, *where, kind, value)
 
 
-def _teller(told: Path) -> Callable[[Any], None]:
+def teller(told: Path) -> Callable[[Any], None]:
     def hear(event: Any) -> None:
         if type(event).__name__ == "CallsDone":
             with open(told, "a") as file:
@@ -60,7 +60,7 @@ def _teller(told: Path) -> Callable[[Any], None]:
     return hear
 
 
-def _goes_on(tally: Tally, site: Site, told: Path, *where: object) -> None:
+def goes_on(tally: Tally, site: Site, told: Path, *where: object) -> None:
     """After the cure: done, nothing that was told to be finished is made again, and then nothing is owed."""
     finished = set()
     if told.exists():
@@ -115,7 +115,24 @@ def _break(how: str, number: int) -> None:
         with _patched(Path, "replace", wrapped(Path.replace)), _patched(store.os, "open", wrapped(os.open)):
             real(self, name, data)
 
+    class Writer:
+        """A value's file whose writing is a step, too."""
+
+        def __init__(self, *given: Any) -> None:
+            self._file = open(*given)  # noqa: SIM115
+
+        def __enter__(self) -> Writer:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._file.close()
+
+        def write(self, data: bytes) -> int:
+            half = self._file.write(data[: len(data) // 2])
+            return half + wrapped(self._file.write)(data[len(data) // 2 :])
+
     store.Store.write_value = write_value  # type: ignore[method-assign]
+    vars(store)["open"] = lambda given, mode: (Writer if mode == "wb" else open)(given, mode)
 
 
 @contextlib.contextmanager
@@ -136,14 +153,14 @@ def full_disks(trials: range, seed: int) -> Tally:
         with tally.trial(f"{kib} KiB"), Site() as site, tmpfs(site, kib) as room:
             site.stages(SERIAL)
             told = site.top / "told"
-            kind, value = site.forked(on_event=_teller(told))
+            kind, value = site.forked(on_event=teller(told))
             if kind == "done":
                 continue
             tally.trials += 1
             tally.did["full disks"] += 1
-            _clear(tally, site, kind, value, f"{kib} KiB")
+            clear(tally, site, kind, value, f"{kib} KiB")
             room()
-            _goes_on(tally, site, told, f"{kib} KiB")
+            goes_on(tally, site, told, f"{kib} KiB")
     return tally
 
 
@@ -172,13 +189,13 @@ def page_limits(trials: range, seed: int) -> Tally:
         with tally.trial(pages, "pages"), Site() as site:
             site.stages(SERIAL)
             told = site.top / "told"
-            kind, value = site.forked(lambda pages=pages: _few_pages(pages), on_event=_teller(told))  # type: ignore[misc]
+            kind, value = site.forked(lambda pages=pages: _few_pages(pages), on_event=teller(told))  # type: ignore[misc]
             if kind == "done":
                 continue
             tally.trials += 1
             tally.did["page limits"] += 1
-            _clear(tally, site, kind, value, f"{pages} pages")
-            _goes_on(tally, site, told, f"{pages} pages")
+            clear(tally, site, kind, value, f"{pages} pages")
+            goes_on(tally, site, told, f"{pages} pages")
     return tally
 
 

@@ -36,6 +36,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 import histories  # noqa: E402
 import storm_damage  # noqa: E402
 import storm_kills  # noqa: E402
+import storm_system  # noqa: E402
 import storm_writes  # noqa: E402
 import storms  # noqa: E402
 from tally import BROKEN_OFF, Tally  # noqa: E402
@@ -62,6 +63,7 @@ class Storm:
 STORMS = (  # the longest first, so that the last parts to end are short
     Storm("histories", "P9", histories.histories, 200, 10),
     Storm("failpoints", "P6", storm_writes.failpoints, storm_writes.FAILPOINTS, 40),
+    Storm("writes", "P6", storm_system.writes, storm_system.WRITES, 50),
     Storm("corruptions", "P7", storm_damage.corruptions, 500, 50),
     Storm("kills", "P5", storm_kills.kills, 100, 10),
     Storm("chaos", "P18", storms.chaos, 20, 5),

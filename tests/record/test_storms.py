@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import histories
 import storm_damage
 import storm_kills
+import storm_system
 import storm_writes
 import storms
 
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.timeout(300)
     [
         (storm_kills.kills, range(6)),
         (storm_writes.failpoints, range(0, 280, 27)),
+        (storm_system.writes, range(0, 300, 33)),
         (storm_writes.page_limits, range(0, 12, 3)),
         (storm_damage.corruptions, range(25)),
         (storms.second_runners, range(1)),
