@@ -67,12 +67,12 @@ def needs(trials: range, seed: int) -> Tally:
         with tally.trial(name), Site() as site:
             ended, lines, again = need(site)
             tally.trials += 1
-            tally.did["told and gone on after the cure"] += 1
-            tally.check(ended.returncode != 0 and len(lines) == 1, unclear, name, ended.returncode, ended.stderr)
-            tally.check("Traceback" not in ended.stderr, unclear, name, ended.stderr)
-            tally.check(again.returncode == 0, stuck, name, again.returncode, again.stderr)
-            if tally.found:
-                tally.did["told and gone on after the cure"] -= 1
+            well = [
+                tally.check(ended.returncode != 0 and len(lines) == 1, unclear, name, ended.returncode, ended.stderr),
+                tally.check("Traceback" not in ended.stderr, unclear, name, ended.stderr),
+                tally.check(again.returncode == 0, stuck, name, again.returncode, again.stderr),
+            ]
+            tally.did["told, and gone on after the cure"] += all(well)
     return tally
 
 
