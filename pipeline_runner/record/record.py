@@ -35,8 +35,12 @@ class Record:
         self._folder: Path = plan.pipeline.folder
         self._resume = resume
         self._lock: Lock = store.lock(identity(plan), run)
-        self._recipes = recipes(plan)
-        self._journal = Journal(store, run, about, self._recipes)
+        try:
+            self._recipes = recipes(plan)
+            self._journal = Journal(store, run, about, self._recipes)
+        except BaseException:
+            self._lock.release()
+            raise
         self._earlier: list[Earlier] = []
 
     def take(self, event: Event) -> None:

@@ -39,7 +39,11 @@ class Store:
 
     def connect(self) -> sqlite3.Connection:
         """A connection of one's own. WAL with synchronous=NORMAL: a commit survives the death of every process, and
-        costs 0.1 ms; only a power cut may take the last ones, whole."""
+        costs 0.1 ms; only a power cut may take the last ones, whole. Errors: StoreError."""
+        with usable(self.database):
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.database, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -105,7 +109,7 @@ class Store:
     def _sound(self, thorough: bool) -> bool:
         """Whether the database can be read, as far as was looked. Errors: StoreError, sqlite3.Error."""
         try:
-            with contextlib.closing(self.connect()) as connection:
+            with contextlib.closing(self._connect()) as connection:
                 if not _is_ours(connection, self.database):
                     return False
                 if thorough or self._suspect.exists() or self.database.stat().st_size < SMALL:
