@@ -47,6 +47,8 @@ def refuse_second(folder: Path, pipeline: str) -> None:
     read, so whoever has started it twice hears of it in 0.3 s and not in 0.9 s.
     """
     path = lock_file(folder, pipeline)
+    if held_here(path) is not None:
+        return  # to close its file would give up the lock; taking it is refused soon enough
     told = _told(path)
     if told is not None:
         raise Locked(path, told)
