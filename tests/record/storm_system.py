@@ -48,7 +48,8 @@ def writes(trials: range, seed: int) -> Tally:
                 lambda how=how, at=number, file=struck: _strike(how, at, file), on_event=teller(told)
             )  # type: ignore[misc]
             if not struck.exists():
-                continue  # there was no such write any more
+                tally.beyond += 1
+                continue
             tally.trials += 1
             tally.did[f"writes: {how}"] += 1
             tally.at_most("SQLite's writes", number)

@@ -34,7 +34,8 @@ def failpoints(trials: range, seed: int) -> Tally:
             told = site.top / "told"
             kind, value = site.forked(lambda how=how, number=number: _break(how, number), on_event=teller(told))  # type: ignore[misc]
             if kind == "done":
-                continue  # there was no such step any more
+                tally.beyond += 1
+                continue
             tally.trials += 1
             tally.did[how] += 1
             tally.at_most("steps", number)
@@ -157,6 +158,7 @@ def full_disks(trials: range, seed: int) -> Tally:
             told = site.top / "told"
             kind, value = site.forked(on_event=teller(told))
             if kind == "done":
+                tally.beyond += 1
                 continue
             tally.trials += 1
             tally.did["full disks"] += 1
@@ -193,6 +195,7 @@ def page_limits(trials: range, seed: int) -> Tally:
             told = site.top / "told"
             kind, value = site.forked(lambda pages=pages: _few_pages(pages), on_event=teller(told))  # type: ignore[misc]
             if kind == "done":
+                tally.beyond += 1
                 continue
             tally.trials += 1
             tally.did["page limits"] += 1
@@ -204,11 +207,11 @@ def page_limits(trials: range, seed: int) -> Tally:
 def _few_pages(pages: int) -> None:
     from pipeline_runner.record.store import Store
 
-    real = Store.connect
+    real = Store._connect
 
-    def connect(self: Any) -> Any:
+    def limited(self: Any) -> Any:
         connection = real(self)
         connection.execute(f"PRAGMA max_page_count = {pages}")
         return connection
 
-    Store.connect = connect  # type: ignore[method-assign]
+    Store._connect = limited  # type: ignore[method-assign]

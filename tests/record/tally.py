@@ -17,6 +17,7 @@ class Tally:
     """The figures of one storm, or of one part of it: parts are added together."""
 
     trials: int = 0
+    beyond: int = 0  # trials that could not be: there is no 100th step where there are 80
     did: Counter[str] = field(default_factory=Counter)
     never: Counter[str] = field(default_factory=Counter)  # what is promised never to be: from 0, by name
     most: dict[str, float] = field(default_factory=dict)
@@ -28,7 +29,8 @@ class Tally:
 
     @property
     def held(self) -> bool:
-        return not any(self.never.values())
+        """Whether it was tried, and nothing was found."""
+        return self.trials > 0 and not any(self.never.values())
 
     def check(self, well: bool, what: str, *seen: object) -> bool:
         """Count it under `what` where it is not well."""
@@ -59,7 +61,14 @@ class Tally:
         }
         never = Counter(self.never)
         never.update(other.never)  # unlike `+`, this keeps what is 0
-        return Tally(self.trials + other.trials, self.did + other.did, never, most, self.found + other.found)
+        return Tally(
+            self.trials + other.trials,
+            self.beyond + other.beyond,
+            self.did + other.did,
+            never,
+            most,
+            self.found + other.found,
+        )
 
     def figures(self) -> dict[str, float]:
         """What was done, the greatest of what was measured, and how often there was what must never be."""

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(300)
         (storm_kills.kills, range(6)),
         (storm_writes.failpoints, range(0, 280, 27)),
         (storm_system.writes, range(0, 300, 33)),
-        (storm_writes.page_limits, range(0, 12, 3)),
+        (storm_writes.page_limits, range(0, 9, 2)),
         (storm_damage.corruptions, range(25)),
         (storms.second_runners, range(1)),
         (histories.histories, range(4)),

@@ -39,6 +39,7 @@ def test_what_is_found_is_counted_and_does_not_end_the_storm():
 def test_what_was_never_found_is_a_figure_too():
     tally = storm(range(2))
     assert tally.held
+    assert not storm(range(0)).held
     assert tally.figures() == {"slowest, s": 0.1, "items lost": 0, BROKEN_OFF: 0}
 
 
