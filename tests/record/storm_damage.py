@@ -110,15 +110,22 @@ def _leave_a_log(site: Site) -> None:
     """The last third of the rows is only in the log."""
     pid = os.fork()
     if pid == 0:
-        connection = sqlite3.connect(site.state / "journal.db", isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        rows = connection.execute("SELECT * FROM done WHERE seq > (SELECT max(seq) * 2 / 3 FROM done)").fetchall()
-        connection.execute("DELETE FROM done WHERE seq > (SELECT max(seq) * 2 / 3 FROM done)")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        for row in rows:
-            connection.execute(f"INSERT INTO done VALUES ({','.join('?' * len(row))})", row)
-        os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            _last_third_into_log(site)
+        finally:  # even where the database is damaged already: a child that went on would be a second storm
+            os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(pid, 0)
+
+
+def _last_third_into_log(site: Site) -> None:
+    connection = rows(site)
+    connection.execute("PRAGMA journal_mode = WAL")
+    last = connection.execute("SELECT * FROM done WHERE seq > (SELECT max(seq) * 2 / 3 FROM done)").fetchall()
+    connection.execute("DELETE FROM done WHERE seq > (SELECT max(seq) * 2 / 3 FROM done)")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for row in last:
+        connection.execute(f"INSERT INTO done VALUES ({','.join('?' * len(row))})", row)
+    os.kill(os.getpid(), signal.SIGKILL)  # before it is closed, which would put the log into the database
 
 
 def _calls(row: tuple[Any, ...]) -> set[str]:
