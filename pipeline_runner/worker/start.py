@@ -41,9 +41,9 @@ def may_have_children() -> None:
     """Let calls open pools of their own, which libraries forbid to daemonic workers. What they leave is ended."""
     for library in ("multiprocessing", "multiprocess"):
         # A fork finds it half imported when another thread of the runner was at that: then it is not this worker's.
-        current = getattr(sys.modules.get(f"{library}.process"), "current_process", None)
+        current = getattr(sys.modules.get(f"{library}.process"), "_current_process", None)
         if current is not None:
-            current()._config.pop("daemon", None)
+            current._config.pop("daemon", None)
 
 
 def let_server_go() -> None:
