@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from pipeline_runner.cli.leaving import ENDING
 from pipeline_runner.cli.resume import resumed
 from pipeline_runner.cli.terminal import Terminal
 from pipeline_runner.errors import UsageError
+from pipeline_runner.record.owner import refuse_second
 from pipeline_runner.worker import limits
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ def command(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only results and errors.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more about what happens.")] = False,
 ) -> None:
+    if file is not None and not dry_run:
+        refuse_second(*_place(file, state))
+
     from rich.console import Console
 
     from pipeline_runner.pipeline import Pipeline
@@ -112,6 +117,12 @@ def command(
             following=_following(pipeline, result, state),
         )
     raise typer.Exit(result.exit_code)
+
+
+def _place(file: str, state: str | None) -> tuple[Path, str]:
+    """The state folder and the identity that the pipeline of a file will have, as far as that is known unread."""
+    path = Path(file).resolve().parent / Path(file).name
+    return Path(state or os.environ.get("PRUN_STATE") or path.parent / ".prun").absolute(), str(path)
 
 
 def _following(pipeline: Pipeline, result: Result, state: str | None) -> Next | None:

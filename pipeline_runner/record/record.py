@@ -37,13 +37,17 @@ class Record:
         self._folder: Path = plan.pipeline.folder
         self._resume = resume
         self._lock: Lock = store.lock(identity(plan), run)
-        self._recipes = recipes(plan, run)
-        self._keys = {name: recipe.key for name, recipe in self._recipes.items()}
-        self._renamed: list[Renamed] = []
-        if resume:
-            before = (about_run(store, run) or {}).get("recipes", {})
-            self._renamed = follow_names(store, run, self._keys, list(before))
-        self._journal = Journal(store, run, about, self._recipes)
+        try:
+            self._recipes = recipes(plan, run)
+            self._keys = {name: recipe.key for name, recipe in self._recipes.items()}
+            self._renamed: list[Renamed] = []
+            if resume:
+                before = (about_run(store, run) or {}).get("recipes", {})
+                self._renamed = follow_names(store, run, self._keys, list(before))
+            self._journal = Journal(store, run, about, self._recipes)
+        except BaseException:
+            self._lock.release()
+            raise
         self._earlier: list[Earlier] = []
 
     def take(self, event: Event) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 import stat
 from pathlib import Path
 
 from pipeline_runner.record.errors import StoreError, damaged, usable
-from pipeline_runner.record.locks import Lock, alive, alone, take_lock
+from pipeline_runner.record.locks import Lock, alive, alone, lock_file, take_lock
 from pipeline_runner.record.salvage import Salvage, create, finish, salvage, statements
 from pipeline_runner.record.seal import load_key
 
@@ -43,7 +42,11 @@ class Store:
 
     def connect(self) -> sqlite3.Connection:
         """A connection of one's own. WAL with synchronous=NORMAL: a commit survives the death of every process, and
-        costs 0.1 ms; only a power cut may take the last ones, whole."""
+        costs 0.1 ms; only a power cut may take the last ones, whole. Errors: StoreError."""
+        with usable(self.database):
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.database, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -58,14 +61,9 @@ class Store:
 
     def lock(self, pipeline: str, run: str) -> Lock:
         """Be the only runner of this pipeline. Errors: Locked, at once."""
-        path = self.lock_file(pipeline)
+        path = lock_file(self.folder, pipeline)
         with usable(self.folder):
             return take_lock(path.parent, path.stem, run)
-
-    def lock_file(self, pipeline: str) -> Path:
-        """Where a pipeline's lock is, held or not."""
-        name = hashlib.sha256(pipeline.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        return self.folder / "locks" / f"{name}.lock"
 
     def write_value(self, name: str, data: bytes) -> None:
         """Put a value's file in its place, whole or not at all."""
@@ -125,7 +123,7 @@ class Store:
     def _sound(self, thorough: bool) -> bool:
         """Whether the database can be read, as far as was looked. Errors: StoreError, sqlite3.Error."""
         try:
-            with contextlib.closing(self.connect()) as connection:
+            with contextlib.closing(self._connect()) as connection:
                 if not _is_ours(connection, self.database):
                     return False
                 if thorough or self._suspect.exists() or self.database.stat().st_size < SMALL:

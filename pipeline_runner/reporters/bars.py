@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from pipeline_runner.axes import Status
+from pipeline_runner.calls import Failure
 from pipeline_runner.events import (
     CallFailed,
     CallRetried,
@@ -38,7 +39,7 @@ from pipeline_runner.events import (
     WorkerStruck,
 )
 from pipeline_runner.reporters.plain import line_of, plain
-from pipeline_runner.reporters.summary import WIDEST
+from pipeline_runner.reporters.summary import WIDEST, about_all
 
 _COLOURS = {Status.DONE: "green", Status.FAILED: "red", Status.CANCELLED: "yellow", Status.SKIPPED: "yellow"}
 
@@ -62,6 +63,7 @@ class Bars:
             transient=False,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._told: set[tuple[str, Failure]] = set()  # by stage: what is the same for all of its calls
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -114,6 +116,11 @@ class Bars:
         )
 
     def _on_CallFailed(self, event: CallFailed) -> None:
+        if about_all(event.failure):
+            told = event.stage, event.failure
+            if told in self._told:
+                return
+            self._told.add(told)
         call = f", call {event.index}" if event.index >= 0 else ""
         given = f" ({event.argument})" if event.argument else ""
         first, _, more = str(event.failure).partition("\n")  # the summary tells all of it

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline_runner.axes import Status
+from pipeline_runner.calls import Cause, Failure
 from pipeline_runner.events import CallFailed
 from pipeline_runner.reporters.plain import line_of, plain
 from pipeline_runner.state import RunState
@@ -85,11 +86,19 @@ def failures(failed: Sequence[CallFailed], following: Next | None = None) -> Ite
         alike = sorted(found, key=lambda one: one.index)
         many = f" ({len(alike)} calls)" if len(alike) > 1 else ""
         yield f'\nstage "{stage}": {kind}{many}{place}', "bold red"
+        if len(alike) > 1 and all(about_all(one.failure) and one.failure == alike[0].failure for one in alike):
+            yield "  " + alike[0].failure.message.replace("\n", "\n  "), "red"
+            continue
         for one in alike[:MOST]:
             yield "  " + plain(_call(one)).replace("\n", "\n    "), "red"
         if len(alike) > MOST:
             yield f"  and {len(alike) - MOST} more", "red"
         yield from _about(alike[0], following)
+
+
+def about_all(failure: Failure) -> bool:
+    """Whether it is a sentence of ours about the function itself: each of its calls fails with the same one."""
+    return failure.cause is Cause.RAISED and not failure.traceback
 
 
 def _call(failed: CallFailed) -> str:

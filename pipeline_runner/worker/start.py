@@ -40,9 +40,10 @@ def begin() -> None:
 def may_have_children() -> None:
     """Let calls open pools of their own, which libraries forbid to daemonic workers. What they leave is ended."""
     for library in ("multiprocessing", "multiprocess"):
-        process = sys.modules.get(f"{library}.process")
-        if process is not None:
-            process.current_process()._config.pop("daemon", None)
+        # A fork finds it half imported when another thread of the runner was at that: then it is not this worker's.
+        current = getattr(sys.modules.get(f"{library}.process"), "_current_process", None)
+        if current is not None:
+            current._config.pop("daemon", None)
 
 
 def let_server_go() -> None:

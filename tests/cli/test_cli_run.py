@@ -504,3 +504,27 @@ def test_a_run_goes_on_when_a_read_only_journal_is_writable_again(project, prun)
     journal.chmod(0o600)
     cured = start_with(project, LOUD, before=f"{line} pipeline.yaml --resume")
     assert cured.returncode == 0, cured.stderr
+
+
+def test_a_second_runner_is_refused_before_anything_is_read_and_told_who_is_at_it(project, hang):
+    hanging = hang(METHODS[0])
+    (project / "pipeline.yaml").write_text("stages: [")  # even of this there is nothing to say now
+    refused = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pipeline_runner", "pipeline.yaml"],
+        capture_output=True, text=True, cwd=project, env=_environment(), check=False,
+    )  # fmt: skip
+    hanging.signal(signal.SIGINT)
+    hanging.end()
+    assert refused.returncode == 4
+    assert f"is being run already (pid {hanging.process.pid}, since 20" in refused.stderr
+    assert not [line for line in refused.stderr.splitlines() if line.endswith((" networkx", " pydantic", " yaml"))]
+
+
+def test_a_missing_package_is_told_once_without_a_traceback(project, prun):
+    (project / "needing.py").write_text("import not_there_at_all\n\ndef f(x): return x\n")
+    ended = prun({"a": {"call": "needing:f", "over": [1, 2, 3]}})
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    shown = [line for line in ended.stderr.splitlines() if "not_there_at_all" in line]
+    assert len(shown) == 2, shown  # as it happens, and in the summary
+    assert all("needing.py:1" in line for line in shown)

@@ -142,6 +142,19 @@ def test_what_can_be_read_of_a_damaged_database_is_kept_and_the_old_one_set_asid
     assert modes(tmp_path / "state") == ({0o600}, {0o700})
 
 
+@pytest.mark.parametrize("damage", [bytes(4096), b"SQLite format 3\0" + bytes(4080)])
+def test_the_damaged_database_is_set_aside_as_it_was_found(tmp_path, damage):
+    store = Store(tmp_path / "state")
+    fill(store)
+    found = damage + store.database.read_bytes()[4096:]
+    store.database.write_bytes(found)
+    again = Store(tmp_path / "state")
+    assert again.salvaged is not None
+    assert again.salvaged.rows == 400
+    assert again.salvaged.aside.read_bytes() == found
+    assert sorted(path.name for path in store.folder.glob("*.db*")) == [again.salvaged.aside.name, "journal.db"]
+
+
 def test_a_database_that_is_no_database_at_all_begins_anew(tmp_path):
     store = Store(tmp_path / "state")
     store.database.write_bytes(b"hello" * 3000)

@@ -52,6 +52,12 @@ def test_of_many_that_fail_alike_a_few_are_named():
     assert len(text.splitlines()) < 20
 
 
+def test_what_is_wrong_with_the_function_itself_is_told_once_and_not_for_each_of_its_calls():
+    text = said(*(failed(n, "no module\n  install it", kind="PackageMissing", traceback="") for n in range(3)))
+    assert 'stage "a": PackageMissing (3 calls)\n  no module\n    install it\n' in text
+    assert "given" not in text
+
+
 def test_the_message_is_not_told_a_second_time_by_its_traceback():
     text = said(failed(1, "checks failed\n  one\n  two"))
     assert text.count("checks failed") == 1
