@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,6 +140,11 @@ def hide_and_die(path):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def hide_and_leave(path):
+    hide(path)
+    os._exit(0)
+
+
 def hide_and_stop(path):
     hide(path)
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -154,6 +160,18 @@ def hold_the_lock(path):
     tell_pid(path, os.getpid())
     tell_pid(path, "ready")
     ctypes.PyDLL(None).sleep(600)
+
+
+def hide_and_hold_the_lock(path):
+    hide(path)
+    hold_the_lock(path)
+
+
+def hide_and_match_for_ever(path):
+    """A pattern that takes longer than the universe is old, and lets nobody else run meanwhile."""
+    hide(path)
+    tell_pid(path, "ready")
+    re.match("(a+)+$", "a" * 60 + "b")
 
 
 def eat(mebibytes):
