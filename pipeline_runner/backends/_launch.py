@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from importlib import import_module
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from pipeline_runner.axes import StartMethod
 from pipeline_runner.errors import PipelineError
@@ -33,6 +34,9 @@ from pipeline_runner.worker.limits import (
     started_by,
 )
 
+A_LAUNCHS = 14  # descriptors: its socket, five pipes, and what the beacon needs of it then
+PLENTY = 4096  # of open files: nobody has so many workers
+DESCRIPTORS_S = 2.0
 GRACE_S = 3.0  # how long a pool that owes nothing may take to end by itself
 PRELOAD = ["pipeline_runner.worker.server", "pipeline_runner.worker.perform"]
 
@@ -91,6 +95,7 @@ class Roster:
         with self._lock:
             self._launching += 1
         try:
+            await_descriptors()
             with _launch_lock:
                 yield
         finally:
@@ -139,6 +144,27 @@ class Roster:
             else:
                 self._ended.append(Ended(process.pid, code))
         self._alive = alive
+
+
+def await_descriptors() -> None:
+    """Wait, for a while, until there are descriptors for one more process.
+
+    Those of a process that has just ended are held until the beacon has heard all that it said. A fork server
+    breaks, and ends its workers, where a launch fails half-way.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY or limit > PLENTY:
+        return
+    deadline = monotonic() + DESCRIPTORS_S
+    while not _are_left(limit, A_LAUNCHS) and monotonic() < deadline:
+        threading.Event().wait(0.005)
+
+
+def _are_left(limit: int, count: int) -> bool:
+    try:
+        return len(os.listdir("/dev/fd")) + count <= limit
+    except OSError:  # not even one to look with
+        return False
 
 
 def kill_process(process: Process) -> None:
@@ -390,14 +416,15 @@ def read_exit_code_once(popen: Any) -> None:
     The code can be read once from a pipe; the second of two readers at the same time would find
     the end of the pipe and report 255 (popen_forkserver.Popen.poll).
     """
-    plain = popen.poll
     lock = threading.Lock()
     wait = import_module(f"{type(popen).__module__.partition('.')[0]}.connection").wait
+    itself = ref(popen)  # not held: in a circle, its descriptors would stay open until somebody looks for circles
 
     def poll(flag: int = os.WNOHANG) -> Any:
+        popen: Any = itself()
         if flag != os.WNOHANG and popen.returncode is None:
             wait([popen.sentinel])
         with lock:
-            return plain(os.WNOHANG)
+            return type(popen).poll(popen, os.WNOHANG)
 
     popen.poll = poll

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 STUCK = "import signal, time; signal.signal(15, signal.SIG_IGN); signal.signal(1, signal.SIG_IGN); time.sleep(600)"
 
@@ -235,3 +236,13 @@ def hang_with_a_child(x):
     if x == 1:
         subprocess.run(["sleep", "600"], check=True)
     return x
+
+
+def stuck_or_fail(path):
+    """The first is stuck in compiled code; the second sees that, and fails."""
+    path, failing = path.removeprefix("fail:"), path.startswith("fail:")
+    if not failing:
+        hide_and_hold_the_lock(path)
+    while not (os.path.exists(path) and "ready" in Path(path).read_text()):
+        time.sleep(0.01)
+    raise ValueError("the other is stuck")
