@@ -86,10 +86,26 @@ class CallsOutdated(Event):
 
     stage: str
     calls: int
+    why: tuple[str, ...] = ()  # "function work:scale has changed", …
 
     def __str__(self) -> str:
         calls = "1 finished call" if self.calls == 1 else f"{self.calls} finished calls"
-        return f'stage "{self.stage}": its function, `with` or sources have changed; of its {calls} none is kept'
+        more = f" and {len(self.why) - 3} more" if len(self.why) > 3 else ""
+        why = ", ".join(self.why[:3]) + more or "its function, `with` or sources have changed"
+        return f'stage "{self.stage}": {why}; of its {calls} none is kept'
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRenamed(Event):
+    """A stage computes what another one did that is not there any more: its finished calls count for it."""
+
+    stage: str
+    was: str
+    calls: int
+
+    def __str__(self) -> str:
+        calls = "finished call is" if self.calls == 1 else f"{self.calls} finished calls are"
+        return f'stage "{self.stage}" was called "{self.was}": its {calls} kept'
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO, cast
 
 import typer
 
 from pipeline_runner.cli import kept, options
+from pipeline_runner.cli.leaving import ENDING
 from pipeline_runner.cli.resume import resumed
+from pipeline_runner.cli.terminal import Terminal
 from pipeline_runner.errors import UsageError
 from pipeline_runner.worker import limits
 
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.reporters.summary import Next
     from pipeline_runner.running import Result
-
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Shown = Annotated[
     list[str] | None,
@@ -74,7 +74,8 @@ def command(
     else:
         spec, resume = resumed(file, given, params, profile, state, resume)
     pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec).only(*(stages or ()), *(until or ()))
-    console = Console(stderr=True)
+    terminal = Terminal(sys.stderr)
+    console = Console(file=cast(TextIO, terminal))
     for warning in (*spec.warnings, *cautions(pipeline.plan(workers=workers))):
         if not quiet:
             console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
@@ -83,7 +84,7 @@ def command(
         typer.echo(json.dumps(plan.to_json(), ensure_ascii=False) if as_json else plan.explain().rstrip("\n"))
         return
     everything = "all" in (show or ())
-    with stdout_for_results(), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending() as ending:
+    with stdout_for_results(), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending(terminal) as ending:
         result = pipeline.run(
             workers=workers,
             keep="all" if everything else show or (),
@@ -93,6 +94,7 @@ def command(
             resume=resume or False,
             chaos=chaos,
         )
+    terminal.leave_if_gone()
     wanted = _wanted(result, show or (), everything)
     if as_json:
         typer.echo(_json(result.to_json(wanted)))
@@ -152,7 +154,8 @@ def _printable(text: str) -> str:
 class Ending:
     """Ctrl-C, SIGTERM and SIGHUP end the run in order; the second one ends it at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
         self._engine: Engine | None = None
         self._told = False
 
@@ -167,8 +170,6 @@ class Ending:
         # Whatever calls leave behind ends with the run, in whatever group or session it hides.
         limits.take_in_orphans()
         self._others = set(limits.below(os.getpid()))  # a shell's own, if it was replaced by this command
-        # Asked now: when it is gone, nobody can tell that it was one.
-        self._terminal = [descriptor for descriptor in range(256) if os.isatty(descriptor)]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -183,18 +184,10 @@ class Ending:
             self._end_all(limits.fork_servers())  # which then take their addresses away
             os._exit(128 + number)
         self._told = True
-        if number == signal.SIGHUP:
-            self._leave_terminal()
+        self._terminal.leave_if_gone()
         self._engine.cancel(number)
 
     def _end_all(self, spare: Iterable[int] = ()) -> None:
         """End every process that this run has brought about. Takes no lock, since a handler may have interrupted
         whoever holds it; a tracker of semaphores goes by itself, when it has tidied up."""
         limits.kill_below(os.getpid(), {*self._others, *limits.trackers(), *spare})
-
-    def _leave_terminal(self) -> None:
-        """The terminal is gone: what is still to be said must not fail for that."""
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for descriptor in self._terminal:
-            os.dup2(nowhere, descriptor)
-        os.close(nowhere)

@@ -26,7 +26,8 @@ def _meant(retry: Retry, failure: Failure) -> bool:
     words = {failure.type, *failure.lineage}
     if failure.cause in (Cause.LOST, Cause.TIMEOUT, Cause.MEMORY):
         words.add(failure.cause.value)
-    return not words.isdisjoint(retry.on)
+    # A class that is written with its module, as tracebacks show it, is meant by its last name.
+    return not words.isdisjoint(word.rpartition(".")[2] for word in retry.on)
 
 
 def argument_in_short(call: Calls, carried: bytes | None) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from pipeline_runner.events import CallFailed, CallsDone, ChunkEnded, ChunkStarted, Event, RunStarted
 from pipeline_runner.record.codec import encode
 from pipeline_runner.record.errors import damaged, store_error
+from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import seal
 from pipeline_runner.record.store import INLINE, Store
 from pipeline_runner.spec.pipeline import StageName
@@ -26,13 +27,12 @@ _TOLD_ELSEWHERE = (CallsDone, ChunkStarted, ChunkEnded)
 class Journal:
     """Owned by the engine's thread. Errors: StoreError from every method, when the folder cannot be written."""
 
-    def __init__(
-        self, store: Store, run: str, about: Mapping[str, Any], recipes: Mapping[StageName, bytes | None]
-    ) -> None:
+    def __init__(self, store: Store, run: str, about: Mapping[str, Any], recipes: Mapping[StageName, Recipe]) -> None:
         self._store = store
         self._run = run
         self._about = about
         self._recipes = recipes
+        self._keys = {name: recipe.key for name, recipe in recipes.items()}
         self._open = False
         self._connection = store.connect()
 
@@ -53,7 +53,7 @@ class Journal:
 
         `digests` has 8 bytes a call. Nothing is kept of a stage without a recipe: it could not be known again.
         """
-        recipe = self._recipes.get(stage)
+        recipe = self._keys.get(stage)
         if recipe is None:
             return
         file, body = None, data
@@ -98,12 +98,15 @@ class Journal:
         self._connection.close()
 
     def _begin(self, at: float) -> None:
-        recipes = {name: recipe and recipe.hex() for name, recipe in self._recipes.items()}
+        recipes = {name: key and key.hex() for name, key in self._keys.items()}
         self._insert(
             # Of a run that is resumed, what it was given last: that is what it goes on with the next time.
             "INSERT INTO run (id, began, body) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
             (self._run, at, json.dumps({**self._about, "recipes": recipes})),
         )
+        for name, recipe in self._recipes.items():
+            if (key := self._keys[name]) is not None:
+                self._insert("INSERT OR IGNORE INTO recipe VALUES (?, ?)", (key, json.dumps(dict(recipe.parts))))
 
     def _insert(self, statement: str, row: tuple[Any, ...]) -> None:
         if not self._open:

@@ -15,7 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-_TABLES = ("run", "event", "done", "given")
+_TABLES = ("run", "recipe", "event", "done", "given")
+_WITHOUT_NUMBERS = ("run", "recipe")
 _LEAST = 16  # bytes of a row; so many rows can be in a file whose tables cannot say it themselves
 _PATIENCE_S = 5.0  # for a table in which there is damage after damage
 
@@ -120,9 +121,9 @@ def _mend_first_page(database: Path, new: Path) -> None:
 
 
 def _rows(old: sqlite3.Connection, table: str, most: int) -> Iterator[tuple[Any, ...]]:
-    if table == "run":  # it has no row numbers
+    if table in _WITHOUT_NUMBERS:
         try:
-            yield from old.execute("SELECT * FROM run")
+            yield from old.execute(f"SELECT * FROM {table}")
         except sqlite3.DatabaseError:
             return
         return

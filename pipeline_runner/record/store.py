@@ -14,9 +14,10 @@ from pipeline_runner.record.locks import Lock, alive, alone, take_lock
 from pipeline_runner.record.salvage import Salvage, create, finish, salvage, statements
 from pipeline_runner.record.seal import load_key
 
-VERSION = 1
+VERSION = 2
 MARK = 0x70720000  # with the version added, the application_id: both must say the same of a newer version
 INLINE = 1 << 18  # bytes of a chunk's values that go into the database itself; larger ones get a file
+LOG_PAGES = 8192  # of 4 KiB, in the log before they go into the database: that is when the disk is waited for
 BUSY_S = 10.0  # how long another run of the same folder may hold the database
 SMALL = 1 << 24  # bytes of a database that is looked through whenever it is opened: 10 ms
 
@@ -45,6 +46,7 @@ class Store:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         except sqlite3.Error:
             connection.close()
             raise
@@ -141,11 +143,12 @@ class Store:
 
 
 def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the database has our tables: made here when it is new. Errors: StoreError for one of a newer version."""
+    """Whether the database has our tables: made here when it is new. Errors: StoreError for one of another version."""
     version = _version(connection)
-    if version > VERSION and connection.execute("PRAGMA application_id").fetchone()[0] == MARK + version:
-        cure = "use that version, or another folder with --state"
-        raise StoreError(path, f"it was written by a newer prun (format {version})", cure)
+    if 0 < version != VERSION and connection.execute("PRAGMA application_id").fetchone()[0] == MARK + version:
+        whose = "a newer" if version > VERSION else "an older"
+        why = f"it was written by {whose} prun, in format {version}; this one reads format {VERSION}"
+        raise StoreError(path, why, f"use that version, or another folder with --state; or delete {path.parent}")
     if version == 0:
         connection.execute("BEGIN IMMEDIATE")
         # Another run may have made the tables while we waited for our turn.

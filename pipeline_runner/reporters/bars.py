@@ -33,10 +33,13 @@ from pipeline_runner.events import (
     Printed,
     RunStarted,
     StageEnded,
+    StageRenamed,
     StageStarted,
     WorkerDied,
     WorkerStruck,
 )
+from pipeline_runner.reporters.plain import line_of, plain
+from pipeline_runner.reporters.summary import WIDEST
 
 _COLOURS = {Status.DONE: "green", Status.FAILED: "red", Status.CANCELLED: "yellow", Status.SKIPPED: "yellow"}
 
@@ -97,6 +100,9 @@ class Bars:
     def _on_CallsOutdated(self, event: CallsOutdated) -> None:
         self._say(str(event), "yellow")
 
+    def _on_StageRenamed(self, event: StageRenamed) -> None:
+        self._say(str(event), "yellow")
+
     def _on_JournalMended(self, event: JournalMended) -> None:
         self._say(str(event), "yellow")
 
@@ -112,7 +118,9 @@ class Bars:
         call = f", call {event.index}" if event.index >= 0 else ""
         given = f" ({event.argument})" if event.argument else ""
         first, _, more = str(event.failure).partition("\n")  # the summary tells all of it
-        self._say(f'stage "{event.stage}"{call}{given}: {first}{" …" if more else ""}', "red")
+        self._say(
+            f'stage "{event.stage}"{call}{given}: {first[:WIDEST]}{" …" if more or first[WIDEST:] else ""}', "red"
+        )
 
     def _on_WorkerDied(self, event: WorkerDied) -> None:
         if len(event.calls) > 1:
@@ -134,7 +142,7 @@ class Bars:
 
     def _on_Printed(self, event: Printed) -> None:
         call = "" if event.index is None else f"[{event.index}]"
-        self._say(f"{event.stage}{call}: {event.line}", "dim")
+        self._show(Text.from_ansi(f"{event.stage}{call}: {line_of(event.line)}", style="dim"))
 
     def _on_StageEnded(self, event: StageEnded) -> None:
         task = self._task(event.stage)
@@ -145,8 +153,11 @@ class Bars:
         return self._tasks[stage]
 
     def _say(self, line: str, style: str) -> None:
+        self._show(Text(plain(line), style=style))
+
+    def _show(self, text: Text) -> None:
         if not self._quiet:
-            self._console.print(Text(line, style=style), soft_wrap=True)
+            self._console.print(text, soft_wrap=True)
 
 
 class _State(ProgressColumn):

@@ -43,7 +43,7 @@ from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar
 
 NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
 NOT_YET_STAGE = ("run", "if", "limits", "outs", "stdout", "workdir")
-NO_EFFECT_YET = ("cache", "salt", "priority", "deps", "threads")  # left out, they cannot change the answer
+NO_EFFECT_YET = ("cache", "priority", "threads")  # left out, they cannot change the answer
 
 
 def load(
@@ -166,6 +166,7 @@ class _Builder:
             given={name: params[name] for name in (*self.given, *self.overrides) if name in params},
             env=env,
             workers=model.workers if model else None,
+            limits=(model and model.limits) or {},
             description=(model and model.description) or "",
             warnings=tuple(self.warnings),
         )
@@ -342,6 +343,14 @@ class _StageBuilder:
             setup=setup,
             setup_with=keys.setup_with or {},
             env={key: "" if value is None else as_text(value) for key, value in (keys.env or {}).items()},
+            limits=keys.limits or {},
+            priority=keys.priority or 0,
+            threads=keys.threads,
+            workdir=keys.workdir,
+            cache=bool(keys.cache),
+            salt="" if keys.salt is None else as_text(keys.salt),
+            deps=tuple(keys.deps or ()),
+            outs=tuple(keys.outs or ()),
             description=keys.description or "",
             marks=self._marks(places),
         )

@@ -156,6 +156,15 @@ class StageSpec:
     setup: Function | None = None
     setup_with: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)  # tokens that each call holds
+    priority: int = 0  # of what is ready, the higher goes first
+    threads: int | None = None  # of BLAS and OpenMP in a worker
+    workdir: str | None = None  # where calls run; None: the pipeline's folder
+    condition: Any = True  # `if`: a value or a template of one; "always": also after what was skipped or failed
+    cache: bool = False
+    salt: str = ""
+    deps: Any = ()  # templates of paths
+    outs: Any = ()
     description: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict, repr=False, compare=False)
     """Where each key of the stage stands; "" is the stage's name. Empty for stages made in Python.
@@ -179,5 +188,7 @@ class PipelineSpec:
     profile: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     workers: int | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)  # how many there are of each token
+    secrets: tuple[str, ...] = ()  # names in the environment whose values are shown nowhere
     description: str = ""
     warnings: Sequence[str] = ()  # accepted keys that this version does not act on yet, a sentence each

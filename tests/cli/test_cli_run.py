@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -279,6 +280,13 @@ class Hanging:
         )
         self.worker = int(self.note.read_text())
 
+    def kill(self):
+        """End what is still there, so that a test that fails leaves nothing behind either."""
+        for pid in self.left():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+
     def signal(self, number, group=True):
         self.at = monotonic()
         (os.killpg if group else os.kill)(self.process.pid, number)
@@ -308,6 +316,20 @@ class Hanging:
         return found
 
 
+@pytest.fixture
+def hang(project):
+    """Start a run that hangs; ended with the test."""
+    begun = []
+
+    def start(method):
+        begun.append(Hanging(project, method))
+        return begun[-1]
+
+    yield start
+    for hanging in begun:
+        hanging.kill()
+
+
 METHODS = [
     "multiprocessing.Pool.imap",
     "concurrent.futures.ProcessPoolExecutor.submit",
@@ -317,8 +339,8 @@ METHODS = [
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_ctrl_c_ends_everything_soon_and_is_exit_130(project, method):
-    hanging = Hanging(project, method)
+def test_ctrl_c_ends_everything_soon_and_is_exit_130(hang, method):
+    hanging = hang(method)
     hanging.signal(signal.SIGINT)
     code, took_s, err = hanging.end()
     assert code == 130, err
@@ -329,15 +351,15 @@ def test_ctrl_c_ends_everything_soon_and_is_exit_130(project, method):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_other_signals_end_it_in_the_same_way(project, number, code):
-    hanging = Hanging(project, METHODS[0])
+def test_other_signals_end_it_in_the_same_way(hang, number, code):
+    hanging = hang(METHODS[0])
     hanging.signal(number, group=False)
     assert hanging.end()[0] == code
     assert hanging.leaves_nothing()
 
 
-def test_a_second_ctrl_c_is_immediate(project):
-    hanging = Hanging(project, METHODS[0])
+def test_a_second_ctrl_c_is_immediate(hang):
+    hanging = hang(METHODS[0])
     hanging.signal(signal.SIGINT)
     hanging.signal(signal.SIGINT)
     code, took_s, _ = hanging.end()
@@ -346,8 +368,8 @@ def test_a_second_ctrl_c_is_immediate(project):
     assert hanging.leaves_nothing()
 
 
-def test_workers_end_when_the_runner_is_killed(project):
-    hanging = Hanging(project, METHODS[0])
+def test_workers_end_when_the_runner_is_killed(hang):
+    hanging = hang(METHODS[0])
     hanging.signal(signal.SIGKILL, group=False)
     hanging.end()
     assert hanging.leaves_nothing()
