@@ -181,6 +181,23 @@ class PoolReplaced(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PoolNarrowed(Event):
+    """There are not as many workers as were meant, since there are too few file descriptors for them."""
+
+    stage: str
+    workers: int
+    meant: int
+    limit: int  # of open files
+    needed: int  # for as many as were meant
+
+    def __str__(self) -> str:
+        return (
+            f'stage "{self.stage}" has {self.workers} of {self.meant} workers: there may be {self.limit} open files, '
+            f"and all need {self.needed}; raise it with `ulimit -n {self.needed}`"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Printed(Event):
     """A line that a call wrote."""
 

@@ -41,12 +41,13 @@ from pipeline_runner.engine.messages import (
     StepReached,
     WorkerGone,
     WorkerHere,
+    WorkerRefused,
 )
 from pipeline_runner.engine.outcomes import Outcomes
 from pipeline_runner.engine.reuse import Before, Reusing
 from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
-from pipeline_runner.errors import told_plainly
+from pipeline_runner.errors import TooFewDescriptors, told_plainly
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import StageName
@@ -93,6 +94,7 @@ class Engine:
         self._left = len(self._books.courses)
         self._doomed: deque[tuple[Course, Status]] = deque()  # to be cancelled: a source did not end well
         self._cancelled: Cancel | None = None
+        self._refused: WorkerRefused | None = None
         self._stopped = False  # a failure stopped the run
 
     # What others may do: put a message in the inbox.
@@ -188,7 +190,11 @@ class Engine:
                 self._rounds.opened(message)
             case Cancel():
                 self._cancel(message)
-            case WorkerHere() | Nudge():
+            case WorkerHere():
+                self._rounds.here(message)
+            case WorkerRefused():
+                self._refused = message
+            case Nudge():
                 pass
             case _:
                 assert_never(message)
@@ -359,7 +365,8 @@ class Engine:
             return
         course.barren = 0 if course.progress else course.barren + 1
         if course.barren >= BARREN:
-            broken = error or RuntimeError("its workers die before they begin a call")
+            refused = None if self._refused is None else TooFewDescriptors(self._refused.limit)
+            broken = refused or error or RuntimeError("its workers die before they begin a call")
             # Every frame of it is ours or the library's: the users' calls tell of themselves.
             self._fail_stage(course, replace(failure_of(told_plainly(broken), Cause.LOST), traceback=""))
             return

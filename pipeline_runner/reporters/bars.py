@@ -29,6 +29,7 @@ from pipeline_runner.events import (
     CallsReused,
     Event,
     JournalMended,
+    PoolNarrowed,
     PoolReplaced,
     Printed,
     RunStarted,
@@ -138,6 +139,9 @@ class Bars:
 
     def _on_WorkerStruck(self, event: WorkerStruck) -> None:
         self._say(f'stage "{event.stage}": chaos killed worker {event.pid}', "yellow")
+
+    def _on_PoolNarrowed(self, event: PoolNarrowed) -> None:
+        self._say(f"warning: {event}", "yellow")
 
     def _on_PoolReplaced(self, event: PoolReplaced) -> None:
         if self._verbose:
