@@ -80,9 +80,11 @@ def _until_done(site: Site, dice: random.Random, tally: Tally) -> None:
         if process.poll() is None and _kill(process.pid, how, dice):
             tally.trials += 1
             tally.did[f"kills of {how}"] += 1
-        _, said = process.communicate(timeout=DEADLINE_S)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # workers that have not yet noticed: their calls were not told
+        try:
+            _, said = process.communicate(timeout=DEADLINE_S)
+        finally:  # a runner that hangs, and workers that have not yet noticed: their calls were not told
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         now = Counter(site.made())
         lost = sorted(now.keys() & told)
         tally.found_out(LOST, len(lost), "finished, and made again", *lost)
