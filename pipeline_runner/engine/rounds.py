@@ -142,12 +142,13 @@ class Rounds:
         retired = course.head.spec.max_calls_per_worker is not None
         exitcode = self._exitcode(course, message.pid, wait=bool(flights) or not retired)
         struck = self._chaos is not None and self._chaos.killed(message.pid)
+        # Also of one that was recycled: what it forked may hold the pipe by which its library learns that it has ended.
+        self.pools.end_orphans()
         if not flights:
             # Processes come and go by themselves when they are recycled; only a bad end says that something is wrong.
             if exitcode not in (0, None) and course.ending is None and not retired:
                 self._sicken(course)
             return
-        self.pools.end_orphans()
         for flight in flights:
             self._lost(course, flight, message.pid, exitcode, struck=struck)
         self._sicken(course)

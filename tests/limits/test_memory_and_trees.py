@@ -63,3 +63,14 @@ def test_a_call_that_holds_too_much_memory_is_ended_and_told_so(run, deed):
 def test_a_call_may_open_a_pool_of_its_own(run, backend):
     ran = run({"pool": {"call": "limit_deeds:own_pool", "over": [1, 2], "backend": backend}})
     assert ran["pool"] == [[1, 1], [2, 2]]
+
+
+# ProcessPoolExecutor refuses to recycle forked workers.
+RECYCLING = [way for way in EVERY_WAY if way != {"backend": "futures", "start_method": "fork"}]
+
+
+@pytest.mark.parametrize("way", RECYCLING, ids=words)
+def test_what_a_recycled_worker_leaves_keeps_no_other_from_taking_its_place(run, pids, way):
+    stage = {"call": "limit_deeds:hide_and_end", "over": [pids.path] * 4, "max_calls_per_worker": 1}
+    assert run({"hide": stage | way})["hide"] == ["well"] * 4
+    assert pids.alive() == []
