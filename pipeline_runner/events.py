@@ -120,6 +120,16 @@ class JournalMended(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JournalTaken(Event):
+    """The journal was removed or replaced while the run wrote to it; nobody will find what it has written."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.path} was taken away while the run went on: this run is not kept, and cannot be resumed"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChunkEnded(Event):
     stage: str
     chunk: int

@@ -145,6 +145,8 @@ class Engine:
             self._rounds.pools.close()
             self._beacon.close()
             if self.state.status is None:
+                for event in self._books.record.last_news() if self._books.record is not None else ():
+                    self._books.publish(event)
                 self._books.publish(events.RunEnded(status=self._status(), took_s=monotonic() - began))
             self._books.close()
         return self.state

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -35,6 +36,7 @@ class Journal:
         self._keys = {name: recipe.key for name, recipe in recipes.items()}
         self._open = False
         self._connection = store.connect()
+        self._inode = os.stat(store.database).st_ino
 
     def take(self, event: Event) -> None:
         """Write an event down."""
@@ -88,6 +90,14 @@ class Journal:
         if self._open:
             self._do("COMMIT")
             self._open = False
+
+    @property
+    def taken(self) -> bool:
+        """Whether the file that is written to is no longer the one of that name."""
+        try:
+            return os.stat(self._store.database).st_ino != self._inode
+        except OSError:
+            return True
 
     def close(self) -> None:
         self.commit()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_runner.calls import Calls
-from pipeline_runner.events import CallsOutdated, Event, JournalMended, StageRenamed
+from pipeline_runner.events import CallsOutdated, Event, JournalMended, JournalTaken, StageRenamed
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.errors import usable
@@ -105,6 +105,11 @@ class Record:
                 if kept and self._keys[name] not in kept:
                     why = why_not(connection, newest[name], recipe)
                     yield CallsOutdated(stage=name, calls=max(kept.values()), why=why)
+
+    def last_news(self) -> Iterator[Event]:
+        """What there is to say when a run has ended."""
+        if self._journal.taken:
+            yield JournalTaken(path=str(self.store.database))
 
     def close(self) -> None:
         """Write what is left and let go of the lock."""

@@ -29,6 +29,7 @@ from pipeline_runner.events import (
     CallsReused,
     Event,
     JournalMended,
+    JournalTaken,
     PoolNarrowed,
     PoolReplaced,
     Printed,
@@ -106,6 +107,9 @@ class Bars:
         self._say(str(event), "yellow")
 
     def _on_JournalMended(self, event: JournalMended) -> None:
+        self._say(str(event), "yellow")
+
+    def _on_JournalTaken(self, event: JournalTaken) -> None:
         self._say(str(event), "yellow")
 
     def _on_CallRetried(self, event: CallRetried) -> None:

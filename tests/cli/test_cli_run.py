@@ -517,7 +517,11 @@ def test_a_second_runner_is_refused_before_anything_is_read_and_told_who_is_at_i
     hanging.end()
     assert refused.returncode == 4
     assert f"is being run already (pid {hanging.process.pid}, since 20" in refused.stderr
-    assert not [line for line in refused.stderr.splitlines() if line.endswith((" networkx", " pipeline_runner.spec.build", " yaml"))]
+    assert not [
+        line
+        for line in refused.stderr.splitlines()
+        if line.endswith((" networkx", " pipeline_runner.spec.build", " yaml"))
+    ]
 
 
 def test_a_missing_package_is_told_once_without_a_traceback(project, prun):
@@ -528,3 +532,21 @@ def test_a_missing_package_is_told_once_without_a_traceback(project, prun):
     shown = [line for line in ended.stderr.splitlines() if "not_there_at_all" in line]
     assert len(shown) == 2, shown  # as it happens, and in the summary
     assert all("needing.py:1" in line for line in shown)
+
+
+def test_a_store_that_is_taken_away_in_mid_run_is_told(project, prun):
+    (project / "taker.py").write_text("import shutil\n\ndef take(x):\n    shutil.rmtree('.prun')\n    return x\n")
+    ended = prun({"a": {"call": "taker:take", "over": [1]}, "b": {"call": "deeds:double", "over": "${stages.a}"}})
+    assert ended.returncode in (0, 4), ended.stderr
+    assert "was taken away while the run went on" in ended.stderr or "journal.db" in ended.stderr
+
+
+def test_a_single_call_that_fails_shows_what_it_was_given(project, prun):
+    (project / "picky.py").write_text("def pick(n, of):\n    raise ValueError('no')\n")
+    stages = {
+        "all": {"call": "deeds:double", "over": [1, 2]},
+        "one": {"call": "picky:pick", "with": {"n": 3, "of": "${stages.all}"}},
+    }
+    ended = prun(stages)
+    assert ended.returncode == 1
+    assert "n=3, of=${stages.all}" in ended.stderr
