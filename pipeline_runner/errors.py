@@ -76,10 +76,21 @@ class TooFewDescriptors(PipelineError):
         super().__init__(f"no more file descriptors: {most} may be open at once; allow more with `ulimit -n 4096`")
 
 
+class NoRoom(PipelineError):
+    """What is to be said or written has no room where it goes: a disk, or a quota, that is full."""
+
+    def __init__(self, path: str | None, why: str) -> None:
+        self.path = path
+        where = "what prun was told to write to" if path is None else f'"{path}"'
+        super().__init__(f"cannot write to {where}: {why.lower()}; make room, and run it again")
+
+
 def told_plainly(error: BaseException) -> BaseException:
     """What the operating system refused, as an error of ours where there is one."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return TooFewDescriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoRoom(error.filename, error.strerror or str(error))
     return error
 
 

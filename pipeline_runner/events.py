@@ -86,10 +86,26 @@ class CallsOutdated(Event):
 
     stage: str
     calls: int
+    why: tuple[str, ...] = ()  # "function work:scale has changed", …
 
     def __str__(self) -> str:
         calls = "1 finished call" if self.calls == 1 else f"{self.calls} finished calls"
-        return f'stage "{self.stage}": its function, `with` or sources have changed; of its {calls} none is kept'
+        more = f" and {len(self.why) - 3} more" if len(self.why) > 3 else ""
+        why = ", ".join(self.why[:3]) + more or "its function, `with` or sources have changed"
+        return f'stage "{self.stage}": {why}; of its {calls} none is kept'
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRenamed(Event):
+    """A stage computes what another one did that is not there any more: its finished calls count for it."""
+
+    stage: str
+    was: str
+    calls: int
+
+    def __str__(self) -> str:
+        calls = "finished call is" if self.calls == 1 else f"{self.calls} finished calls are"
+        return f'stage "{self.stage}" was called "{self.was}": its {calls} kept'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +117,16 @@ class JournalMended(Event):
 
     def __str__(self) -> str:
         return f"the journal was damaged: {self.rows} rows could be read and are kept; the old one is {self.aside}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalTaken(Event):
+    """The journal was removed or replaced while the run wrote to it; nobody will find what it has written."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.path} was taken away while the run went on: this run is not kept, and cannot be resumed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +188,23 @@ class WorkerStruck(Event):
 class PoolReplaced(Event):
     stage: str
     why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolNarrowed(Event):
+    """There are not as many workers as were meant, since there are too few file descriptors for them."""
+
+    stage: str
+    workers: int
+    meant: int
+    limit: int  # of open files
+    needed: int  # for as many as were meant
+
+    def __str__(self) -> str:
+        return (
+            f'stage "{self.stage}" has {self.workers} of {self.meant} workers: there may be {self.limit} open files, '
+            f"and all need {self.needed}; raise it with `ulimit -n {self.needed}`"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,20 +12,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline_runner.calls import Calls, column_values
+from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.engine.inputs import RunNames, constants_of, fan_out, read_whole
 from pipeline_runner.engine.jobs import environment, job, keywords_of
-from pipeline_runner.engine.lineage import deepened, side_by_side
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.history import History, UnknownCall
-from pipeline_runner.record.keys import by_number, by_path, digest, path_digest, recipes
+from pipeline_runner.record.keys import by_number, by_path, digest, path_digests, recipes
+from pipeline_runner.record.lineage import deepened, side_by_side
 from pipeline_runner.running import gives
 from pipeline_runner.spec.pipeline import Computed, FromStage, Source, StageName, Zip
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Scope, follow, references, render
 from pipeline_runner.worker.functions import add_to_path
+from pipeline_runner.worker.packing import pack_result
 from pipeline_runner.worker.steps import prepare, set_up
 
 
@@ -65,10 +66,22 @@ def replayed(history: History, run: str, plan: Plan, stage: str, item: int) -> R
         raise UnknownCall(run, stage, list(state.stages), item, known or 0)
     add_to_path(str(plan.pipeline.folder))
     past = _Past(history, run, plan, state)
+    past.notes += [_UNWATCHED[cause] for cause in _causes(state, stage, item) if cause in _UNWATCHED]
     surroundings = partial(_in, plan, plan.stages[StageName(stage)])
     with surroundings():  # what arguments are made of may be read there
         call = past.call(StageName(stage), item)
     return Replay(call, surroundings, tuple(past.notes))
+
+
+_UNWATCHED = {
+    Cause.LOST: "its worker died then; whatever it died of may end this process too",
+    Cause.TIMEOUT: "it was killed at its timeout; nothing ends it here, and Ctrl-C shows where it is",
+    Cause.MEMORY: "it was killed for its memory; nothing bounds it here",
+}
+
+
+def _causes(state: RunState, stage: str, item: int) -> list[Cause]:
+    return [one.failure.cause for one in state.failures if (one.stage, one.index) == (stage, item)]
 
 
 @contextmanager
@@ -107,7 +120,9 @@ class _Past:
             set_up(described)
             (step,) = prepare(described)
             (given,) = step.inputs([[value] for value in columns], 1)
-            return step.run(given) if keywords is None else step.run_with((given, keywords))
+            value = step.run(given) if keywords is None else step.run_with((given, keywords))
+            pack_result([value])  # a value that cannot be sent, or read back, has failed there too
+            return value
 
         return call
 
@@ -174,7 +189,7 @@ class _Past:
         then = None if row is None else row.digest(item)
         if then is None:
             return
-        if read_whole(self.plan.stages[name].spec):
+        if any(read_whole(self.plan.stages[name].spec)):
             self.notes.append(
                 f"{name}[{item}] is given what its source gives now, which may be another item than it was"
             )
@@ -209,14 +224,14 @@ class _Past:
             )
         if by_number(source):
             return None
-        return path_digest(folder, value) if by_path(source) else digest(value)
+        return path_digests(folder, [value]) if by_path(source) else digest(value)
 
     def _note_change(self, name: StageName, item: int) -> None:
         """Say so when the stage is not what it was."""
         row = self.history.row(self.run, name, item)
         about = self.history.told(self.run).about.get("recipes", {}).get(name)
         then = about if row is None else row.recipe.hex()
-        now = recipes(self.plan)[name]
+        now = recipes(self.plan, self.run)[name].key
         if then is not None and now is not None and then != now.hex():
             self.notes.append(f'stage "{name}" has changed since that run; it is run as it is now')
 

@@ -16,6 +16,7 @@ from pipeline_runner.engine.live import CallHandle, LiveValues, MapHandle
 from pipeline_runner.errors import UsageError, did_you_mean
 from pipeline_runner.events import CallFailed
 from pipeline_runner.plan.plan import StagePlan
+from pipeline_runner.reporters.values import unshown
 from pipeline_runner.spec.pipeline import StageName, StageSpec
 from pipeline_runner.state import RunState
 
@@ -260,7 +261,10 @@ def as_json(value: Any) -> Any:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        return repr(value)
+        try:
+            return repr(value)
+        except Exception as error:  # a user's __repr__ may raise anything
+            return unshown(value, error)
     return value
 
 

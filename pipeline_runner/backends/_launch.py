@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import subprocess
 import sys
 import threading
 import warnings
@@ -15,12 +17,26 @@ from importlib import import_module
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
+from weakref import WeakSet, ref
 
 from pipeline_runner.axes import StartMethod
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.methods import Process
-from pipeline_runner.worker.limits import LIBRARIES, children, fork_servers, is_corpse, kill_tree, started_by
+from pipeline_runner.worker.brand import KNOWN, Brand, bearers, new
+from pipeline_runner.worker.limits import (
+    LIBRARIES,
+    below,
+    children,
+    end_all,
+    fork_servers,
+    is_corpse,
+    kill_tree,
+    started_by,
+)
 
+A_LAUNCHS = 14  # descriptors: its socket, five pipes, and what the beacon needs of it then
+PLENTY = 4096  # of open files: nobody has so many workers
+DESCRIPTORS_S = 2.0
 GRACE_S = 3.0  # how long a pool that owes nothing may take to end by itself
 PRELOAD = ["pipeline_runner.worker.server", "pipeline_runner.worker.perform"]
 
@@ -52,6 +68,10 @@ class Ended:
     exitcode: int | None
 
 
+_launch_lock = threading.RLock()
+_rosters: WeakSet[Roster] = WeakSet()
+
+
 class Roster:
     """Every process that one pool has started, whether its library still knows it or not.
 
@@ -65,14 +85,19 @@ class Roster:
         self._ended: deque[Ended] = deque(maxlen=1000)
         self._launching = 0
         self.doomed = False
+        with _launch_lock:
+            _rosters.add(self)
 
     @contextmanager
     def launch(self) -> Iterator[None]:
-        """Surrounds a launch and its `add`: a pool is not reaped while another process may still come."""
+        """Surrounds a launch and its `add`: a pool is not reaped while another process may still come, and nobody
+        takes for a stranger what is not yet counted in."""
         with self._lock:
             self._launching += 1
         try:
-            yield
+            await_descriptors()
+            with _launch_lock:
+                yield
         finally:
             with self._lock:
                 self._launching -= 1
@@ -121,6 +146,27 @@ class Roster:
         self._alive = alive
 
 
+def await_descriptors() -> None:
+    """Wait, for a while, until there are descriptors for one more process.
+
+    Those of a process that has just ended are held until the beacon has heard all that it said. A fork server
+    breaks, and ends its workers, where a launch fails half-way.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY or limit > PLENTY:
+        return
+    deadline = monotonic() + DESCRIPTORS_S
+    while not _are_left(limit, A_LAUNCHS) and monotonic() < deadline:
+        threading.Event().wait(0.005)
+
+
+def _are_left(limit: int, count: int) -> bool:
+    try:
+        return len(os.listdir("/dev/fd")) + count <= limit
+    except OSError:  # not even one to look with
+        return False
+
+
 def kill_process(process: Process) -> None:
     """End it and all that it has started. The exit code is asked first, so that the number is still its own."""
     if process.pid is not None and process.exitcode is None:
@@ -156,27 +202,75 @@ def context(library: str, start_method: StartMethod, roster: Roster) -> Any:
     return type("Context", (type(plain),), {"Process": Worker})()
 
 
-_launch_lock = threading.RLock()
 _BORN_S = 0.02  # by which a process that was just forked is surely known to its library
 
 
 def end_orphans() -> None:
-    """End what dead workers have left behind: a fork server takes it in, and nobody else put it there.
-
-    Where workers are started in other ways, their orphans are out of our sight.
-    """
+    """End what dead workers have left behind: a fork server takes it in, and other workers' orphans carry our brand."""
     with _launch_lock:
         strangers = _strangers()
         if strangers:
             threading.Event().wait(_BORN_S)
-            for pid in strangers & _strangers():
+            strangers &= _strangers()
+            for pid in strangers:
                 kill_tree(pid)
+            end_all(lambda: [pid for pid in strangers if not is_corpse(pid)])  # it takes them a moment to be gone
 
 
 def _strangers() -> set[int]:
-    """Living children of the fork servers that no library knows of."""
+    """Living children of the fork servers that no library knows of, and what is branded and below no worker."""
     found = {child for server in fork_servers() for child in children(server) if not is_corpse(child)}
+    if _warden is not None and _warden.brand.runner == os.getpid():
+        branded = bearers(_warden.brand)
+        known = {process.pid for roster in list(_rosters) for process in roster.alive() if process.pid is not None}
+        found |= branded.difference(known, *map(below, known))
     return found.difference(*map(started_by, LIBRARIES))
+
+
+@dataclass(frozen=True)
+class Warden:
+    """The process that ends whatever carries a brand when this one is gone."""
+
+    pid: int
+    brand: Brand
+
+
+_warden: Warden | None = None
+
+
+def brand_for(start_method: StartMethod) -> Brand | None:
+    """What workers that are launched so are to carry. A fork server watches over its own."""
+    return None if start_method is StartMethod.FORKSERVER else workers_brand()
+
+
+def workers_brand() -> Brand | None:
+    """What this process's workers are to carry; who looks for it when this process is gone has been started."""
+    global _warden
+    if not KNOWN:
+        return None
+    with _launch_lock:
+        if _warden is None or _warden.brand.runner != os.getpid():
+            _warden = start_warden(new())
+        elif is_corpse(_warden.pid):
+            _warden = start_warden(_warden.brand)
+        return _warden.brand
+
+
+WARDEN = "import sys; sys.path.insert(0, sys.argv.pop()); import pipeline_runner.worker.warden as w; w.main()"
+
+
+def start_warden(brand: Brand) -> Warden:
+    """Start it out of reach, from its first moment, of what is meant for us, our group or our terminal, and holding
+    nothing of ours. It is never waited for: it ends after us."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    command = [sys.executable, "-I", "-S", "-c", WARDEN, str(brand.runner), str(brand.number), root]
+    with deaf_to(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        silent = subprocess.DEVNULL
+        popen = subprocess.Popen(
+            command, stdin=silent, stdout=silent, stderr=silent, cwd="/", start_new_session=True, close_fds=True
+        )
+    popen.returncode = 0  # else it warns, when it is forgotten, that it was not waited for
+    return Warden(popen.pid, brand)
 
 
 @contextmanager
@@ -203,9 +297,9 @@ def without_ctrl_c() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def deaf_to(number: signal.Signals) -> Iterator[None]:
-    """What is launched here inherits that this signal is held back."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+def deaf_to(*numbers: signal.Signals) -> Iterator[None]:
+    """What is launched here inherits that these signals are held back."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
@@ -298,7 +392,8 @@ def leaving_no_file(server: Any, library: str) -> Iterator[None]:
 
     The library would keep the socket's file and its folder until its exit, and a SIGKILL to the
     runner would leave them behind. A descriptor of the file leads to the socket after its name is
-    gone; an abstract name would be open to every user.
+    gone; an abstract name would be open to every user. The folder too is named by a descriptor:
+    a socket's address has at most 107 bytes, and a TMPDIR may be longer.
     """
     if not sys.platform.startswith("linux"):
         yield
@@ -306,14 +401,16 @@ def leaving_no_file(server: Any, library: str) -> Iterator[None]:
     config = import_module(f"{library}.process").current_process()._config
     had = config.get("tempdir")
     with TemporaryDirectory(prefix="prun-") as folder:
-        config["tempdir"] = folder
+        there = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        config["tempdir"] = f"/proc/self/fd/{there}"
         try:
             yield
             address = server._forkserver_address
-            if address.startswith(folder):
+            if address.startswith(config["tempdir"]):
                 server._forkserver_address = f"/proc/self/fd/{os.open(address, os.O_PATH | os.O_CLOEXEC)}"
         finally:
             config["tempdir"] = had
+            os.close(there)
 
 
 def read_exit_code_once(popen: Any) -> None:
@@ -322,14 +419,15 @@ def read_exit_code_once(popen: Any) -> None:
     The code can be read once from a pipe; the second of two readers at the same time would find
     the end of the pipe and report 255 (popen_forkserver.Popen.poll).
     """
-    plain = popen.poll
     lock = threading.Lock()
     wait = import_module(f"{type(popen).__module__.partition('.')[0]}.connection").wait
+    itself = ref(popen)  # not held: in a circle, its descriptors would stay open until somebody looks for circles
 
     def poll(flag: int = os.WNOHANG) -> Any:
+        popen: Any = itself()
         if flag != os.WNOHANG and popen.returncode is None:
             wait([popen.sentinel])
         with lock:
-            return plain(os.WNOHANG)
+            return type(popen).poll(popen, os.WNOHANG)
 
     popen.poll = poll

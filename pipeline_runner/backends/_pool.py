@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
-from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, context
+from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, brand_for, context
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Ask, Method, PoolSettings, Process, Surveyed
 from pipeline_runner.worker.start import begin
@@ -33,6 +33,7 @@ def open_pool(library: str, settings: PoolSettings) -> Opened:
     pool = import_module(f"{library}.pool").Pool(
         settings.workers,
         initializer=begin,
+        initargs=(brand_for(settings.start_method),),
         maxtasksperchild=settings.max_calls_per_worker,
         context=context(library, settings.start_method, roster),
     )

@@ -20,13 +20,14 @@ from ppft import Server
 from ppft._pp import _Worker
 from ppft.transport import CPipeTransport
 
-from pipeline_runner.backends._launch import PoolKilled, Roster, WorkerVanished, without_ctrl_c
+from pipeline_runner.backends._launch import PoolKilled, Roster, WorkerVanished, without_ctrl_c, workers_brand
 from pipeline_runner.calls import Receipt
 from pipeline_runner.methods import PoolSettings, Process
+from pipeline_runner.worker.brand import Brand
 
 BOOT = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv.pop()); "
-    "import pipeline_runner.worker.ppft_worker as w; w.main()"
+    "import sys, json; path, brand = json.loads(sys.argv.pop()); sys.path[:] = path; "
+    "import pipeline_runner.worker.ppft_worker as w; w.main(brand and w.Brand(*brand))"
 )
 PROTOCOL = 5
 
@@ -81,21 +82,23 @@ class Worker(_Worker):  # type: ignore[misc]
     workers' stderr, so that 64 kB on it stop them for ever.
     """
 
-    def __init__(self, roster: Roster, most: int | None) -> None:
+    def __init__(self, roster: Roster, most: int | None, brand: Brand | None) -> None:
         self.roster = roster
+        self.brand = brand
         self.most = most  # tasks that it may run before a fresh one takes its place
         super().__init__(restart_on_free=False, pickle_proto=PROTOCOL)
         self.is_free = True
 
     def start(self) -> None:
         path = [entry or getcwd() for entry in sys.path]
+        brand = self.brand and (self.brand.runner, self.brand.number)
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         with self.roster.launch():
             if self.roster.doomed:
                 raise PoolKilled
             with without_ctrl_c():
                 popen = subprocess.Popen(
-                    [sys.executable, *flags, "-u", "-c", BOOT, json.dumps(path)],
+                    [sys.executable, *flags, "-u", "-c", BOOT, json.dumps([path, brand])],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                 )
@@ -148,8 +151,9 @@ class Watched(Server):  # type: ignore[misc]
 
     def hire(self, workers: int, most: int | None) -> None:
         """Start the workers ourselves: the server only counts them."""
+        brand = workers_brand()
         for _ in range(workers):
-            self._Server__workers.append(Worker(self.roster, most))
+            self._Server__workers.append(Worker(self.roster, most, brand))
         self.set_ncpus(workers)
 
     def submit(self, func: Any, *args: Any, **keywords: Any) -> Any:

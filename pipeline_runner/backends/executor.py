@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
-from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, context
+from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, brand_for, context
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surveyed
 from pipeline_runner.worker.start import begin
@@ -45,6 +45,7 @@ def open_executor(settings: PoolSettings) -> Opened:
         settings.workers,
         mp_context=context("multiprocessing", settings.start_method, roster),
         initializer=begin,
+        initargs=(brand_for(settings.start_method),),
         max_tasks_per_child=settings.max_calls_per_worker,
     )
     if settings.max_calls_per_worker:

@@ -8,9 +8,10 @@ from itertools import islice
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
-from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, WorkerVanished, context
+from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, WorkerVanished, brand_for, context
 from pipeline_runner.calls import Chunks, Perform, Receipt, Task
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surveyed
+from pipeline_runner.worker.brand import Brand
 from pipeline_runner.worker.start import run_one
 
 
@@ -21,6 +22,7 @@ class Processes:
     workers: int
     context: Any
     roster: Roster
+    brand: Brand | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Running:
 
 def open_processes(settings: PoolSettings) -> Processes:
     roster = Roster()
-    return Processes(settings.workers, context("multiprocessing", settings.start_method, roster), roster)
+    made = context("multiprocessing", settings.start_method, roster)
+    return Processes(settings.workers, made, roster, brand_for(settings.start_method))
 
 
 def raw(workers: int) -> Processes:
@@ -61,7 +64,7 @@ def start(pool: Processes, perform: Perform, task: Task) -> Running:
     if pool.roster.doomed:
         raise PoolKilled
     reply, sender = pool.context.Pipe(duplex=False)
-    process = pool.context.Process(target=run_one, args=(perform.row, *task, sender))
+    process = pool.context.Process(target=run_one, args=(perform.row, *task, sender, pool.brand))
     process.start()
     sender.close()
     return Running(process, reply)

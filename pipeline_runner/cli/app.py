@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import typer
 
+from pipeline_runner.cli.streams import steady
 from pipeline_runner.errors import PipelineError, nearest, told_plainly
 
 _RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # the form of a run's name
@@ -26,6 +27,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     `prun FILE …` is `prun run FILE …`. Only the module of the command that is asked for is
     imported: `prun schema` should not wait for networkx.
     """
+    steady()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] not in COMMANDS and words[0] not in ("--help", "-h", "--version"):
         _mistyped(words[0])

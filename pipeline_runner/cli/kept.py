@@ -51,12 +51,12 @@ def following(run: str, about: Mapping[str, Any], folder: Path) -> Next:
     from pipeline_runner.reporters.summary import Next
 
     folder = Path(os.path.abspath(folder))
+    state = ("--state", _short(folder))
     if not about.get("file"):
-        return Next(run, f'pipeline.run(resume="{run}", state=…)', python=True)
+        return Next(run, f'pipeline.run(resume="{run}", state="{state[-1]}")', state, python=True)
     if folder == state_here(None):
         return Next(run, f"prun --resume {run}")
     file = file_of(about)
-    state = ("--state", _short(folder))
     beside = folder == file.parent / ".prun" and not os.environ.get("PRUN_STATE")
     resume = ["prun", _short(file), "--resume", run, *(() if beside else state)]
     return Next(run, shlex.join(resume), state)

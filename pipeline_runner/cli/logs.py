@@ -10,6 +10,7 @@ import typer
 from pipeline_runner.cli import kept, options
 from pipeline_runner.cli.kept import Run
 from pipeline_runner.errors import UsageError
+from pipeline_runner.reporters.plain import line_of
 
 if TYPE_CHECKING:
     from pipeline_runner.events import Printed
@@ -54,7 +55,7 @@ def show(history: History, run: str, stage: str | None, item: int | None, stream
 def as_text(printed: Printed) -> str:
     call = "" if printed.index is None else f"[{printed.index}]"
     stream = " stderr" if printed.stream == "stderr" else ""
-    return f"{printed.stage}{call}{stream}: {printed.line}"
+    return f"{printed.stage}{call}{stream}: {line_of(printed.line)}"
 
 
 def wanted(history: History, run: str, call: str) -> tuple[str, int | None]:

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import traceback
+import faulthandler
+import signal
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline_runner.cli import kept, options
 from pipeline_runner.cli.kept import Run
-from pipeline_runner.errors import UsageError
+from pipeline_runner.errors import PipelineError, UsageError
+from pipeline_runner.reporters.plain import plain
+from pipeline_runner.worker.failures import told as in_full
+from pipeline_runner.worker.failures import users
 
 if TYPE_CHECKING:
     from pipeline_runner.record.history import Told
     from pipeline_runner.spec.pipeline import PipelineSpec
     from pipeline_runner.state import StageState
 
-OURS = str(Path(__file__).parents[1])
-
 
 class MadeInPython(UsageError):
     """The run's functions are only in the script or notebook that made it."""
 
-    def __init__(self, told: Told, stage: str, item: int) -> None:
-        super().__init__(told.run)
-        self.run, self.pipeline, self.stage, self.item = told.run, told.pipeline, stage, item
+    def __init__(self, run: str, pipeline: str, there: str) -> None:
+        super().__init__(run, pipeline, there)
+        self.run, self.pipeline, self.there = run, pipeline, there
 
     def __str__(self) -> str:
         return (
             f'pipeline "{self.pipeline}" of run {self.run} was made in Python: no command can find its functions\n'
-            f'  where it is made: pipeline.replay("{self.run}", "{self.stage}", {self.item}, state=…)'
+            f"  where it is made: {self.there}"
         )
 
 
@@ -55,11 +55,14 @@ def replay(
     told = history.told(history.find(run))
     stage, item = kept.stage_and_item(call)
     if not told.about.get("file"):
-        raise MadeInPython(told, stage, item or 0)
+        there = kept.following(told.run, told.about, history.store.folder).replay(stage, item or 0)
+        raise MadeInPython(told.run, told.pipeline, there)
     plan = make_plan(pipeline_of(told), workers=told.about.get("workers"))
     again = replayed(history, told.run, plan, stage, _the_one(history.state(told.run).stages, stage, item))
     for note in again.notes:
         typer.echo(f"note: {note}", err=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C is the call's here, and the debugger's
+    faulthandler.enable()  # a call that crashes compiled code says where
     try:
         value = again.run()
     except BaseException as error:  # whatever it does, sys.exit and Ctrl-C too, is what is looked at here
@@ -86,16 +89,8 @@ def pipeline_of(told: Told) -> PipelineSpec:
 
 
 def tell(error: BaseException) -> None:
-    """The traceback of the user's own code."""
-    typer.echo("".join(traceback.format_exception(type(error), error, users(error.__traceback__))).rstrip(), err=True)
-
-
-def users(frames: TracebackType | None) -> TracebackType | None:
-    """The traceback from the user's first frame on; None where it has none."""
-    first = frames
-    while first is not None and first.tb_frame.f_code.co_filename.startswith(OURS):
-        first = first.tb_next
-    return first
+    """The traceback of the user's own code; of an error of ours, its sentence."""
+    typer.echo(plain(str(error) if isinstance(error, PipelineError) else in_full(error).rstrip()), err=True)
 
 
 def _stop_at(error: BaseException) -> None:

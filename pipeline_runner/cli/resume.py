@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,15 @@ def resumed(
     if about is None:
         raise UsageError(f'there is no run "{run}" in {store.folder}; `prun runs` lists them')
     values: dict[str, Any] = {**about.get("given", {}), **(read_params(params) if params is not None else {})}
-    path = file or str(Path(about["folder"]) / Path(about["file"]).name)
+    path = file or str(_file(about, store.folder))
     return load(path, params=values, overrides=options.pairs(given or ()), profile=profile or about.get("profile")), run
+
+
+def _file(about: Mapping[str, Any], state: Path) -> Path:
+    """The run's pipeline: where it was, or beside the state folder, when both have been moved."""
+    was = Path(about["folder"]) / Path(about["file"]).name
+    beside = state.parent / was.name
+    return beside if beside.exists() and not was.exists() else was
 
 
 def _folder(file: str | None, state: str | None) -> Path:

@@ -8,14 +8,18 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline_runner.cli import kept, options
+from pipeline_runner.cli.leaving import ENDING
 from pipeline_runner.cli.resume import resumed
+from pipeline_runner.cli.terminal import Terminal
 from pipeline_runner.errors import UsageError
+from pipeline_runner.record.owner import refuse_second
 from pipeline_runner.worker import limits
 
 if TYPE_CHECKING:
@@ -23,8 +27,6 @@ if TYPE_CHECKING:
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.reporters.summary import Next
     from pipeline_runner.running import Result
-
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Shown = Annotated[
     list[str] | None,
@@ -59,10 +61,14 @@ def command(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only results and errors.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more about what happens.")] = False,
 ) -> None:
+    if file is not None and not dry_run:
+        refuse_second(*_place(file, state))
+
     from rich.console import Console
 
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.check import cautions
+    from pipeline_runner.record.seal import key_not_kept
     from pipeline_runner.reporters.bars import Bars
     from pipeline_runner.reporters.summary import summary
     from pipeline_runner.reporters.values import shown
@@ -74,8 +80,10 @@ def command(
     else:
         spec, resume = resumed(file, given, params, profile, state, resume)
     pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec).only(*(stages or ()), *(until or ()))
+    terminal = Terminal()
     console = Console(stderr=True)
-    for warning in (*spec.warnings, *cautions(pipeline.plan(workers=workers))):
+    unkept = [] if dry_run else filter(None, [key_not_kept()])
+    for warning in (*spec.warnings, *cautions(pipeline.plan(workers=workers)), *unkept):
         if not quiet:
             console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
     if dry_run:
@@ -83,7 +91,7 @@ def command(
         typer.echo(json.dumps(plan.to_json(), ensure_ascii=False) if as_json else plan.explain().rstrip("\n"))
         return
     everything = "all" in (show or ())
-    with stdout_for_results(), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending() as ending:
+    with stdout_for_results(), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending(terminal) as ending:
         result = pipeline.run(
             workers=workers,
             keep="all" if everything else show or (),
@@ -93,6 +101,7 @@ def command(
             resume=resume or False,
             chaos=chaos,
         )
+    terminal.leave_if_gone()
     wanted = _wanted(result, show or (), everything)
     if as_json:
         typer.echo(_json(result.to_json(wanted)))
@@ -108,6 +117,12 @@ def command(
             following=_following(pipeline, result, state),
         )
     raise typer.Exit(result.exit_code)
+
+
+def _place(file: str, state: str | None) -> tuple[Path, str]:
+    """The state folder and the identity that the pipeline of a file will have, as far as that is known unread."""
+    path = Path(file).resolve().parent / Path(file).name
+    return Path(state or os.environ.get("PRUN_STATE") or path.parent / ".prun").absolute(), str(path)
 
 
 def _following(pipeline: Pipeline, result: Result, state: str | None) -> Next | None:
@@ -152,7 +167,8 @@ def _printable(text: str) -> str:
 class Ending:
     """Ctrl-C, SIGTERM and SIGHUP end the run in order; the second one ends it at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
         self._engine: Engine | None = None
         self._told = False
 
@@ -167,8 +183,6 @@ class Ending:
         # Whatever calls leave behind ends with the run, in whatever group or session it hides.
         limits.take_in_orphans()
         self._others = set(limits.below(os.getpid()))  # a shell's own, if it was replaced by this command
-        # Asked now: when it is gone, nobody can tell that it was one.
-        self._terminal = [descriptor for descriptor in range(256) if os.isatty(descriptor)]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -183,18 +197,10 @@ class Ending:
             self._end_all(limits.fork_servers())  # which then take their addresses away
             os._exit(128 + number)
         self._told = True
-        if number == signal.SIGHUP:
-            self._leave_terminal()
+        self._terminal.leave_if_gone()
         self._engine.cancel(number)
 
     def _end_all(self, spare: Iterable[int] = ()) -> None:
         """End every process that this run has brought about. Takes no lock, since a handler may have interrupted
         whoever holds it; a tracker of semaphores goes by itself, when it has tidied up."""
         limits.kill_below(os.getpid(), {*self._others, *limits.trackers(), *spare})
-
-    def _leave_terminal(self) -> None:
-        """The terminal is gone: what is still to be said must not fail for that."""
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for descriptor in self._terminal:
-            os.dup2(nowhere, descriptor)
-        os.close(nowhere)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
+import resource
 import selectors
 import socket
 import struct
@@ -27,12 +29,14 @@ from pipeline_runner.engine.messages import (
     StepReached,
     WorkerGone,
     WorkerHere,
+    WorkerRefused,
 )
 from pipeline_runner.engine.overheard import Overheard
 from pipeline_runner.worker.capture import Mark
 from pipeline_runner.worker.job import Job
 from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, REACHED, SAID, forget_here, serve_here
 
+REFUSE_S = 2.0  # a worker that there is no descriptor for waits so long for one
 LOOK_S = 0.05  # how often to look what a call that goes on has written
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of SO_PEERCRED
 
@@ -127,6 +131,9 @@ class Beacon:
         self.here = f"here:{self.address}"
         serve_here(self.here, lambda lease: _Here(tell, lease, self._plain))
         self._wake, self._woken = os.pipe()
+        self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
+        self._pausing = False  # no look at who knocks, for a moment
+        self._short_since: float | None = None  # that there was no descriptor for who knocks
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wake, selectors.EVENT_READ, None)
         self._thread = threading.Thread(target=self._listen, name="prun-beacon", daemon=True)
@@ -168,6 +175,8 @@ class Beacon:
         self._selector.close()
         os.close(self._wake)
         os.close(self._woken)
+        if self._spare is not None:
+            os.close(self._spare)
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -175,7 +184,11 @@ class Beacon:
         looked_at = 0.0
         while True:
             at_work = any(worker.at_work for worker in self._workers.values())
-            for key, _ in self._selector.select(LOOK_S if at_work else None):
+            ready = self._selector.select(LOOK_S if at_work or self._pausing else None)
+            if self._pausing:
+                self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+                self._pausing = False
+            for key, _ in ready:
                 if key.data is None:
                     return
                 key.data()
@@ -204,13 +217,37 @@ class Beacon:
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:  # it died while it knocked, or we are short of descriptors: it will be heard of as dead
-            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._back_off()
+            return  # else it died while it knocked: its pool knows
+        self._short_since = None
         if not _same_user(connection):
             connection.close()
             return
         worker = _Worker(connection)
         self._selector.register(connection, selectors.EVENT_READ, lambda: self._hear(worker))
+
+    def _back_off(self) -> None:
+        """There is no descriptor for another worker. Look again in a moment, since the listener stays ready and would
+        keep us busy; one that has waited for long is refused, so that it ends and its pool learns of it."""
+        self._short_since = self._short_since or monotonic()
+        if monotonic() - self._short_since > REFUSE_S:
+            self._refuse()
+        if not self._pausing:
+            self._selector.unregister(self._listener)
+            self._pausing = True
+
+    def _refuse(self) -> None:
+        """Let it in by the descriptor that was kept for this, and out again."""
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+        with suppress(OSError):  # somebody else took the descriptor
+            self._listener.accept()[0].close()
+            self._tell(WorkerRefused(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+        with suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY)
 
     def _hear(self, worker: _Worker) -> None:
         frames, alive = worker.frames()
@@ -252,7 +289,7 @@ class Beacon:
         try:
             worker.pidfd = os.pidfd_open(worker.pid)
         except OSError:
-            return  # gone already: the connection's end says so
+            return  # gone already, or no descriptor is left: the connection's end says so
         self._selector.register(worker.pidfd, selectors.EVENT_READ, lambda: self._died(worker))
 
     def _died(self, worker: _Worker) -> None:

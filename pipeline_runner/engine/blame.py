@@ -23,14 +23,17 @@ def death(pid: int, exitcode: int | None) -> Failure:
 def overdue(pid: int, limit_s: float) -> Failure:
     """A call took longer than its timeout."""
     return Failure(
-        Cause.TIMEOUT, "Timeout", f"still running after {limit_s:g} s; worker {pid} was killed", lineage=("Timeout",)
+        Cause.TIMEOUT,
+        "Timeout",
+        f"still running after {limit_s:g} s; worker {pid} was killed",
+        lineage=("Timeout", "TimeoutError"),
     )
 
 
 def too_large(pid: int, limit_bytes: int, seen_bytes: int) -> Failure:
     """A call's worker held more memory than its stage allows."""
     message = f"held {shown(seen_bytes)}, more than its {shown(limit_bytes)}; worker {pid} was killed"
-    return Failure(Cause.MEMORY, "OutOfMemory", message, lineage=("OutOfMemory",))
+    return Failure(Cause.MEMORY, "OutOfMemory", message, lineage=("OutOfMemory", "MemoryError"))
 
 
 def how(exitcode: int | None) -> str:

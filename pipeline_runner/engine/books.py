@@ -13,10 +13,10 @@ from pipeline_runner.axes import Returns
 from pipeline_runner.calls import Calls
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.inputs import read_whole
-from pipeline_runner.engine.lineage import through
 from pipeline_runner.engine.results import Results
 from pipeline_runner.events import Event
 from pipeline_runner.plan.plan import EdgeKind, Plan
+from pipeline_runner.record.lineage import through
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec, Zip
 from pipeline_runner.state import RunState
@@ -130,8 +130,11 @@ class Books:
     # What calls were given.
 
     def salt(self, stage: StageSpec) -> bytes:
-        """What tells the whole results that each call of a stage may read from those of another time."""
-        return b"".join(self.results[name].lineage() for name in sorted(read_whole(stage)))
+        """What tells the whole results that each call of a stage may read from those of another time. The stages' names
+        have no part in it."""
+        named, needed = read_whole(stage)
+        lineages = [self.results[name].lineage() for name in named]
+        return b"".join(lineages + sorted(self.results[name].lineage() for name in needed))
 
     def digests(self, course: Course, calls: Calls, step: int) -> bytes | None:
         """The digests of a chain's calls at one of its steps."""

@@ -50,6 +50,7 @@ class Course:
 
     tries: Counter[tuple[int, int]] = field(default_factory=Counter)  # by step and call number
     sentenced: dict[int, tuple[int, Failure]] = field(default_factory=dict)  # pid → the chunk it is killed for, and why
+    asked_at: float = 0.0  # when its pool was last asked for workers that died unheard
     weighed_at: float = 0.0  # when its workers' memory was last looked at
     said: dict[int, deque[str]] = field(default_factory=dict)  # call number → the last lines that it wrote
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -40,12 +41,13 @@ from pipeline_runner.engine.messages import (
     StepReached,
     WorkerGone,
     WorkerHere,
+    WorkerRefused,
 )
 from pipeline_runner.engine.outcomes import Outcomes
 from pipeline_runner.engine.reuse import Before, Reusing
 from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
-from pipeline_runner.errors import told_plainly
+from pipeline_runner.errors import TooFewDescriptors, told_plainly
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import StageName
@@ -92,6 +94,7 @@ class Engine:
         self._left = len(self._books.courses)
         self._doomed: deque[tuple[Course, Status]] = deque()  # to be cancelled: a source did not end well
         self._cancelled: Cancel | None = None
+        self._refused: WorkerRefused | None = None
         self._stopped = False  # a failure stopped the run
 
     # What others may do: put a message in the inbox.
@@ -142,6 +145,8 @@ class Engine:
             self._rounds.pools.close()
             self._beacon.close()
             if self.state.status is None:
+                for event in self._books.record.last_news() if self._books.record is not None else ():
+                    self._books.publish(event)
                 self._books.publish(events.RunEnded(status=self._status(), took_s=monotonic() - began))
             self._books.close()
         return self.state
@@ -187,7 +192,11 @@ class Engine:
                 self._rounds.opened(message)
             case Cancel():
                 self._cancel(message)
-            case WorkerHere() | Nudge():
+            case WorkerHere():
+                self._rounds.here(message)
+            case WorkerRefused():
+                self._refused = message
+            case Nudge():
                 pass
             case _:
                 assert_never(message)
@@ -358,8 +367,10 @@ class Engine:
             return
         course.barren = 0 if course.progress else course.barren + 1
         if course.barren >= BARREN:
-            broken = error or RuntimeError("its workers die before they begin a call")
-            self._fail_stage(course, failure_of(told_plainly(broken), Cause.LOST))
+            refused = None if self._refused is None else TooFewDescriptors(self._refused.limit)
+            broken = refused or error or RuntimeError("its workers die before they begin a call")
+            # Every frame of it is ours or the library's: the users' calls tell of themselves.
+            self._fail_stage(course, replace(failure_of(told_plainly(broken), Cause.LOST), traceback=""))
             return
         if error is not None or course.sick:
             why = f"{type(error).__name__}: {error}" if error is not None else "a worker died"

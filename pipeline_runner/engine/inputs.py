@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ from pipeline_runner.engine.jobs import keywords_of, per_call
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
+from pipeline_runner.record.keys import whole_reads
 from pipeline_runner.spec.pipeline import Computed, FromStage, Items, Source, StageName, StageSpec, Zip
 from pipeline_runner.spec.sources import items, size
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Scope, follow, references, render
 
-TellApart = Callable[[Any], bytes]  # an item → 8 bytes that tell it from others
+TellApart = Callable[[Sequence[Any]], bytes]  # items → 8 bytes for each that tell it from others
 
 
 class StageUnfinished(PipelineError):
@@ -89,12 +90,11 @@ def whole_value(stage: StageSpec, results: Results) -> Any:
     return values if stage.over is not None else values[0]
 
 
-def read_whole(stage: StageSpec) -> set[StageName]:
-    """The stages whose whole results each call of a stage may read: those that its `with` names, and those that it
-    only `needs`, since it may read what they have written somewhere."""
-    templates = (stage.constants, stage.setup_with)
-    named = {r.path[0] for template in templates for r in references(template) if r.root == "stages"}
-    return {StageName(str(name)) for name in named} | set(stage.needs)
+def read_whole(stage: StageSpec) -> tuple[list[StageName], list[StageName]]:
+    """The stages whose whole results each call of a stage may read: those that its `with` names, in the order that
+    its recipe has them in, and those that it only `needs`, since it may read what they have written somewhere."""
+    named = whole_reads(stage)
+    return named, [name for name in stage.needs if name not in named]
 
 
 def constants_of(stage: StageSpec, scope: Scope) -> Constants:

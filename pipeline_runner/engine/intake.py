@@ -10,8 +10,8 @@ from operator import eq
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
-from pipeline_runner.engine.lineage import deepened, side_by_side, told_apart
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.record.lineage import deepened, side_by_side, told_apart
 
 
 class UnequalColumns(PipelineError):

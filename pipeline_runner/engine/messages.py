@@ -62,6 +62,13 @@ class WorkerGone:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerRefused:
+    """There was no descriptor to hear a worker by."""
+
+    limit: int  # of open files
+
+
+@dataclass(frozen=True, slots=True)
 class RoundOver:
     """The method gave its last receipt, or broke."""
 
@@ -105,6 +112,7 @@ Message = (
     | ChunkOver
     | LinesSaid
     | WorkerGone
+    | WorkerRefused
     | RoundOver
     | PoolOpened
     | Nudge

@@ -136,7 +136,7 @@ class Outcomes:
                 index=index,
                 tries=tries,
                 failure=failure,
-                argument=argument_in_short(owed.calls, carried),
+                argument=argument_in_short(owed.calls, carried, stage.constants),
                 said=said,
             )
         )

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -28,6 +28,12 @@ class Lease:
     backend: Backend
     settings: PoolSettings
     pool: Any
+    heard: set[int] = field(default_factory=set)  # workers that have come so far as to say so
+    missing: int = 0  # workers that it would have if there were descriptors for them
+
+    def died_unheard(self) -> bool:
+        """Whether a worker has died before it could be heard. It may have taken a chunk along."""
+        return any(p.exitcode and p.pid not in self.heard for p in self.backend.processes(self.pool))
 
     def exitcode(self, pid: int) -> int | None:
         """How a process of this pool ended, as far as its library knows."""
@@ -51,19 +57,20 @@ class Pools:
         Errors: what the library raises when it opens.
         """
         with self._lock:
-            if not backend.in_process:
-                workers = min(settings.workers, self._room() - _workers(self._leased))
-                settings = replace(settings, workers=max(1, workers))
+            meant, room = settings.workers, self._room() - _workers(self._leased)
+            if not backend.in_process and room < meant:
+                settings = replace(settings, workers=max(1, room))
             for lease in self._idle:
                 if lease.backend is backend and _fits(lease.settings, settings):
                     self._idle.remove(lease)
                     self._leased.add(lease)
+                    lease.missing = meant - settings.workers
                     return lease
             cold = self._idle if _workers([*self._leased, *self._idle]) + settings.workers > self._room() else []
             self._idle = [lease for lease in self._idle if lease not in cold]
         for lease in cold:
             lease.backend.close(lease.pool)
-        lease = Lease(next(self._numbers), backend, settings, backend.open(settings))
+        lease = Lease(next(self._numbers), backend, settings, backend.open(settings), missing=meant - settings.workers)
         with self._lock:
             self._leased.add(lease)
         return lease
@@ -74,6 +81,12 @@ class Pools:
         if limit == resource.RLIM_INFINITY:
             return sys.maxsize
         return (limit - self._descriptors - OURS) // A_WORKERS
+
+    def descriptors(self, more: int) -> tuple[int, int]:
+        """How many this process may have, and how many it needs for so many workers more than there are."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        workers = _workers([*self._leased, *self._idle]) + more
+        return limit, self._descriptors + OURS + A_WORKERS * workers
 
     def give_back(self, lease: Lease) -> None:
         """Nothing is owed to it: the next may have it."""

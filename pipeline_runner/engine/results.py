@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Pack
-from pipeline_runner.engine.lineage import of_whole, weight
+from pipeline_runner.record.lineage import of_whole, weight
 
 
 class Reader(Protocol):
@@ -157,6 +157,10 @@ class Results:
 
 def runs(indices: Iterable[int]) -> Iterator[range]:
     """Neighbouring numbers together, in the order given."""
+    if isinstance(indices, range):  # most of all: nothing to look for
+        if indices:
+            yield indices
+        return
     start: int | None = None
     last = 0
     for index in indices:

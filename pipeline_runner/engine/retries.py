@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, Failure, Pack, column_values
 from pipeline_runner.spec.pipeline import Retry
+from pipeline_runner.syntax.expressions import Reference
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
@@ -26,18 +28,30 @@ def _meant(retry: Retry, failure: Failure) -> bool:
     words = {failure.type, *failure.lineage}
     if failure.cause in (Cause.LOST, Cause.TIMEOUT, Cause.MEMORY):
         words.add(failure.cause.value)
-    return not words.isdisjoint(retry.on)
+    # A class that is written with its module, as tracebacks show it, is meant by its last name.
+    return not words.isdisjoint(word.rpartition(".")[2] for word in retry.on)
 
 
-def argument_in_short(call: Calls, carried: bytes | None) -> str:
-    """What a failed call was given, in one short line. Never raises: it is shown where something has failed already."""
+def argument_in_short(call: Calls, carried: bytes | None, constants: Any = None) -> str:
+    """What a failed call was given, in one short line. Never raises: it is shown where something has failed already.
+
+    `constants`: what a call is given that has no item, its references as they are written.
+    """
     try:
         if carried is not None:
             return _short.repr(Pack(carried, 0, 1).values()[0])
         row = [column_values(column)[0] for column in call.columns]
     except BaseException:  # a user's class may raise anything when it is read back
         return "(cannot be shown)"
-    return ", ".join(_shown(value) for value in row)
+    if call.columns:
+        return ", ".join(_shown(value) for value in row)
+    return ", ".join(_constants_in_short(constants))
+
+
+def _constants_in_short(constants: Any) -> Iterator[str]:
+    for name, value in constants.items() if isinstance(constants, Mapping) else enumerate(constants or ()):
+        shown = str(value) if isinstance(value, Reference) else _shown(value)
+        yield f"{name}={shown}" if isinstance(name, str) else shown
 
 
 def _shown(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pipeline_runner.calls import Calls, Pack
 from pipeline_runner.engine.intake import Intake
-from pipeline_runner.engine.lineage import through
+from pipeline_runner.record.lineage import through
 
 AT_ONCE = 4096  # calls that are looked up together
 

@@ -16,9 +16,9 @@ from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.driver import start_round
 from pipeline_runner.engine.feed import Flight, Owed
 from pipeline_runner.engine.jobs import environment
-from pipeline_runner.engine.messages import Message, PoolOpened, RoundOver, WorkerGone
+from pipeline_runner.engine.messages import Message, PoolOpened, RoundOver, WorkerGone, WorkerHere
 from pipeline_runner.engine.outcomes import Outcomes
-from pipeline_runner.engine.pools import Pools
+from pipeline_runner.engine.pools import Lease, Pools
 from pipeline_runner.worker import limits
 
 STALL_S = 1.0  # a round with a dead worker, and none at work, is broken off after so long without news
@@ -52,6 +52,7 @@ class Rounds:
         self._over = over
         self._chaos = chaos
         self.pools = Pools()
+        self._told_narrow = False
 
     def begin(self, course: Course, calls: int | None = None) -> None:
         course.begin_round()
@@ -65,6 +66,22 @@ class Rounds:
         course = self._books.courses[message.course]
         if course.over and course.round == message.round and course.lease is not None:
             self.pools.discard(course.lease)
+        elif course.lease is not None and course.lease.missing and not self._told_narrow:
+            self._told_narrow = True  # once a run: others are as narrow, for the same reason
+            self._tell_narrow(course, course.lease)
+
+    def _tell_narrow(self, course: Course, lease: Lease) -> None:
+        limit, needed = self.pools.descriptors(lease.missing)
+        workers = lease.settings.workers
+        self._books.publish(
+            events.PoolNarrowed(
+                stage=course.head.spec.name,
+                workers=workers,
+                meant=workers + lease.missing,
+                limit=limit,
+                needed=needed,
+            )
+        )
 
     def patience_s(self, course: Course, now: float) -> float:
         """How long nothing may be heard of a course before it is looked at."""
@@ -85,6 +102,10 @@ class Rounds:
             self._settle(course, now)
         elif course.ending is None and self._stuck(course, now):
             self.break_off(course)
+        elif not course.sick and now - max(course.last_news, course.asked_at) > STALL_S:
+            course.asked_at = now
+            if course.feed.flights and course.lease is not None and course.lease.died_unheard():
+                self._sicken(course)
 
     def ended(self, message: RoundOver) -> None:
         course = self._books.courses[message.course]
@@ -103,8 +124,16 @@ class Rounds:
         if course.lease is not None:
             self.pools.discard(course.lease)
 
+    def here(self, message: WorkerHere) -> None:
+        course = self._of_lease(message.lease)
+        if course is not None and course.lease is not None:
+            course.lease.heard.add(message.pid)
+
+    def _of_lease(self, number: int) -> Course | None:
+        return next((c for c in self._running.values() if c.lease and c.lease.number == number), None)
+
     def gone(self, message: WorkerGone) -> None:
-        course = next((c for c in self._running.values() if c.lease and c.lease.number == message.lease), None)
+        course = self._of_lease(message.lease)
         if course is None:
             self.pools.retire(message.lease, message.pid)  # an idle worker of a warm pool, or one that we ended
             return
@@ -113,12 +142,13 @@ class Rounds:
         retired = course.head.spec.max_calls_per_worker is not None
         exitcode = self._exitcode(course, message.pid, wait=bool(flights) or not retired)
         struck = self._chaos is not None and self._chaos.killed(message.pid)
+        # Also of one that was recycled: what it forked may hold the pipe by which its library learns that it has ended.
+        self.pools.end_orphans()
         if not flights:
             # Processes come and go by themselves when they are recycled; only a bad end says that something is wrong.
             if exitcode not in (0, None) and course.ending is None and not retired:
                 self._sicken(course)
             return
-        self.pools.end_orphans()
         for flight in flights:
             self._lost(course, flight, message.pid, exitcode, struck=struck)
         self._sicken(course)

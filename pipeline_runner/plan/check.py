@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import replace
+from difflib import get_close_matches
 
 from pipeline_runner.backends import Table
 from pipeline_runner.errors import Problem, Problems
@@ -19,6 +21,10 @@ def problems(spec: PipelineSpec, *, table: Table | None = None) -> list[Problem]
 
 def cautions(plan: Plan) -> list[str]:
     """What may go wrong with a plan that can be run, a sentence each."""
+    return [*_endless(plan), *_misspelt(plan)]
+
+
+def _endless(plan: Plan) -> list[str]:
     return [
         f'{_place(stage.spec)}stage "{name}" reads all of its generator before it starts, since '
         f"{stage.choice.method.name} wants its whole input; if it has no end, bound it with `take`"
@@ -27,8 +33,35 @@ def cautions(plan: Plan) -> list[str]:
     ]
 
 
-def _place(stage: StageSpec) -> str:
-    mark = stage.mark("over")
+# A class of the user's own may be called anything, so a word that is almost one of these is no error.
+_CAUSES = ("lost", "timeout", "memory")
+_TOLD = ("Timeout",)  # our word for a call past its timeout, which people read and write
+_RAISED = tuple(
+    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
+)
+
+
+def _misspelt(plan: Plan) -> list[str]:
+    """Words of `retry: {on: …}` by which no call may ever be tried again."""
+    return [
+        f'{_place(stage.spec, "retry")}stage "{name}" tries again on "{word}", which is no exception of Python; '
+        f'did you mean "{near}"? If it is a class of your own, all is well'
+        for name, stage in plan.stages.items()
+        for word in stage.spec.retry.on
+        if (near := _almost(word))
+    ]
+
+
+def _almost(word: str) -> str | None:
+    known = {name.lower(): name for name in (*_RAISED, *_CAUSES)}
+    if word in known.values() or word in _TOLD:
+        return None
+    # 0.9 tells ValeuError from ValueError, and not httpx.ConnectError from ConnectionError
+    return next((known[near] for near in get_close_matches(word.lower(), known, 1, 0.9)), None)
+
+
+def _place(stage: StageSpec, key: str = "over") -> str:
+    mark = stage.mark(key)
     return f"{mark}: " if mark else ""
 
 

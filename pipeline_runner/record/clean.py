@@ -102,6 +102,7 @@ def _sweep(store: Store, runs: set[str]) -> None:
         for path in store.values.glob("*/*"):
             if f"{path.parent.name}/{path.name}" not in needed:
                 path.unlink(missing_ok=True)
+        connection.execute("DELETE FROM recipe WHERE key NOT IN (SELECT recipe FROM done)")
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for folder in (store.folder / "runs").glob("*"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from pipeline_runner.events import CallFailed, CallsDone, ChunkEnded, ChunkStarted, Event, RunStarted
 from pipeline_runner.record.codec import encode
 from pipeline_runner.record.errors import damaged, store_error
+from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import seal
 from pipeline_runner.record.store import INLINE, Store
 from pipeline_runner.spec.pipeline import StageName
@@ -26,15 +28,15 @@ _TOLD_ELSEWHERE = (CallsDone, ChunkStarted, ChunkEnded)
 class Journal:
     """Owned by the engine's thread. Errors: StoreError from every method, when the folder cannot be written."""
 
-    def __init__(
-        self, store: Store, run: str, about: Mapping[str, Any], recipes: Mapping[StageName, bytes | None]
-    ) -> None:
+    def __init__(self, store: Store, run: str, about: Mapping[str, Any], recipes: Mapping[StageName, Recipe]) -> None:
         self._store = store
         self._run = run
         self._about = about
         self._recipes = recipes
+        self._keys = {name: recipe.key for name, recipe in recipes.items()}
         self._open = False
         self._connection = store.connect()
+        self._inode = os.stat(store.database).st_ino
 
     def take(self, event: Event) -> None:
         """Write an event down."""
@@ -53,7 +55,7 @@ class Journal:
 
         `digests` has 8 bytes a call. Nothing is kept of a stage without a recipe: it could not be known again.
         """
-        recipe = self._recipes.get(stage)
+        recipe = self._keys.get(stage)
         if recipe is None:
             return
         file, body = None, data
@@ -89,6 +91,14 @@ class Journal:
             self._do("COMMIT")
             self._open = False
 
+    @property
+    def taken(self) -> bool:
+        """Whether the file that is written to is no longer the one of that name."""
+        try:
+            return os.stat(self._store.database).st_ino != self._inode
+        except OSError:
+            return True
+
     def close(self) -> None:
         self.commit()
         self._connection.close()
@@ -98,12 +108,15 @@ class Journal:
         self._connection.close()
 
     def _begin(self, at: float) -> None:
-        recipes = {name: recipe and recipe.hex() for name, recipe in self._recipes.items()}
+        recipes = {name: key and key.hex() for name, key in self._keys.items()}
         self._insert(
             # Of a run that is resumed, what it was given last: that is what it goes on with the next time.
             "INSERT INTO run (id, began, body) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
             (self._run, at, json.dumps({**self._about, "recipes": recipes})),
         )
+        for name, recipe in self._recipes.items():
+            if (key := self._keys[name]) is not None:
+                self._insert("INSERT OR IGNORE INTO recipe VALUES (?, ?)", (key, json.dumps(dict(recipe.parts))))
 
     def _insert(self, statement: str, row: tuple[Any, ...]) -> None:
         if not self._open:

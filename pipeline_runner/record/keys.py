@@ -1,23 +1,27 @@
-"""Recipes: what a stage's values depend on, as a hash. Never what they are, nor which method made them.
+"""Recipes: what a stage's values depend on. Never what they are, which method made them, or what a stage is called.
 
-A recipe has the function's source with what it uses of its own module and of the project's modules,
-the constants, the argument style, and the recipes of the stages it reads. Comments, docstrings and
-formatting are not in it. The items of static sources are told apart call by call, by their digests.
+A recipe has the function's source with all that it reaches in the project, the versions of the packages that it uses,
+the constants, the argument style, the contents of `deps`, the salt, and the recipes of the stages it reads. Comments,
+docstrings and formatting are not in it. The items of sources are told apart call by call, by their digests.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
 import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2s
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, MethodType, ModuleType
 from typing import Any
 
 from pipeline_runner.plan.plan import Plan, StagePlan
+from pipeline_runner.record.packages import ask_again, package_version
+from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.source import source_recipe, whole_recipe
 from pipeline_runner.spec.pipeline import (
     Computed,
@@ -31,39 +35,62 @@ from pipeline_runner.spec.pipeline import (
     Range,
     Source,
     StageName,
+    StageSpec,
     Zip,
 )
-from pipeline_runner.syntax.expressions import Expression, Text, references
+from pipeline_runner.syntax.expressions import Expression, Reference, Text, references
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 DIGEST = 8  # bytes
 
 
-def recipes(plan: Plan) -> dict[StageName, bytes | None]:
-    """Each stage's recipe; None where something in it has no lasting description, so that nothing of it is reused."""
-    found: dict[StageName, bytes | None] = {}
+def recipes(plan: Plan, run: str = "") -> dict[StageName, Recipe]:
+    """Each stage's recipe, in the plan's order. Nothing is run or imported.
+
+    `run` is the id of the run that is meant: a stage that is given it computes another thing in each run.
+    """
+    ask_again()
+    _reached.cache_clear()
+    found: dict[StageName, Recipe] = {}
     for name, stage in plan.stages.items():
         try:
-            found[name] = _recipe(plan, stage, found)
-        except _Unknowable:
-            found[name] = None
+            found[name] = _recipe(plan, stage, found, run)
+        except _Unknowable as why:
+            found[name] = Recipe(unknown=str(why))
     return found
 
 
+def whole_reads(stage: StageSpec) -> list[StageName]:
+    """The stages whose whole results a stage's `with` names, each once. Their names have no part in the order."""
+    named = [reference for reference in _templates(stage) if reference.root == "stages"]
+    return list(dict.fromkeys(StageName(str(reference.path[0])) for reference in named))
+
+
+def digests(values: Sequence[Any]) -> bytes:
+    """8 bytes for each argument, that tell one from another. Errors: what pickle raises for one it cannot take."""
+    if set(map(type, values)) == {str}:  # lines of a file: a call for each would cost as much as the hash
+        return b"".join([blake2s(f"str {text}".encode("utf-8", "surrogatepass")).digest()[:DIGEST] for text in values])
+    return b"".join(map(digest, values))
+
+
 def digest(value: Any) -> bytes:
-    """8 bytes that tell one argument from another. Errors: what pickle raises for an argument it cannot take."""
+    """The same of one argument."""
     kind = type(value)
+    # Most of all items are plain, and a pickler of their own would cost three times the hash. Cut here and not by
+    # blake2s itself: what reads its `digest_size` costs as much as hashing a line.
     if kind is str:
-        text = value.encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(text, digest_size=DIGEST, person=b"str").digest()
-    if kind in _PLAIN:  # most of all items, and a pickler of their own would cost three times the hash
-        text = f"{kind.__name__} {value!r}".encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(text, digest_size=DIGEST).digest()
-    return hashlib.blake2b(_stable(value), digest_size=DIGEST).digest()
+        return blake2s(f"str {value}".encode("utf-8", "surrogatepass")).digest()[:DIGEST]
+    if kind in _PLAIN:
+        return blake2s(f"{kind.__name__} {value!r}".encode()).digest()[:DIGEST]
+    return blake2s(_stable(value)).digest()[:DIGEST]
 
 
-def path_digest(folder: Path, path: Any) -> bytes:
-    """The same for a file's name: with the file's size and time, since the call will read what is in it."""
+def path_digests(folder: Path, paths: Sequence[Any]) -> bytes:
+    """The same of files' names: with each file's size and time, since its call will read what is in it."""
+    return b"".join(_path_digest(folder, path) for path in paths)
+
+
+def _path_digest(folder: Path, path: Any) -> bytes:
     try:
         status = os.stat(folder / path)
     except (OSError, TypeError, ValueError):
@@ -75,39 +102,108 @@ class _Unknowable(Exception):
     """Something has no description that the next process would give again."""
 
 
-def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, bytes | None]) -> bytes:
+def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run: str) -> Recipe:
     spec, folder = stage.spec, plan.pipeline.folder
-    reads = {r.path[0] for r in references([spec.constants, spec.setup_with]) if r.root == "stages"}
-    reads |= _stages_of(spec.over) | set(spec.needs)  # what it needs may have written what it reads
-    parts: list[Any] = [
-        _function(spec.function, folder),
-        None if spec.setup is None else (_function(spec.setup, folder), _plain(spec.setup_with)),
-        stage.choice.style if spec.over is not None else None,
-        _source(spec.over),
-        spec.shortest,
-        _plain(spec.constants),
-        sorted({**plan.pipeline.env, **spec.env}.items()),
-        [(name, found[StageName(str(name))]) for name in sorted(map(str, reads))],
-    ]
-    if any(found[StageName(str(name))] is None for name in reads):
-        raise _Unknowable
-    try:
-        return hashlib.sha256(_stable(parts)).digest()
-    except Exception as error:  # a constant that cannot be pickled: whatever its class raises
-        raise _Unknowable from error
+    sources = tuple(dict.fromkeys([*_stages_of(spec.over), *whole_reads(spec)]))
+    numbers = {name: number for number, name in enumerate(sources)}
+    keys = {name: _known(name, found) for name in dict.fromkeys([*sources, *spec.needs])}
+    parts = {
+        "python": "{}.{}".format(*sys.version_info),
+        **_function(spec.function, folder, ""),
+        **{f"{SOURCE}{number}": keys[name] for name, number in numbers.items()},
+        **{f"argument {key}": _told(value, numbers) for key, value in _arguments(spec.constants)},
+        **{f"env {key}": _told(value, numbers) for key, value in {**plan.pipeline.env, **spec.env}.items()},
+        **{f"file {path}": _contents(folder, path) for path in spec.deps},
+    }
+    if spec.over is not None:
+        parts["args"] = str(stage.choice.style)
+        parts["over"] = _told(_source(spec.over, numbers), numbers)
+        parts["shortest"] = str(spec.shortest)
+    if spec.setup is not None:
+        parts |= _function(spec.setup, folder, "setup ")
+        parts |= {f"setup argument {key}": _told(value, numbers) for key, value in _arguments(spec.setup_with)}
+    if spec.needs:  # they may have written what it reads
+        parts["needs"] = " ".join(sorted(keys[name] for name in spec.needs))
+    if spec.salt:
+        parts["salt"] = _told(spec.salt, numbers)
+    if any(reference.root == "run" for reference in _templates(spec)):
+        parts["run"] = run
+    return Recipe(parts, sources)
 
 
-def _function(function: Function, folder: Path) -> bytes:
+def _known(name: StageName, found: Mapping[StageName, Recipe]) -> str:
+    key = found[name].key
+    if key is None:
+        raise _Unknowable(f'it reads stage "{name}", of which nothing can be known again')
+    return key.hex()
+
+
+def _function(function: Function, folder: Path, prefix: str) -> dict[str, str]:
+    """The parts that a function brings."""
     match function:
         case Named(module, attribute):
-            known = source_recipe("module", module, attribute, folder)
+            reached = _reached("module", module, attribute, folder)
         case InFile(path, attribute):
-            known = source_recipe("file", path, attribute, folder)
+            reached = _reached("file", path, attribute, folder)
         case Given(given):
             known = _given(given, folder)
-    if known is None:
-        raise _Unknowable
-    return known
+            if known is None:
+                raise _Unknowable(f"{function} holds something that cannot be described")
+            return {f"{prefix}function {function}": known.hex()}
+    if reached is None:
+        raise _Unknowable(f"the source of {function} cannot be read")
+    return {
+        **{f"{prefix}{label}": told for label, told in reached.definitions},
+        **{f"package {name}": version for name, version in reached.packages},
+    }
+
+
+_reached = functools.cache(source_recipe)  # of a run: many stages may call one function
+
+
+def _arguments(constants: Any) -> list[tuple[Any, Any]]:
+    """A `with` as names or positions and values. Keywords have no order."""
+    if isinstance(constants, Mapping):
+        return sorted(constants.items(), key=lambda item: str(item[0]))
+    return list(enumerate(constants))
+
+
+def _templates(spec: StageSpec) -> Iterator[Reference]:
+    """Every `${…}` of a stage's arguments, in an order that does not depend on how they are written down."""
+    for constants in (spec.constants, spec.setup_with):
+        for _, value in _arguments(constants):
+            yield from references(value)
+
+
+def _told(value: Any, numbers: Mapping[StageName, int]) -> str:
+    try:
+        return hashlib.blake2b(_stable(_plain(value, numbers)), digest_size=16).hexdigest()
+    except Exception as error:  # a constant that cannot be pickled: whatever its class raises
+        raise _Unknowable("an argument in its `with` cannot be pickled") from error
+
+
+def _contents(folder: Path, path: Any) -> str:
+    if not isinstance(path, str):
+        raise _Unknowable(f"{path} of its `deps` is known only when it runs")
+    try:
+        return contents(folder / path)
+    except OSError as error:
+        raise _Unknowable(f"{path} of its `deps` cannot be read: {error.strerror}") from error
+
+
+def contents(path: Path) -> str:
+    """What is in a file, or in all files of a folder: a digest. "" where there is none.
+
+    Errors: OSError where it cannot be read.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        told = [f"{contents(file)} {file.relative_to(path)}" for file in files]
+        return hashlib.sha256("\n".join(told).encode("utf-8", "surrogateescape")).hexdigest()
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _given(function: Any, folder: Path) -> bytes | None:
@@ -124,28 +220,57 @@ def _described(value: Any, folder: Path, seen: dict[int, int]) -> Any:
     if id(value) in seen:
         return "again", seen[id(value)]
     if isinstance(value, ModuleType):
-        ours = _is_ours(value, folder) and getattr(value, "__file__", None)
-        return "module", value.__name__, whole_recipe(Path(ours), folder) if ours else None
+        return "module", value.__name__, _module(value, folder)
     if not callable(value):
         return value
     module = sys.modules.get(getattr(value, "__module__", None) or "")
     name = (getattr(value, "__module__", ""), getattr(value, "__qualname__", ""))
     if module is not None and not _is_ours(module, folder) and _found(module, name[1]) is value:
-        return "installed", name
+        return "installed", name, _version(module)
     seen[id(value)] = len(seen)
     if isinstance(value, type):
         members = sorted((key, member) for key, member in vars(value).items() if key not in _OF_A_CLASS)
         bases = [_described(base, folder, seen) for base in value.__bases__]
         return "class", name, bases, [(key, _described(_bare(member), folder, seen)) for key, member in members]
+    if isinstance(value, functools.partial):
+        given = [_described(one, folder, seen) for one in (*value.args, *value.keywords.values())]
+        return "partial", _described(value.func, folder, seen), given, list(value.keywords)
+    if isinstance(value, MethodType):
+        return "method", _described(value.__func__, folder, seen), _owner(value.__self__, folder, seen)
     code = getattr(value, "__code__", None)
+    if code is None and hasattr(value, "__wrapped__"):  # of lru_cache, which is no function of Python
+        return "wrapped", type(value).__qualname__, _described(value.__wrapped__, folder, seen)
     if code is None:
-        return value
+        return "object", _described(type(value), folder, seen), value
     cells = [_described(cell.cell_contents, folder, seen) for cell in value.__closure__ or ()]
     names = value.__globals__
     used = [(word, _described(names[word], folder, seen)) for word in _words(code) if word in names]
     defaults = [_described(default, folder, seen) for default in value.__defaults__ or ()]
     keywords = sorted((key, _described(given, folder, seen)) for key, given in (value.__kwdefaults__ or {}).items())
     return "function", _code(code), defaults, keywords, cells, used
+
+
+def _owner(bound: Any, folder: Path, seen: dict[int, int]) -> Any:
+    """What a method is bound to: its class, or an object with its class."""
+    if isinstance(bound, type):
+        return _described(bound, folder, seen)
+    return _described(type(bound), folder, seen), bound
+
+
+def _module(module: ModuleType, folder: Path) -> Any:
+    file = getattr(module, "__file__", None)
+    if not file or not _is_ours(module, folder):
+        return _version(module)
+    reached = whole_recipe(Path(file), folder)
+    if reached is None:
+        raise _Unknowable(f"the source of {module.__name__} cannot be read")
+    return reached.definitions, reached.packages
+
+
+def _version(module: ModuleType) -> str:
+    """Of what a module was installed with; the standard library has Python's, which each recipe has."""
+    top = module.__name__.partition(".")[0]
+    return "" if top in sys.stdlib_module_names else package_version(top)
 
 
 _OF_A_CLASS = frozenset(
@@ -185,47 +310,60 @@ def _code(code: CodeType) -> Any:
     return code.co_code, inner, code.co_names, code.co_varnames, code.co_freevars
 
 
-def _source(source: Source | None) -> Any:
+def _source(source: Source | None, numbers: Mapping[StageName, int]) -> Any:
     """What of a source says which call is which. Items are told by their digests, or are the number itself."""
     match source:
         case None:
             return None
         case FromStage(reference):
-            return "stage", reference.path
+            return reference
         case Computed(template):
-            return "items", _plain(template)
+            return ["items", template]
         case Range(start, _, step):
-            return "range", start, step
+            return ["range", start, step]
         case Zip(columns, names):
-            return "zip", [_source(column) for column in columns], names
+            return ["zip", [_source(column, numbers) for column in columns], list(names)]
         case Generate() | _:
             return "items"
 
 
-def _stages_of(source: Source | None) -> set[str | int]:
+def _stages_of(source: Source | None) -> Iterator[StageName]:
+    """The stages that a source reads, in its order."""
     match source:
-        case FromStage(reference):
-            return {reference.path[0]}
+        case FromStage():
+            yield source.stage
         case Zip(columns):
-            return {name for column in columns for name in _stages_of(column)}
+            for column in columns:
+                yield from _stages_of(column)
         case Computed(template):
-            return {r.path[0] for r in references(template) if r.root == "stages"}
+            yield from (StageName(str(read.path[0])) for read in references(template) if read.root == "stages")
         case Generate(keywords=keywords):
-            return {r.path[0] for r in references(keywords) if r.root == "stages"}
-    return set()
+            for _, value in _arguments(keywords):
+                for reference in references(value):
+                    if reference.root == "stages":
+                        yield StageName(str(reference.path[0]))
 
 
-def _plain(template: Any) -> Any:
-    """A `with` in which references are their text."""
-    if isinstance(template, Mapping):
-        return {key: _plain(value) for key, value in template.items()}
-    if isinstance(template, list):
-        return [_plain(value) for value in template]
-    if isinstance(template, Text):
-        return [_plain(part) for part in template.parts]
-    if isinstance(template, Expression):
-        return "expression", template.source, template.given
-    return ("reference", str(template)) if next(references(template), None) is not None else template
+def _plain(template: Any, numbers: Mapping[StageName, int]) -> Any:
+    """A template in which each reference says what it is, and a stage is its number among those that are read."""
+    match template:
+        case Reference("stages", (name, *path)):
+            return _a_reference, numbers[StageName(str(name))], path
+        case Reference(root, path):
+            return _a_reference, root, list(path)
+        case Expression(source, reads):
+            return _a_reference, source, [_plain(read, numbers) for read in reads], template.given
+        case Text(parts):
+            return _a_reference, [_plain(part, numbers) for part in parts]
+        case Mapping():
+            return {key: _plain(value, numbers) for key, value in template.items()}
+        case list():
+            return [_plain(value, numbers) for value in template]
+    return template
+
+
+def _a_reference() -> None:
+    """Only its name is ever used: no value of a user's is taken for a reference."""
 
 
 def _stable(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -31,6 +32,12 @@ class Locked(StoreError):
         since = f", since {owner['since']}" if owner.get("since") else ""
         who = f"pid {owner['pid']}{since}" if owner.get("pid") else "a process that has not said its name"
         super().__init__(path, f"this pipeline is being run already ({who})", "wait until it has ended, or end it")
+
+
+def lock_file(folder: Path, pipeline: str) -> Path:
+    """Where a pipeline's lock is in a state folder, held or not."""
+    name = hashlib.sha256(pipeline.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return folder / "locks" / f"{name}.lock"
 
 
 @dataclass
@@ -65,7 +72,7 @@ def take_lock(folder: Path, name: str, run: str) -> Lock:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             with file:
-                raise Locked(path, _owner(file.read())) from None
+                raise Locked(path, owner_told(file.read())) from None
         try:
             if folder not in _kept:
                 shared = _open(folder / _STORE)
@@ -117,7 +124,8 @@ def _open(path: Path) -> IO[str]:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
 
 
-def _owner(text: str) -> dict[str, object]:
+def owner_told(text: str) -> dict[str, object]:
+    """What a lock's file says of who took it last; nothing where that cannot be read."""
     try:
         owner = json.loads(text)
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_runner.calls import Calls
-from pipeline_runner.events import CallsOutdated, Event, JournalMended
+from pipeline_runner.events import CallsOutdated, Event, JournalMended, JournalTaken, StageRenamed
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.journal import Journal
-from pipeline_runner.record.keys import by_number, by_path, digest, path_digest, recipes
+from pipeline_runner.record.keys import by_number, by_path, digests, path_digests, recipes
 from pipeline_runner.record.locks import Lock
+from pipeline_runner.record.recipe import Recipe
+from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
 from pipeline_runner.spec.pipeline import Source, StageName
 from pipeline_runner.worker.perform import pack_payload
@@ -35,8 +37,17 @@ class Record:
         self._folder: Path = plan.pipeline.folder
         self._resume = resume
         self._lock: Lock = store.lock(identity(plan), run)
-        self._recipes = recipes(plan)
-        self._journal = Journal(store, run, about, self._recipes)
+        try:
+            self._recipes = recipes(plan, run)
+            self._keys = {name: recipe.key for name, recipe in self._recipes.items()}
+            self._renamed: list[Renamed] = []
+            if resume:
+                before = (about_run(store, run) or {}).get("recipes", {})
+                self._renamed = follow_names(store, run, self._keys, list(before))
+            self._journal = Journal(store, run, about, self._recipes)
+        except BaseException:
+            self._lock.release()
+            raise
         self._earlier: list[Earlier] = []
 
     def take(self, event: Event) -> None:
@@ -58,40 +69,47 @@ class Record:
 
     def earlier(self, stage: StageName) -> Earlier | None:
         """What the run has of a stage from before, under the recipe that the stage has now."""
-        recipe = self._recipes[stage]
+        recipe = self._keys[stage]
         if not self._resume or recipe is None:
             return None
         earlier = Earlier(self.store, self.run, stage, recipe)
         self._earlier.append(earlier)
         return earlier or None
 
-    def tell_apart(self, source: Source) -> Callable[[Any], bytes] | None:
+    def tell_apart(self, source: Source) -> Callable[[Sequence[Any]], bytes] | None:
         """How the items of a source are told apart from those of an earlier run; None: by their numbers."""
         if by_number(source):
             return None
-        return partial(path_digest, self._folder) if by_path(source) else digest
+        return partial(path_digests, self._folder) if by_path(source) else digests
 
     def news(self) -> Iterator[Event]:
         """What there is to say before a run goes on: what of the earlier one does not count any more."""
         if self.store.salvaged is not None:
             yield JournalMended(aside=str(self.store.salvaged.aside), rows=self.store.salvaged.rows)
+        for moved in self._renamed:
+            yield StageRenamed(stage=moved.stage, was=moved.was, calls=moved.calls)
         if self._resume:
-            for stage, calls in self.changed().items():
-                yield CallsOutdated(stage=stage, calls=calls)
+            yield from self.outdated()
 
-    def changed(self) -> dict[str, int]:
-        """Calls that are kept of each stage, but only under other recipes than it has now: they are made again."""
+    def outdated(self) -> Iterator[CallsOutdated]:
+        """Calls that are kept of a stage, but only under other recipes than it has now: they are made again."""
         with usable(self.store.database), closing(self.store.connect()) as connection:
             rows = connection.execute(
-                "SELECT stage, recipe, max(first + calls) FROM done WHERE run = ? GROUP BY stage, recipe", (self.run,)
+                "SELECT stage, recipe, max(first + calls), max(seq) FROM done WHERE run = ? GROUP BY stage, recipe"
+                " ORDER BY max(seq)",
+                (self.run,),
             ).fetchall()
-        now = {str(name): recipe for name, recipe in self._recipes.items()}
-        current = {stage for stage, recipe, _ in rows if now.get(stage) == recipe}
-        calls: Counter[str] = Counter()
-        for stage, _, last in rows:
-            if stage in now and stage not in current:
-                calls[stage] = max(calls[stage], last)
-        return calls
+            newest = {stage: recipe for stage, recipe, _, _ in rows}
+            for name, recipe in self._recipes.items():
+                kept = {key: calls for stage, key, calls, _ in rows if stage == name}
+                if kept and self._keys[name] not in kept:
+                    why = why_not(connection, newest[name], recipe)
+                    yield CallsOutdated(stage=name, calls=max(kept.values()), why=why)
+
+    def last_news(self) -> Iterator[Event]:
+        """What there is to say when a run has ended."""
+        if self._journal.taken:
+            yield JournalTaken(path=str(self.store.database))
 
     def close(self) -> None:
         """Write what is left and let go of the lock."""
@@ -110,6 +128,18 @@ class Record:
             self._lock.release()
 
 
+def why_not(connection: sqlite3.Connection, then: bytes, now: Recipe) -> tuple[str, ...]:
+    """In what a recipe differs from one that the store has values of; nothing where it does not know that one."""
+    if now.unknown:
+        return (now.unknown,)
+    row = connection.execute("SELECT parts FROM recipe WHERE key = ?", (then,)).fetchone()
+    try:
+        parts = json.loads(row[0]) if row is not None else None
+    except ValueError:  # damaged: it is only told less well
+        parts = None
+    return tuple(map(str, now.changes(parts))) if isinstance(parts, dict) else ()
+
+
 def identity(plan: Plan) -> str:
     """What makes two runs runs of the same pipeline: its file, or the folder and name of one made in Python."""
     pipeline = plan.pipeline
@@ -117,15 +147,27 @@ def identity(plan: Plan) -> str:
 
 
 def last_run(store: Store, pipeline: str | None) -> str | None:
-    """The newest run of a pipeline (None: of any), or None."""
+    """The newest run of a pipeline (None: of any), or None.
+
+    A store that lies beside its pipeline moves with it: where none of its runs is of this path,
+    those of a file of the same name are meant. What they still cover, their keys decide.
+    """
     with usable(store.database), closing(store.connect()) as connection:
-        for run, body in connection.execute("SELECT id, body FROM run ORDER BY began DESC"):
-            try:
-                if pipeline is None or json.loads(body).get("identity") == pipeline:
-                    return str(run)
-            except (ValueError, AttributeError):
-                continue
-    return None
+        runs = connection.execute("SELECT id, body FROM run ORDER BY began DESC").fetchall()
+    ran = [(str(run), _identity(body)) for run, body in runs]
+    if pipeline is None:
+        return next((run for run, _ in ran), None)
+    known = next((run for run, of in ran if of == pipeline), None)
+    if known is not None or store.folder.resolve() != Path(pipeline).parent / ".prun":
+        return known
+    return next((run for run, of in ran if Path(of).name == Path(pipeline).name), None)
+
+
+def _identity(body: str) -> str:
+    try:
+        return str(json.loads(body)["identity"])
+    except (ValueError, TypeError, LookupError):
+        return ""
 
 
 def about_run(store: Store, run: str) -> dict[str, Any] | None:

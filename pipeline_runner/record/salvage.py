@@ -6,6 +6,7 @@ Nothing that comes over has to be believed: each row of values has its seal.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-_TABLES = ("run", "event", "done", "given")
+_TABLES = ("run", "recipe", "event", "done", "given")
+_WITHOUT_NUMBERS = ("run", "recipe")
 _LEAST = 16  # bytes of a row; so many rows can be in a file whose tables cannot say it themselves
 _PATIENCE_S = 5.0  # for a table in which there is damage after damage
 
@@ -45,10 +47,16 @@ def salvage(database: Path) -> Salvage:
 
     Errors: OSError, sqlite3.Error when the new one cannot be written.
     """
-    new = database.with_name("salvage.db")
-    for suffix in ("", "-wal", "-shm"):
-        new.with_name(new.name + suffix).unlink(missing_ok=True)
-    rows = _copy(database, new)
+    new, old = database.with_name("salvage.db"), database.with_name("mending.db")
+    for path in (new, old):
+        _remove(path)
+    # SQLite writes into whatever it opens, and a first page may have to be mended: the damaged one stays as it is.
+    for suffix in ("", "-wal"):
+        if (path := _beside(database, suffix)).exists():
+            create(_beside(old, suffix))
+            shutil.copyfile(path, _beside(old, suffix))
+    rows = _bring_over(old, new)
+    _remove(old)
     os.replace(new, _whole(database))
     return Salvage(finish(database) or database, rows)
 
@@ -61,9 +69,9 @@ def finish(database: Path) -> Path | None:
     aside = database.with_name(f"damaged-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 10**6}.db")
     # Its log first: in front of another database it would be taken for that one's.
     for suffix in ("-wal", "-shm", ""):
-        path = database.with_name(database.name + suffix)
+        path = _beside(database, suffix)
         if path.exists():
-            path.replace(aside.with_name(aside.name + suffix))
+            path.replace(_beside(aside, suffix))
     os.replace(whole, database)
     return aside
 
@@ -72,7 +80,16 @@ def _whole(database: Path) -> Path:
     return database.with_name("salvaged.db")
 
 
-def _copy(database: Path, new: Path) -> int:
+def _beside(database: Path, suffix: str) -> Path:
+    return database.with_name(database.name + suffix)
+
+
+def _remove(database: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        _beside(database, suffix).unlink(missing_ok=True)
+
+
+def _bring_over(database: Path, new: Path) -> int:
     create(new)
     with closing(sqlite3.connect(new, isolation_level=None)) as into:
         for statement in statements():
@@ -120,9 +137,9 @@ def _mend_first_page(database: Path, new: Path) -> None:
 
 
 def _rows(old: sqlite3.Connection, table: str, most: int) -> Iterator[tuple[Any, ...]]:
-    if table == "run":  # it has no row numbers
+    if table in _WITHOUT_NUMBERS:
         try:
-            yield from old.execute("SELECT * FROM run")
+            yield from old.execute(f"SELECT * FROM {table}")
         except sqlite3.DatabaseError:
             return
         return

@@ -1,12 +1,18 @@
 -- The journal of a state folder: what happened, appended; nothing is ever changed, so nothing can get out of step.
+-- (Except that rows of `done` follow a stage that was renamed.)
 -- A run's state is the fold of its events; its values are the rows of `done`.
-PRAGMA user_version = 1;
-PRAGMA application_id = 1886519297; -- 0x70720000 + the version again: one that is damaged is not taken for a newer one
+PRAGMA user_version = 2;
+PRAGMA application_id = 1886519298; -- 0x70720000 + the version again: one that is damaged is not taken for a newer one
 
 CREATE TABLE run (
     id    TEXT PRIMARY KEY,
     began REAL NOT NULL,  -- seconds since the epoch, for show
     body  TEXT NOT NULL   -- JSON: pipeline, file, params, workers, each stage's recipe
+) WITHOUT ROWID;
+
+CREATE TABLE recipe (
+    key   BLOB PRIMARY KEY,
+    parts TEXT NOT NULL   -- JSON: name → digest or version; what tells in what two recipes differ
 ) WITHOUT ROWID;
 
 CREATE TABLE event (

@@ -18,14 +18,14 @@ BYTES = 32
 def load_key() -> bytes:
     """The user's key, made when there is none yet. Where no folder of the user's can be written: one for this
     process alone, and nothing stored is trusted later. Source: PROMISES, pickles."""
-    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "prun"
-    file = folder / "key"
     try:
-        key = file.read_bytes()
-        if len(key) == BYTES and file.stat().st_uid == os.getuid():
-            return key
+        folder = key_folder()
     except OSError:
-        pass
+        return secrets.token_bytes(BYTES)
+    file = folder / "key"
+    kept = _read(file)
+    if kept is not None:
+        return kept
     key = secrets.token_bytes(BYTES)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,6 +44,36 @@ def load_key() -> bytes:
     except OSError:
         return key
     return key
+
+
+def key_folder() -> Path:
+    """Where the user's key is. Errors: OSError for a user without a home, such as a bare number in a container."""
+    try:
+        return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "prun"
+    except RuntimeError as homeless:
+        raise OSError(f"user {os.getuid()} has no home folder") from homeless
+
+
+def key_not_kept() -> str | None:
+    """Why a run of now cannot be resumed: there is no place for the key. None where it can."""
+    load_key()
+    try:
+        folder = key_folder()
+    except OSError as homeless:
+        where = str(homeless)
+    else:
+        if _read(folder / "key") is not None:
+            return None
+        where = f"{folder} cannot be written"
+    return f"this run cannot be resumed: {where}, so no key can be kept; set XDG_CONFIG_HOME to a folder of yours"
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        key = file.read_bytes()
+        return key if len(key) == BYTES and file.stat().st_uid == os.getuid() else None
+    except OSError:
+        return None
 
 
 def seal(key: bytes, *parts: bytes | str | int | None) -> bytes:

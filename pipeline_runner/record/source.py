@@ -1,128 +1,211 @@
-"""What a function's result depends on in the project's own code: its source and all that it reaches.
+"""What a function's result depends on in code: its own source and all that it reaches.
 
 The source is read, never imported. From the function on, every name that it uses is followed to
-the definition at the top of its module, and into modules of the project folder; the standard
-library and installed packages are taken as they are. What runs at import (a call at the top of a
-module, say) belongs to every function of it.
+the definition at the top of its module, and into other modules of the project. Of what was
+installed the version counts, and of the standard library Python's. What runs at import (a call at
+the top of a module, a decorator that may register what it is given) belongs to every function of it.
+
+Not in it: data that a module reads from a file when it is imported (that is what `deps` is for), and
+what is found only by its name at run time (`getattr(module, name)`, `importlib.import_module`).
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from pipeline_runner.record.packages import package_version, project_file
 
-def source_recipe(kind: str, place: str, attribute: str, folder: Path) -> bytes | None:
-    """The hash of all that `place:attribute` reaches; None when its source cannot be read.
+Origin = tuple[str, str | None]  # what an import binds: a module, or a module and a name in it
+_SELF = ""  # of a module: only what runs when it is imported
 
-    A module that is not the project's is its name and, where it says one, its version.
+
+@dataclass(frozen=True)
+class Reached:
+    """All that a function reaches.
+
+    Definitions are digests under `call` (what was asked for), `function module:name`, and `top of module` for what
+    runs when it is imported; packages are versions by name.
     """
-    file = _file(kind, place, folder)
+
+    definitions: tuple[tuple[str, str], ...]
+    packages: tuple[tuple[str, str], ...]
+
+
+def source_recipe(kind: str, place: str, attribute: str, folder: Path) -> Reached | None:
+    """What `place:attribute` reaches; None when its source cannot be read."""
+    file = folder / place if kind == "file" else project_file(place, folder)
     if file is None:
-        return hashlib.sha256(f"installed {place}:{attribute}".encode()).digest() if kind == "module" else None
+        top = place.partition(".")[0]
+        known = {} if top in sys.stdlib_module_names else {top: package_version(top)}
+        return Reached((("call", _digest(f"{place}:{attribute}")),), tuple(known.items()))
+    return _reached(file, attribute.partition(".")[0], folder, f"{attribute} of {file.name}")
+
+
+def whole_recipe(file: Path, folder: Path) -> Reached | None:
+    """What a whole module of the project reaches; None when it cannot be read."""
+    return _reached(file, None, folder, "all")
+
+
+def _reached(file: Path, name: str | None, folder: Path, asked: str) -> Reached | None:
     walk = _Walk(folder)
-    if not walk.reach(file, attribute.partition(".")[0]):
+    try:
+        if not walk.reach(file, name):
+            return None
+    except RecursionError:  # an expression nested deeper than Python can print
         return None
-    told = sorted(walk.texts)
-    return hashlib.sha256("\n".join([attribute, *told]).encode("utf-8", "surrogatepass")).digest()
+    told = {label: _digest("\n".join(texts)) for label, texts in sorted(walk.texts.items())}
+    return Reached((("call", _digest(asked)), *told.items()), tuple(sorted(walk.packages.items())))
 
 
-def whole_recipe(file: Path, folder: Path) -> bytes | None:
-    """The hash of a whole module of the project, and of all that it reaches; None when it cannot be read."""
-    walk = _Walk(folder)
-    if not walk.reach(file, None):
-        return None
-    return hashlib.sha256("\n".join(sorted(walk.texts)).encode("utf-8", "surrogatepass")).digest()
-
-
-def _file(kind: str, place: str, folder: Path) -> Path | None:
-    if kind == "file":
-        path = folder / place
-        return path if path.is_file() else None
-    return _module_file(place, folder)
-
-
-def _module_file(name: str, folder: Path) -> Path | None:
-    """The file of a module of the project; None for one of the standard library or of an installed package."""
-    if name.partition(".")[0] in sys.stdlib_module_names:
-        return None
-    base = folder.joinpath(*name.split("."))
-    return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)
 class _Module:
     """A module's top: where each name is defined, and what runs whoever imports it."""
 
-    defined: dict[str, list[ast.stmt]]
-    imported: dict[str, tuple[str, str | None]]  # name → (module, attribute or None for the module itself)
-    always: list[ast.stmt]
-    stars: list[str]  # modules from which everything is imported
+    defined: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    imported: dict[str, list[Origin]] = field(default_factory=dict)
+    always: list[ast.stmt] = field(default_factory=list)
+    stars: list[str] = field(default_factory=list)  # modules from which everything is imported
+    runs: list[str] = field(default_factory=list)  # names of all that is imported, whether it is used or not
+
+    def imports(self, statement: ast.AST, file: Path, folder: Path) -> None:
+        """Take down what an import binds at the top of the module."""
+        for name, origin, whole in _imports(statement, file, folder):
+            self.runs.append(whole)
+            if name == "*":
+                self.stars.append(origin[0])
+            else:
+                self.imported.setdefault(name, []).append(origin)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a statement says, and what it uses: dotted names, as far as they are plain; and imports within it."""
+
+    text: str
+    uses: frozenset[tuple[str, ...]]
+    imports: tuple[ast.Import | ast.ImportFrom, ...]
 
 
 @dataclass
 class _Walk:
     folder: Path
-    texts: set[str] = field(default_factory=set)
+    texts: dict[str, list[str]] = field(default_factory=dict)  # by label, as the file has them
+    packages: dict[str, str] = field(default_factory=dict)
     _seen: set[tuple[Path, str | None]] = field(default_factory=set)
 
     def reach(self, file: Path, name: str | None) -> bool:
         """Follow a name of a file (None: all of them). False when the file cannot be read as Python, or has no such
         name that could be found by reading."""
-        todo: list[tuple[Path, str | None]] = [(file, name)]
-        found_first = None
+        module = _read(file, _stamp(file), self.folder)
+        if module is None:
+            return False
+        todo: list[tuple[Path, str | None]] = [(file, _SELF), (file, name)]
         while todo:
             at, what = todo.pop()
             if (at, what) in self._seen:
                 continue
             self._seen.add((at, what))
-            module = _read(at, _stamp(at), self.folder)
-            if module is None:
+            read = _read(at, _stamp(at), self.folder)
+            if read is None:
                 return False
-            ok = what is None or what in module.defined or what in module.imported or bool(module.stars)
-            found_first = ok if found_first is None else found_first
-            todo += self._follow(at, module, what)
-        return bool(found_first)
+            todo += self._follow(at, read, what)
+        return name is None or name in module.defined or name in module.imported or bool(module.stars)
 
     def _follow(self, file: Path, module: _Module, what: str | None) -> Iterator[tuple[Path, str | None]]:
-        statements = list(module.always)
+        label = _label(file, self.folder)
         if what is None:
-            statements += [s for found in module.defined.values() for s in found]
-            names = set(module.imported)
-        else:
-            statements += module.defined.get(what, [])
-            names = {what}
-        here = str(file.relative_to(self.folder)) if file.is_relative_to(self.folder) else str(file)
-        for statement in statements:
-            self.texts.add(f"{here}: {_text(statement)}")
-            names |= {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
-            for inner in ast.walk(statement):  # an import inside of a function
-                if isinstance(inner, ast.Import | ast.ImportFrom):
-                    yield from self._modules(file, _imports(inner, file, self.folder).values())
-        for name in names:
-            if name in module.imported:
-                self.texts.add(f"{here}: {name} is {module.imported[name]}")
-                yield from self._modules(file, [module.imported[name]])
-            elif name in module.defined:
-                yield file, name
-        for star in module.stars:
-            yield from self._modules(file, [(star, None)])
+            yield from ((file, name) for name in (_SELF, *module.defined, *module.imported))
+        elif what == _SELF:
+            yield from self._statements(file, module, f"top of {label}", module.always)
+            for whole in module.runs:
+                yield from self._import(file, whole)
+        elif what in module.defined:
+            yield from self._statements(file, module, f"function {label}:{what}", module.defined[what])
+        elif what in module.imported:
+            yield from self._name(file, module, (what,), f"function {label}:{what}")
+        if what is None or (what and what not in module.defined and what not in module.imported):
+            yield from self._stars(module, what)
 
-    def _modules(self, file: Path, imported: object) -> Iterator[tuple[Path, str | None]]:
-        for name, attribute in imported:  # type: ignore[attr-defined]
-            if attribute is not None:
-                inner = _module_file(f"{name}.{attribute}", self.folder)
-                if inner is not None:
-                    yield inner, None
-                    continue
-            found = _module_file(name, self.folder)
+    def _statements(
+        self, file: Path, module: _Module, label: str, statements: Iterable[ast.stmt]
+    ) -> Iterator[tuple[Path, str | None]]:
+        for statement in statements:
+            told = _told(statement)
+            self.texts.setdefault(label, []).append(told.text)
+            inner: dict[str, list[Origin]] = {}
+            for imported in told.imports:
+                for name, origin, whole in _imports(imported, file, self.folder):
+                    yield from self._import(file, whole)
+                    inner.setdefault(name, []).append(origin)
+                    if name == "*":
+                        yield from self._origin((origin[0], None), ())
+            for use in sorted(told.uses):
+                for origin in inner.get(use[0], ()):
+                    yield from self._origin(origin, use[1:])
+                yield from self._name(file, module, use, label)
+
+    def _name(self, file: Path, module: _Module, use: tuple[str, ...], label: str) -> Iterator[tuple[Path, str | None]]:
+        """A name at a module's top, with what is asked of it: `scale`, `helpers.scale`."""
+        name, *rest = use
+        for origin in module.imported.get(name, ()):
+            self.texts.setdefault(label, []).append(f"{name} is {origin}")
+            yield from self._origin(origin, tuple(rest))
+        if name in module.defined:
+            yield file, name
+        elif name not in module.imported:
+            yield from self._stars(module, name)
+
+    def _stars(self, module: _Module, name: str | None) -> Iterator[tuple[Path, str | None]]:
+        for star in module.stars:
+            yield from self._origin((star, None), () if name is None else (name,))
+
+    def _origin(self, origin: Origin, rest: tuple[str, ...]) -> Iterator[tuple[Path, str | None]]:
+        """What an imported name stands for: a definition in a module of the project, all of that, or a package."""
+        name, attribute = origin
+        steps = rest if attribute is None else (attribute, *rest)
+        file = project_file(name, self.folder)
+        while steps and (inner := project_file(f"{name}.{steps[0]}", self.folder)) is not None:
+            own = None if file is None else _read(file, _stamp(file), self.folder)
+            if own is not None and steps[0] in own.defined:
+                break  # the package has a name of its own that is called like a module of it
+            name, file, steps = f"{name}.{steps[0]}", inner, steps[1:]
+        if file is not None:
+            yield file, steps[0] if steps else None
+        else:
+            self._package(name)
+
+    def _import(self, file: Path, whole: str) -> Iterator[tuple[Path, str | None]]:
+        """What runs because a module is imported: its own top, and that of the packages that it is in."""
+        parts = whole.split(".")
+        for stop in range(1, len(parts) + 1):
+            found = project_file(".".join(parts[:stop]), self.folder)
             if found is not None and found != file:
-                yield found, attribute
+                yield found, _SELF
+
+    def _package(self, name: str) -> None:
+        top = name.partition(".")[0]
+        if top and top not in sys.stdlib_module_names and project_file(top, self.folder) is None:
+            self.packages[top] = package_version(top)
+
+
+def _label(file: Path, folder: Path) -> str:
+    """A module's name as far as the folder tells it."""
+    try:
+        path = file.relative_to(folder)
+    except ValueError:
+        path = Path(file.parent.name, file.name)
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -136,73 +219,118 @@ def _stamp(file: Path) -> tuple[int, int]:
 @lru_cache(maxsize=512)
 def _read(file: Path, stamp: tuple[int, int], folder: Path) -> _Module | None:
     try:
-        tree = ast.parse(file.read_bytes())
+        tree: ast.Module = _Undocumented().visit(ast.parse(file.read_bytes()))
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
-    defined: dict[str, list[ast.stmt]] = {}
-    imported: dict[str, tuple[str, str | None]] = {}
-    always: list[ast.stmt] = []
-    stars: list[str] = []
+    module = _Module()
     for statement in tree.body:
         match statement:
             case ast.Import() | ast.ImportFrom():
-                for name, origin in _imports(statement, file, folder).items():
-                    if name == "*":
-                        stars.append(origin[0])
-                    else:
-                        imported[name] = origin
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                defined.setdefault(name, []).append(statement)
-            case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
-                names = _bound(statement)
-                for name in names:
-                    defined.setdefault(name, []).append(statement)
-                if not names:
-                    always.append(statement)
-            case ast.Expr(value=ast.Constant()):
-                pass  # a docstring
+                module.imports(statement, file, folder)
+                continue
             case ast.If(test=test) if ast.unparse(test) == "__name__ == '__main__'":
-                pass  # does not run at import
+                continue  # does not run at import
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names = {name}
+                runs = not all(_harmless(decorator, module) for decorator in statement.decorator_list)
             case _:
-                always.append(statement)
-                for name in _bound(statement):
-                    defined.setdefault(name, []).append(statement)
-    return _Module(defined, imported, always, stars)
+                names = _bound(statement)
+                runs = not names or not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign)
+                for inner in _told(statement).imports if runs else ():  # under a condition, say
+                    module.imports(inner, file, folder)
+        for name in names:
+            module.defined.setdefault(name, []).append(statement)
+        if runs:
+            module.always.append(statement)
+    return module
+
+
+def _harmless(decorator: ast.expr, module: _Module) -> bool:
+    """Whether a decorator is of the standard library, and so does not put what it decorates where others find it."""
+    while isinstance(decorator, ast.Call | ast.Attribute):
+        decorator = decorator.func if isinstance(decorator, ast.Call) else decorator.value
+    if not isinstance(decorator, ast.Name):
+        return False
+    origins = module.imported.get(decorator.id)
+    if origins is None:
+        return hasattr(builtins, decorator.id) and decorator.id not in module.defined
+    return all(name.partition(".")[0] in sys.stdlib_module_names for name, _ in origins)
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """Names that a statement gives a value."""
-    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    """Names that a statement gives a value, or may give one under a condition."""
+    named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    nodes = list(ast.walk(statement))
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return stored | {node.name for node in nodes if isinstance(node, named)}
 
 
-def _imports(statement: ast.Import | ast.ImportFrom, file: Path, folder: Path) -> dict[str, tuple[str, str | None]]:
-    """Names that an import binds, with where they come from."""
-    if isinstance(statement, ast.Import):
-        return {alias.asname or alias.name.partition(".")[0]: (alias.name, None) for alias in statement.names}
-    module = statement.module or ""
-    if statement.level:  # relative: from the file's own package
-        package = file.parent
-        for _ in range(statement.level - 1):
-            package = package.parent
-        try:
-            prefix = ".".join(package.relative_to(folder).parts)
-        except ValueError:
-            prefix = ""
-        module = ".".join(part for part in (prefix, module) if part)
-    return {alias.asname or alias.name: (module, alias.name) for alias in statement.names}
+def _imports(statement: ast.AST, file: Path, folder: Path) -> Iterator[tuple[str, Origin, str]]:
+    """Names that an import binds, where they come from, and what is imported for that.
+
+    `import a.b` binds `a`, which then has a `b`.
+    """
+    match statement:
+        case ast.Import(names=names):
+            for alias in names:
+                top = alias.name.partition(".")[0]
+                yield alias.asname or top, (alias.name if alias.asname else top, None), alias.name
+        case ast.ImportFrom(module=module, names=names, level=level):
+            place = module or ""
+            if level:  # relative: from the file's own package
+                place = ".".join(part for part in (_package_name(file.parents[level - 1], folder), place) if part)
+            for alias in names:
+                yield alias.asname or alias.name, (place, alias.name), f"{place}.{alias.name}"
 
 
-def _text(statement: ast.stmt) -> str:
-    """A statement without comments, formatting and docstrings."""
-    return ast.dump(_Undocumented().visit(ast.parse(ast.unparse(statement))))
+def _package_name(package: Path, folder: Path) -> str:
+    """What a folder of modules is called: from the project's folder, else as far up as there are packages."""
+    if package.is_relative_to(folder):
+        return ".".join(package.relative_to(folder).parts)
+    names: list[str] = []
+    while (package / "__init__.py").is_file():
+        names.insert(0, package.name)
+        package = package.parent
+    return ".".join(names)
+
+
+@lru_cache(maxsize=4096)
+def _told(statement: ast.stmt) -> _Told:
+    uses: set[tuple[str, ...]] = set()
+    imports: list[ast.Import | ast.ImportFrom] = []
+    todo: list[ast.AST] = [statement]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            continue
+        dotted = _dotted(node.target if isinstance(node, ast.AugAssign) else node)
+        if dotted is not None:
+            uses.add(dotted)
+        if dotted is not None and not isinstance(node, ast.AugAssign):
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+        todo += ast.iter_child_nodes(node)
+    return _Told(ast.unparse(statement), frozenset(uses), tuple(imports))
+
+
+def _dotted(node: ast.AST) -> tuple[str, ...] | None:
+    """`a.b.c` as its parts; None where it is anything else."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.insert(0, node.attr)
+        node = node.value
+    return (node.id, *parts) if isinstance(node, ast.Name) else None
 
 
 class _Undocumented(ast.NodeTransformer):
-    def _strip(self, node: ast.AST) -> ast.AST:
-        self.generic_visit(node)
-        match getattr(node, "body", []):
-            case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-                node.body = rest or [ast.Pass()]  # type: ignore[attr-defined]
-        return node
+    """Takes away what has no effect: docstrings, and other constants that stand alone."""
 
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = visit_Module = _strip
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if getattr(node, "body", None) == [] and not isinstance(node, ast.Module):
+            node.body = [ast.Pass()]  # type: ignore[attr-defined]
+        return node

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 import stat
 from pathlib import Path
 
 from pipeline_runner.record.errors import StoreError, damaged, usable
-from pipeline_runner.record.locks import Lock, alive, alone, take_lock
+from pipeline_runner.record.locks import Lock, alive, alone, lock_file, take_lock
 from pipeline_runner.record.salvage import Salvage, create, finish, salvage, statements
 from pipeline_runner.record.seal import load_key
 
-VERSION = 1
+VERSION = 2
 MARK = 0x70720000  # with the version added, the application_id: both must say the same of a newer version
 INLINE = 1 << 18  # bytes of a chunk's values that go into the database itself; larger ones get a file
+LOG_PAGES = 8192  # of 4 KiB, in the log before they go into the database: that is when the disk is waited for
 BUSY_S = 10.0  # how long another run of the same folder may hold the database
 SMALL = 1 << 24  # bytes of a database that is looked through whenever it is opened: 10 ms
 
@@ -29,7 +29,9 @@ class Store:
         self.salvaged: Salvage | None = None  # what could be kept of a database that was damaged
         self.values = folder / "values"
         self.database = folder / "journal.db"
-        if not create and not self.database.exists():
+        with usable(folder):
+            there = create or self.database.exists()
+        if not there:
             raise StoreError(folder, "there is no run here yet", "run a pipeline first, or name another with --state")
         with usable(folder):
             self._make()
@@ -40,11 +42,16 @@ class Store:
 
     def connect(self) -> sqlite3.Connection:
         """A connection of one's own. WAL with synchronous=NORMAL: a commit survives the death of every process, and
-        costs 0.1 ms; only a power cut may take the last ones, whole."""
+        costs 0.1 ms; only a power cut may take the last ones, whole. Errors: StoreError."""
+        with usable(self.database):
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.database, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         except sqlite3.Error:
             connection.close()
             raise
@@ -54,14 +61,9 @@ class Store:
 
     def lock(self, pipeline: str, run: str) -> Lock:
         """Be the only runner of this pipeline. Errors: Locked, at once."""
-        path = self.lock_file(pipeline)
+        path = lock_file(self.folder, pipeline)
         with usable(self.folder):
             return take_lock(path.parent, path.stem, run)
-
-    def lock_file(self, pipeline: str) -> Path:
-        """Where a pipeline's lock is, held or not."""
-        name = hashlib.sha256(pipeline.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        return self.folder / "locks" / f"{name}.lock"
 
     def write_value(self, name: str, data: bytes) -> None:
         """Put a value's file in its place, whole or not at all."""
@@ -100,6 +102,7 @@ class Store:
                 file.write("*\n")
 
     def _prepare(self, thorough: bool) -> None:
+        self._free_companions()
         finish(self.database)
         if not self.database.exists():
             create(self.database)
@@ -108,10 +111,19 @@ class Store:
                 self.salvaged = salvage(self.database)
             self._suspect.unlink(missing_ok=True)
 
+    def _free_companions(self) -> None:
+        """Let the journal's -wal and -shm be written when it may be. SQLite makes them with the mode that the journal
+        has then, so that they stay read-only when the journal was so for a while."""
+        if not self.database.exists() or not _writable(self.database):
+            return
+        for path in (self.database.with_name(f"{self.database.name}{end}") for end in ("-wal", "-shm")):
+            if path.exists() and not _writable(path):
+                path.chmod(0o600)
+
     def _sound(self, thorough: bool) -> bool:
         """Whether the database can be read, as far as was looked. Errors: StoreError, sqlite3.Error."""
         try:
-            with contextlib.closing(self.connect()) as connection:
+            with contextlib.closing(self._connect()) as connection:
                 if not _is_ours(connection, self.database):
                     return False
                 if thorough or self._suspect.exists() or self.database.stat().st_size < SMALL:
@@ -141,11 +153,12 @@ class Store:
 
 
 def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the database has our tables: made here when it is new. Errors: StoreError for one of a newer version."""
+    """Whether the database has our tables: made here when it is new. Errors: StoreError for one of another version."""
     version = _version(connection)
-    if version > VERSION and connection.execute("PRAGMA application_id").fetchone()[0] == MARK + version:
-        cure = "use that version, or another folder with --state"
-        raise StoreError(path, f"it was written by a newer prun (format {version})", cure)
+    if 0 < version != VERSION and connection.execute("PRAGMA application_id").fetchone()[0] == MARK + version:
+        whose = "a newer" if version > VERSION else "an older"
+        why = f"it was written by {whose} prun, in format {version}; this one reads format {VERSION}"
+        raise StoreError(path, why, f"use that version, or another folder with --state; or delete {path.parent}")
     if version == 0:
         connection.execute("BEGIN IMMEDIATE")
         # Another run may have made the tables while we waited for our turn.
@@ -165,3 +178,7 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
 def _version(connection: sqlite3.Connection) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
+
+
+def _writable(file: Path) -> bool:
+    return bool(file.stat().st_mode & stat.S_IWUSR)

@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from pipeline_runner.axes import Status
+from pipeline_runner.calls import Failure
 from pipeline_runner.events import (
     CallFailed,
     CallRetried,
@@ -28,14 +29,19 @@ from pipeline_runner.events import (
     CallsReused,
     Event,
     JournalMended,
+    JournalTaken,
+    PoolNarrowed,
     PoolReplaced,
     Printed,
     RunStarted,
     StageEnded,
+    StageRenamed,
     StageStarted,
     WorkerDied,
     WorkerStruck,
 )
+from pipeline_runner.reporters.plain import line_of, plain
+from pipeline_runner.reporters.summary import WIDEST, about_all
 
 _COLOURS = {Status.DONE: "green", Status.FAILED: "red", Status.CANCELLED: "yellow", Status.SKIPPED: "yellow"}
 
@@ -59,6 +65,7 @@ class Bars:
             transient=False,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._told: set[tuple[str, Failure]] = set()  # by stage: what is the same for all of its calls
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -96,7 +103,13 @@ class Bars:
     def _on_CallsOutdated(self, event: CallsOutdated) -> None:
         self._say(str(event), "yellow")
 
+    def _on_StageRenamed(self, event: StageRenamed) -> None:
+        self._say(str(event), "yellow")
+
     def _on_JournalMended(self, event: JournalMended) -> None:
+        self._say(str(event), "yellow")
+
+    def _on_JournalTaken(self, event: JournalTaken) -> None:
         self._say(str(event), "yellow")
 
     def _on_CallRetried(self, event: CallRetried) -> None:
@@ -108,10 +121,17 @@ class Bars:
         )
 
     def _on_CallFailed(self, event: CallFailed) -> None:
+        if about_all(event.failure):
+            told = event.stage, event.failure
+            if told in self._told:
+                return
+            self._told.add(told)
         call = f", call {event.index}" if event.index >= 0 else ""
         given = f" ({event.argument})" if event.argument else ""
         first, _, more = str(event.failure).partition("\n")  # the summary tells all of it
-        self._say(f'stage "{event.stage}"{call}{given}: {first}{" …" if more else ""}', "red")
+        self._say(
+            f'stage "{event.stage}"{call}{given}: {first[:WIDEST]}{" …" if more or first[WIDEST:] else ""}', "red"
+        )
 
     def _on_WorkerDied(self, event: WorkerDied) -> None:
         if len(event.calls) > 1:
@@ -124,13 +144,16 @@ class Bars:
     def _on_WorkerStruck(self, event: WorkerStruck) -> None:
         self._say(f'stage "{event.stage}": chaos killed worker {event.pid}', "yellow")
 
+    def _on_PoolNarrowed(self, event: PoolNarrowed) -> None:
+        self._say(f"warning: {event}", "yellow")
+
     def _on_PoolReplaced(self, event: PoolReplaced) -> None:
         if self._verbose:
             self._say(f'stage "{event.stage}": {event.why}; going on in a fresh pool', "yellow")
 
     def _on_Printed(self, event: Printed) -> None:
         call = "" if event.index is None else f"[{event.index}]"
-        self._say(f"{event.stage}{call}: {event.line}", "dim")
+        self._show(Text.from_ansi(f"{event.stage}{call}: {line_of(event.line)}", style="dim"))
 
     def _on_StageEnded(self, event: StageEnded) -> None:
         task = self._task(event.stage)
@@ -141,8 +164,11 @@ class Bars:
         return self._tasks[stage]
 
     def _say(self, line: str, style: str) -> None:
+        self._show(Text(plain(line), style=style))
+
+    def _show(self, text: Text) -> None:
         if not self._quiet:
-            self._console.print(Text(line, style=style), soft_wrap=True)
+            self._console.print(text, soft_wrap=True)
 
 
 class _State(ProgressColumn):

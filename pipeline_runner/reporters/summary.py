@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
+import sysconfig
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +14,19 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline_runner.axes import Status
+from pipeline_runner.calls import Cause, Failure
 from pipeline_runner.events import CallFailed
+from pipeline_runner.reporters.plain import line_of, plain
 from pipeline_runner.state import RunState
 
 MOST = 5  # failed calls of one kind that are named
+TALLEST = 12  # lines of a message that are shown; the whole of it is in `--json`
+WIDEST = 500  # characters of such a line, and of one that was captured
 _STYLE = {Status.DONE: "green", Status.REUSED: "green", Status.FAILED: "red"}
+
+_HEADER = re.compile(r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE)
+_PLACE = re.compile(r'^(?:  \|)? +File "(.+?)", line (\d+)', re.MULTILINE)
+_LIBRARIES = (os.path.join(sysconfig.get_path("stdlib"), ""), "<")
 
 Line = tuple[str, str]  # text and style
 
@@ -31,7 +42,7 @@ class Next:
 
     def replay(self, stage: str, item: int) -> str:
         if self.python:
-            return f'pipeline.replay("{self.run}", "{stage}", {item}, state=…)'
+            return f'pipeline.replay("{self.run}", "{stage}", {item}, state="{self.state[-1]}")'
         return shlex.join(["prun", "replay", self.run, f"{stage}[{item}]", *self.state])
 
 
@@ -75,29 +86,49 @@ def failures(failed: Sequence[CallFailed], following: Next | None = None) -> Ite
         alike = sorted(found, key=lambda one: one.index)
         many = f" ({len(alike)} calls)" if len(alike) > 1 else ""
         yield f'\nstage "{stage}": {kind}{many}{place}', "bold red"
+        if len(alike) > 1 and all(about_all(one.failure) and one.failure == alike[0].failure for one in alike):
+            yield "  " + alike[0].failure.message.replace("\n", "\n  "), "red"
+            continue
         for one in alike[:MOST]:
-            yield "  " + _call(one).replace("\n", "\n    "), "red"
+            yield "  " + plain(_call(one)).replace("\n", "\n    "), "red"
         if len(alike) > MOST:
             yield f"  and {len(alike) - MOST} more", "red"
         yield from _about(alike[0], following)
 
 
+def about_all(failure: Failure) -> bool:
+    """Whether it is a sentence of ours about the function itself: each of its calls fails with the same one."""
+    return failure.cause is Cause.RAISED and not failure.traceback
+
+
 def _call(failed: CallFailed) -> str:
-    call = f"call {failed.index}" if failed.index >= 0 else "before its first call"
+    call = f"call {failed.index}" if failed.index >= 0 else "outside its calls"
     given = f" given {failed.argument}" if failed.argument else ""
     tries = f" after {failed.tries} tries" if failed.tries > 1 else ""
-    return f"{call}{given}{tries}: {failed.failure.message or failed.failure.type}"
+    return f"{call}{given}{tries}: {_shortened(failed.failure.message.rstrip()) or failed.failure.type}"
+
+
+def _shortened(message: str) -> str:
+    """The beginning of a long message."""
+    rows = message.split("\n")
+    kept = [_cut(row) for row in rows[:TALLEST]]
+    more = len(rows) - TALLEST
+    return "\n".join([*kept, f"… ({more} more lines)"] if more > 0 else kept)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDEST else f"{line[:WIDEST]}… ({len(line)} characters)"
 
 
 def _about(failed: CallFailed, following: Next | None) -> Iterator[Line]:
     """What helps to find the cause: where it went, what was said last, and how to see it happen again."""
     frames = _frames(failed)
     if frames:
-        yield _indented(frames, 2), "dim"
+        yield _indented(plain(frames), 2), "dim"
     said: tuple[str, ...] = getattr(failed, "said", ())
     if said:
         yield "  its last lines:", "dim"
-        yield _indented("\n".join(said), 4), "dim"
+        yield _indented("\n".join(_cut(plain(line_of(line))) for line in said), 4), "dim"
     if following is not None and failed.index >= 0:
         yield f"  see it again: {following.replay(failed.stage, failed.index)}", ""
 
@@ -105,12 +136,13 @@ def _about(failed: CallFailed, following: Next | None) -> Iterator[Line]:
 def _frames(failed: CallFailed) -> str:
     """The traceback without the message that ends it, which is told already."""
     text, failure = failed.failure.traceback.rstrip(), failed.failure
-    told = f"{failure.type}: {failure.message.rstrip()}" if failure.message.strip() else failure.type
+    message = failure.message.rstrip()
+    told = f"{failure.type}: {message}" if message else failure.type
     at = text.rfind(told)
     if at < 0:
         return text
     start = text.rfind("\n", 0, at) + 1  # the type may be written with its module
-    return (text[:start] + text[at + len(told) :].lstrip("\n")).rstrip()
+    return (text[:start] + text[at + len(told) :].lstrip(":\n")).rstrip()
 
 
 def _indented(text: str, by: int) -> str:
@@ -119,10 +151,15 @@ def _indented(text: str, by: int) -> str:
 
 
 def _place(failed: CallFailed) -> str:
-    """Where in the user's code, from the traceback's last frame."""
-    found = [line.strip() for line in failed.failure.traceback.splitlines() if line.strip().startswith('File "')]
-    if not found:
-        return ""
-    _, _, rest = found[-1].partition('File "')
-    file, _, rest = rest.partition('", line ')
-    return f" at {file}:{rest.split(',')[0]}"
+    """Where in the user's code it went wrong: the innermost frame that is not in a library, if there is one."""
+    found = _PLACE.findall(_own(_frames(failed)))
+    theirs = [place for place in found if not place[0].startswith(_LIBRARIES) and "/site-packages/" not in place[0]]
+    for file, line in reversed(theirs or found):
+        return f" at {plain(file)}:{line}"
+    return ""
+
+
+def _own(traceback: str) -> str:
+    """The part of a traceback that is the exception's own: without what it came from, and what it holds."""
+    own, _, _ = _HEADER.split(traceback)[-1].partition("\n  +-+---")
+    return own

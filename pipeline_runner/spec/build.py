@@ -43,7 +43,7 @@ from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar
 
 NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
 NOT_YET_STAGE = ("run", "if", "limits", "outs", "stdout", "workdir")
-NO_EFFECT_YET = ("cache", "salt", "priority", "deps", "threads")  # left out, they cannot change the answer
+NO_EFFECT_YET = ("cache", "priority", "threads")  # left out, they cannot change the answer
 
 
 def load(

@@ -220,9 +220,9 @@ class StageKeys(Written):
     cache: Flag | None = None
     """Reuse results across runs. Accepted; not acted on yet."""
     salt: Annotated[Any, Shape(type=["string", "integer", "number"])] = None
-    """Changes the key of cached results. Accepted; not acted on yet."""
+    """Another one, and nothing that was kept counts any more: each call is made again."""
     deps: Texts | None = None
-    """Files whose contents belong to the key. Accepted; not acted on yet."""
+    """Files and folders that calls read: when their contents change, calls are made again."""
     outs: Texts | None = None
     """Files that must exist after the call. Not in this version yet."""
     stdout: Literal["text", "lines", "json", "none"] | None = None

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import sysconfig
 import traceback
+from collections.abc import Iterator
+from itertools import dropwhile
 from pathlib import Path
 from types import TracebackType
 
 from pipeline_runner.calls import Cause, Failure
 from pipeline_runner.errors import PipelineError
 
-OURS = (str(Path(__file__).parents[1]), "<frozen importlib")  # frames that say nothing to a user
+# Frames that say nothing to a user, where a traceback begins with them: ours, and how we import and await theirs.
+OURS = (
+    str(Path(__file__).parents[1]) + os.sep,
+    "<frozen importlib",
+    os.path.join(sysconfig.get_path("stdlib"), "importlib", ""),
+    os.path.join(sysconfig.get_path("stdlib"), "asyncio", ""),
+)
 LONGEST = 10_000  # characters of a message that are kept
+DEEPEST = 40  # frames of an exception that are kept, the innermost
 
 
 def failure_of(error: BaseException, cause: Cause) -> Failure:
@@ -27,28 +38,56 @@ def failure_of(error: BaseException, cause: Cause) -> Failure:
     )
 
 
+def told(error: BaseException) -> str:
+    """The traceback with the user's frames only, also where one exception was raised while another was handled,
+    or holds others. Errors: what a user's exception class raises."""
+    whole = traceback.TracebackException.from_exception(error, limit=-DEEPEST)
+    for one in _with_all_below(whole):
+        one.stack[:] = dropwhile(lambda frame: frame.filename.startswith(OURS), one.stack)
+    text = "".join(whole.format())
+    if len(text) > LONGEST:
+        for one in _with_all_below(whole):
+            text = text.replace(str(one), cut(str(one)))
+    return text
+
+
+def cut(message: str) -> str:
+    """As much of it as is kept."""
+    return message if len(message) <= LONGEST else message[:LONGEST] + "…"
+
+
+def users(frames: TracebackType | None) -> TracebackType | None:
+    """The traceback from the user's first frame on; None where it has none."""
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(OURS):
+        frames = frames.tb_next
+    return frames
+
+
 def _message(error: BaseException) -> str:
     try:
-        text = str(error)
+        return cut(str(error))
     except BaseException:  # a user's __str__ may do anything
         return "(its message cannot be shown: __str__ raised)"
-    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 
 def _traceback(error: BaseException) -> str:
     if isinstance(error, PipelineError):
         return ""  # our own sentences name the place that matters
     try:
-        return "".join(traceback.format_exception(type(error), error, _users(error.__traceback__), limit=-40))
+        return told(error)
     except BaseException:
-        return "".join(traceback.format_tb(_users(error.__traceback__), limit=-40))
+        return "".join(traceback.format_tb(users(error.__traceback__), limit=-DEEPEST))
 
 
-def _users(frames: TracebackType | None) -> TracebackType | None:
-    """The traceback from the user's first frame on."""
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(OURS):
-        frames = frames.tb_next
-    return frames
+def _with_all_below(
+    error: traceback.TracebackException | None,
+) -> Iterator[traceback.TracebackException]:
+    """It, what it came from, and what it holds. The standard library has cut circles already."""
+    while error is not None:
+        yield error
+        for inner in error.exceptions or ():
+            yield from _with_all_below(inner)
+        error = error.__cause__ or error.__context__
 
 
 def _round_trip(error: BaseException) -> bytes | None:

@@ -13,6 +13,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
+import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib.machinery import ModuleSpec
@@ -44,11 +45,34 @@ class FunctionNotFound(PipelineError):
         return f"{sentence}\n  {self.cure}" if self.cure else sentence
 
 
+class PackageMissing(PipelineError):
+    """A function's module is there, and a package that it imports is not."""
+
+    exit_code = 2
+
+    def __init__(self, place: str, attribute: str, package: str, importer: str) -> None:
+        super().__init__(place, attribute, package, importer)
+        self.place = place
+        self.attribute = attribute
+        self.package = package
+        self.importer = importer  # file:line that asks for it
+
+    def __str__(self) -> str:
+        needs = f'it needs the package "{self.package}", imported at {self.importer}'
+        cure = f"install what has it for {sys.executable}"
+        return f'cannot load "{self.place}:{self.attribute}": {needs}, which is not installed\n  {cure}'
+
+
 def resolve(kind: Kind, place: str, attribute: str, folder: str | os.PathLike[str]) -> Callable[..., Any]:
-    """The callable. Errors: FunctionNotFound; whatever the user's module raises when it is imported."""
+    """The callable. Errors: FunctionNotFound, PackageMissing; what else the user's module raises when imported."""
     where = os.path.abspath(folder)
     add_to_path(where)
-    module = _file(place, attribute, where) if kind == "file" else _module(place, attribute, where)
+    try:
+        module = _file(place, attribute, where) if kind == "file" else _module(place, attribute, where)
+    except ModuleNotFoundError as error:
+        if error.name is None:
+            raise  # raised by hand, whatever it means
+        raise PackageMissing(place, attribute, error.name, _importer(error)) from error
     found: Any = module
     for name in attribute.split("."):
         try:
@@ -88,6 +112,14 @@ def add_to_path(folder: str) -> None:
         places = (i for i, path in enumerate(sys.path) if i >= after and path in before)
         sys.path.insert(next(places, len(sys.path)), folder)
     importlib.invalidate_caches()
+
+
+def _importer(error: ModuleNotFoundError) -> str:
+    """The line that asks for what is not there: the last that is not of the import machinery itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    machinery = ("<frozen importlib", importlib.__file__)
+    frame = next(frame for frame in reversed(frames) if not frame.filename.startswith(machinery))
+    return f"{frame.filename}:{frame.lineno}"
 
 
 def _forget_namesake(root: str, folder: str) -> None:

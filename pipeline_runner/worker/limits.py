@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from time import monotonic
 
@@ -78,8 +78,13 @@ def kill_tree(pid: int) -> None:
 def kill_below(pid: int, spare: Iterable[int] = ()) -> None:
     """End all that a process has started, until there is nothing left, and not the process itself."""
     spared = {pid, os.getpid(), *spare}
+    end_all(lambda: [one for one in below(pid) if one not in spared])
+
+
+def end_all(found: Callable[[], Collection[int]]) -> None:
+    """End processes until no more are found."""
     deadline = monotonic() + TREE_S
-    while (left := [one for one in below(pid) if one not in spared]) and monotonic() < deadline:
+    while (left := found()) and monotonic() < deadline:
         for one in left:  # all are stopped before the first one dies: none of them may start another meanwhile
             send(one, signal.SIGSTOP)
         for one in left:

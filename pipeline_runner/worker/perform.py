@@ -204,16 +204,17 @@ def _keep(
         return {}
     lost: dict[int, Failure] = {}
     for start, stop, at in _runs(done):
-        try:
-            outcomes.append(Done(step, start, stop, pack_result(results[at : at + stop - start])))
-        except BaseException:  # one of them cannot be sent: find which, and keep the others
-            for offset in range(stop - start):
-                try:
-                    packed = pack_result([results[at + offset]])
-                except BaseException as error:
-                    lost[start + offset] = failure_of(error, Cause.RESULT)
-                else:
-                    outcomes.append(Done(step, start + offset, start + offset + 1, packed))
+        together = _packed(results[at : at + stop - start])
+        if together is not None:
+            outcomes.append(Done(step, start, stop, together))
+            continue
+        for offset in range(stop - start):  # one of them cannot be sent: find which, and keep the others
+            try:
+                packed = pack_result([results[at + offset]])
+            except BaseException as error:
+                lost[start + offset] = failure_of(error, Cause.RESULT)
+            else:
+                outcomes.append(Done(step, start + offset, start + offset + 1, packed))
     return lost
 
 
@@ -234,7 +235,12 @@ def _runs(positions: Sequence[int]) -> list[tuple[int, int, int]]:
 
 def _carry(value: Any) -> bytes | None:
     """What a later step was given, so that it alone can be tried again; None: the chain begins anew."""
+    return _packed([value])
+
+
+def _packed(values: list[Any]) -> bytes | None:
+    """Their bytes; None where one of them cannot be sent."""
     try:
-        return pack_result([value])
+        return pack_result(values)
     except BaseException:
         return None

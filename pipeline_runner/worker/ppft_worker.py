@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import sys
 
+from pipeline_runner.worker.brand import Brand
+from pipeline_runner.worker.start import begin
 
-def main() -> None:
+
+def main(brand: Brand | None) -> None:
     """Serve ppft's own protocol until the server goes away.
 
     ppft talks over file descriptors 0 and 1, so anything written to stdout by C code or by a child
     process would break it, and a child process would keep the pipe open after our death. Both
     wires move to descriptors that nobody inherits; 0 becomes empty, and 1 joins 2.
     """
-    from pipeline_runner.worker.start import begin
-
     wire_in, wire_out = os.dup(0), os.dup(1)
-    begin()
+    begin(brand)
     with open(os.devnull, "rb") as empty:
         os.dup2(empty.fileno(), 0)
     os.dup2(2, 1)

@@ -23,7 +23,7 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 def guard() -> None:
     """Called once, before the first worker is forked."""
-    here = os.getpid()
+    here, group = os.getpid(), os.getpgid(0)
     folders = {os.path.dirname(path) for path in _listening()}
     usual = {number: signal.getsignal(number) for number in ENDINGS}
 
@@ -34,9 +34,15 @@ def guard() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def be_mortal() -> None:
+        with suppress(OSError):
+            os.setpgid(0, group)
         for number, handler in usual.items():
             signal.signal(number, handler)
 
+    # SIGKILL to the whole group is not to end it before it has ended what has left the group. Workers go back to it,
+    # so that a terminal's Ctrl-Z still stops them.
+    with suppress(OSError):
+        os.setpgid(0, 0)
     limits.take_in_orphans()
     # A signal to the whole group would end it before the runner has said what is to become of its pools.
     for number in ENDINGS:

@@ -11,14 +11,17 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from pipeline_runner.calls import Receipt, Ticket
+from pipeline_runner.worker.brand import Brand, carry
 
 
-def begin() -> None:
+def begin(brand: Brand | None = None) -> None:
     """Make a new worker deaf to Ctrl-C, free of what it inherited from the runner, and keep it off the runner's stdout.
 
     Ctrl-C reaches every process of a terminal; only the runner answers it, and then ends the
     workers. A forked worker would otherwise also run the runner's own SIGTERM handler.
     """
+    if brand is not None:
+        carry(brand)
     with suppress(ValueError):  # not the main thread: the signals are someone else's
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -40,9 +43,10 @@ def begin() -> None:
 def may_have_children() -> None:
     """Let calls open pools of their own, which libraries forbid to daemonic workers. What they leave is ended."""
     for library in ("multiprocessing", "multiprocess"):
-        process = sys.modules.get(f"{library}.process")
-        if process is not None:
-            process.current_process()._config.pop("daemon", None)
+        # A fork finds it half imported when another thread of the runner was at that: then it is not this worker's.
+        current = getattr(sys.modules.get(f"{library}.process"), "_current_process", None)
+        if current is not None:
+            current._config.pop("daemon", None)
 
 
 def let_server_go() -> None:
@@ -58,10 +62,14 @@ def let_server_go() -> None:
 
 
 def run_one(
-    row: Callable[[Ticket, bytes], Receipt], ticket: Ticket, payload: bytes, reply: Connection[Receipt, None]
+    row: Callable[[Ticket, bytes], Receipt],
+    ticket: Ticket,
+    payload: bytes,
+    reply: Connection[Receipt, None],
+    brand: Brand | None,
 ) -> None:
     """What a `multiprocessing.Process` of ours runs: one chunk, and its receipt sent back by hand."""
-    begin()
+    begin(brand)
     reply.send(row(ticket, payload))
     reply.close()
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread()):

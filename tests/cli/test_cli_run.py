@@ -373,3 +373,180 @@ def test_workers_end_when_the_runner_is_killed(hang):
     hanging.signal(signal.SIGKILL, group=False)
     hanging.end()
     assert hanging.leaves_nothing()
+
+
+def start_with(project, stages, *words, before="", **how):
+    """A shell line that runs `prun` beside these stages, and what came of it."""
+    (project / "pipeline.yaml").write_text(json.dumps({"version": 1, "name": "p", "stages": stages}))
+    line = before.replace("PRUN", f"{sys.executable} -m pipeline_runner pipeline.yaml {' '.join(words)}")
+    environ = os.environ | {"PYTHONPATH": ROOT} | how.pop("environ", {})
+    return subprocess.run(
+        ["bash", "-c", line], cwd=project, env=environ, capture_output=True, text=True, timeout=50, check=False, **how
+    )
+
+
+LOUD = {
+    "a": {"call": "deeds:loud", "over": {"range": 30}},
+    "t": {"call": "deeds:total", "with": {"values": "${stages.a}"}},
+}
+
+
+def test_a_watcher_who_leaves_does_not_end_the_run(project):
+    ran = start_with(project, LOUD, "--json", before="PRUN 2> >(head -1 >/dev/null) > out.json; echo $?")
+    assert ran.stdout == "0\n"
+    assert json.loads((project / "out.json").read_text())["stages"]["t"]["value"] == sum(range(30))
+
+
+def test_a_full_disk_under_stderr_does_not_end_the_run(project):
+    ran = start_with(project, LOUD, "--json", before="PRUN 2>/dev/full")
+    assert ran.returncode == 0
+    assert json.loads(ran.stdout)["stages"]["t"]["value"] == sum(range(30))
+
+
+def test_a_full_disk_under_stdout_is_named_and_the_run_is_kept(project):
+    ran = start_with(project, LOUD, "--json", "-q", before="PRUN >/dev/full")
+    assert ran.returncode == 1
+    assert "stdout: what was asked for cannot be written: No space left on device" in ran.stderr
+    assert "bug" not in ran.stderr
+    again = start_with(project, LOUD, "--json", "--resume", before="PRUN")
+    assert {stage["status"] for stage in json.loads(again.stdout)["stages"].values()} == {"reused"}
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_run_goes_through_with_closed_streams(project, closed):
+    ran = start_with(project, LOUD, "--json", before=f"PRUN {closed}")
+    assert ran.returncode == 0, ran.stderr
+    again = start_with(project, LOUD, "--json", "--resume", before="PRUN")
+    told = json.loads(again.stdout)["stages"]
+    assert {stage["status"] for stage in told.values()} == {"reused"}
+    assert told["t"]["value"] == sum(range(30))
+
+
+@pytest.mark.parametrize("library", ["multiprocessing.Pool.imap", "multiprocess.Pool.imap"])
+def test_a_temporary_folder_may_have_a_longer_name_than_a_socket(project, tmp_path, library):
+    long = tmp_path / ("t" * 150)
+    long.mkdir()
+    stages = {"a": {"call": "deeds:double", "over": {"range": 4}, "method": library}}
+    ran = start_with(project, stages, "--json", before="PRUN", environ={"TMPDIR": str(long)})
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["stages"]["a"]["value"] == [0, 2, 4, 6]
+    assert list(long.iterdir()) == []
+
+
+def test_a_run_whose_key_cannot_be_kept_says_that_it_cannot_be_resumed(project):
+    ran = start_with(project, LOUD, "--json", before="PRUN", environ={"XDG_CONFIG_HOME": "/dev/null"})
+    assert ran.returncode == 0, ran.stderr
+    assert "warning: this run cannot be resumed: /dev/null/prun cannot be written" in ran.stderr
+
+
+def test_a_pool_that_cannot_be_opened_is_told_in_one_line(project):
+    spoil = (
+        "import multiprocessing.forkserver as f\ndef no(): raise OSError('no server today')\nf.ensure_running = no\n"
+    )
+    (project / "sitecustomize.py").write_text(spoil)
+    environ = {"PYTHONPATH": f"{project}:{ROOT}"}
+    stages = {"a": {"call": "deeds:double", "over": {"range": 4}, "method": "multiprocessing.Pool.imap"}}
+    ran = start_with(project, stages, before="PRUN", environ=environ)
+    assert ran.returncode == 1
+    assert "outside its calls: no server today" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_module_that_does_not_parse_is_shown_without_the_import_system(project):
+    (project / "deeds.py").write_text("def (:\n")
+    ran = start_with(project, {"a": {"call": "deeds:double", "over": [1]}}, before="PRUN")
+    assert ran.returncode == 1
+    assert "def (:" in ran.stderr
+    assert "importlib" not in ran.stderr
+
+
+@pytest.mark.parametrize("words", [["--resume"], ["pipeline.yaml", "--resume"]])
+def test_a_project_that_was_moved_is_resumed_where_it_is_now(project, prun, words):
+    assert prun(LOUD).returncode == 0
+    moved = project.rename(project.parent / "moved")
+    again = start_with(
+        moved, LOUD, "--json", *words[1:], before=f"{sys.executable} -m pipeline_runner {' '.join(words)} --json"
+    )
+    assert again.returncode == 0, again.stderr
+    assert {stage["status"] for stage in json.loads(again.stdout)["stages"].values()} == {"reused"}
+
+
+def test_the_runs_of_another_file_in_a_store_are_not_taken_for_ones_own(project, prun):
+    assert prun(LOUD).returncode == 0
+    (project / "pipeline.yaml").rename(project / "other.yaml")
+    again = start_with(project, LOUD, before=f"{sys.executable} -m pipeline_runner other.yaml --resume")
+    assert again.returncode == 2
+    assert "no run of this pipeline is kept" in again.stderr
+
+
+# Root may write where nobody may: it is told to forget that.
+AS_A_USER = "" if os.getuid() else "setpriv --inh-caps=-all --bounding-set=-all "
+
+
+def test_a_state_folder_that_may_not_be_entered_is_exit_4_for_every_command(project, prun):
+    assert prun(LOUD).returncode == 0
+    (project / ".prun").chmod(0)
+    try:
+        for words in ("runs", "show last", "clean --all", "pipeline.yaml --resume", "pipeline.yaml"):
+            ran = start_with(project, LOUD, before=f"{AS_A_USER}{sys.executable} -m pipeline_runner {words}")
+            assert (ran.returncode, "Permission denied" in ran.stderr) == (4, True), (words, ran.stderr)
+    finally:
+        (project / ".prun").chmod(0o700)
+
+
+def test_a_run_goes_on_when_a_read_only_journal_is_writable_again(project, prun):
+    assert prun(LOUD).returncode == 0
+    journal = project / ".prun" / "journal.db"
+    journal.chmod(0o400)
+    line = f"{AS_A_USER}{sys.executable} -m pipeline_runner"
+    assert start_with(project, LOUD, before=f"{line} pipeline.yaml").returncode == 4
+    start_with(project, LOUD, before=f"{line} runs")
+    journal.chmod(0o600)
+    cured = start_with(project, LOUD, before=f"{line} pipeline.yaml --resume")
+    assert cured.returncode == 0, cured.stderr
+
+
+def test_a_second_runner_is_refused_before_anything_is_read_and_told_who_is_at_it(project, hang):
+    hanging = hang(METHODS[0])
+    (project / "pipeline.yaml").write_text("stages: [")  # even of this there is nothing to say now
+    refused = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pipeline_runner", "pipeline.yaml"],
+        capture_output=True, text=True, cwd=project, env=_environment(), check=False,
+    )  # fmt: skip
+    hanging.signal(signal.SIGINT)
+    hanging.end()
+    assert refused.returncode == 4
+    assert f"is being run already (pid {hanging.process.pid}, since 20" in refused.stderr
+    assert not [
+        line
+        for line in refused.stderr.splitlines()
+        if line.endswith((" networkx", " pipeline_runner.spec.build", " yaml"))
+    ]
+
+
+def test_a_missing_package_is_told_once_without_a_traceback(project, prun):
+    (project / "needing.py").write_text("import not_there_at_all\n\ndef f(x): return x\n")
+    ended = prun({"a": {"call": "needing:f", "over": [1, 2, 3]}})
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    shown = [line for line in ended.stderr.splitlines() if "not_there_at_all" in line]
+    assert len(shown) == 2, shown  # as it happens, and in the summary
+    assert all("needing.py:1" in line for line in shown)
+
+
+def test_a_store_that_is_taken_away_in_mid_run_is_told(project, prun):
+    (project / "taker.py").write_text("import shutil\n\ndef take(x):\n    shutil.rmtree('.prun')\n    return x\n")
+    ended = prun({"a": {"call": "taker:take", "over": [1]}, "b": {"call": "deeds:double", "over": "${stages.a}"}})
+    assert ended.returncode in (0, 4), ended.stderr
+    assert "was taken away while the run went on" in ended.stderr or "journal.db" in ended.stderr
+
+
+def test_a_single_call_that_fails_shows_what_it_was_given(project, prun):
+    (project / "picky.py").write_text("def pick(n, of):\n    raise ValueError('no')\n")
+    stages = {
+        "all": {"call": "deeds:double", "over": [1, 2]},
+        "one": {"call": "picky:pick", "with": {"n": 3, "of": "${stages.all}"}},
+    }
+    ended = prun(stages)
+    assert ended.returncode == 1
+    assert "n=3, of=${stages.all}" in ended.stderr

@@ -312,3 +312,91 @@ def test_a_run_that_is_killed_shows_as_at_work_and_then_as_interrupted(prun, wri
     assert line["resume"] == f"prun --resume {line['run']}"
     assert "dropped 1 run, kept 0; freed " in prun("clean", "--all").stdout
     assert prun("runs").stdout == ""
+
+
+def test_words_for_a_retry_that_are_almost_an_exception_are_pointed_out(prun, write):
+    def told(word):
+        write({"b": {"call": "deeds:double", "over": [1], "retry": {"limit": 1, "on": [word]}}})
+        found = prun("validate", "pipeline.yaml")
+        assert found.returncode == 0
+        return found.stdout + found.stderr
+
+    for word, meant in {"ValeuError": "ValueError", "timout": "timeout", "Lost": "lost"}.items():
+        assert f'stage "b" tries again on "{word}", which is no exception of Python; did you mean "{meant}"?' in told(
+            word
+        )
+    for word in ("ValueError", "timeout", "Timeout", "httpx.ConnectError", "ConnectError", "HTTPError", "MyOwn"):
+        assert "did you mean" not in told(word), word
+
+
+def test_a_module_that_cannot_be_imported_is_told_without_the_import(prun, write, project):
+    (project / "broken.py").write_text("def f(x)\n")
+    write({"a": {"call": "broken:f", "over": [1]}})
+    text = prun("pipeline.yaml").stderr
+    assert f'stage "a": SyntaxError at {project / "broken.py"}:1\n' in text
+    assert "importlib" not in text + prun("replay", "last", "a[0]").stderr
+
+
+def test_a_coroutine_that_fails_is_told_without_the_loop(prun, write, project):
+    (project / "later.py").write_text("async def f(x):\n    raise ValueError(x)\n")
+    write({"a": {"call": "later:f", "over": [1]}})
+    text = prun("pipeline.yaml").stderr
+    assert f'stage "a": ValueError at {project / "later.py"}:2\n' in text
+    assert "asyncio" not in text + prun("replay", "last", "a[0]").stderr
+
+
+def test_a_result_that_could_not_be_sent_fails_in_a_replay_too(prun, write, project):
+    (project / "odd.py").write_text("async def later(): pass\ndef f(x): return [later()]\n")
+    write({"a": {"call": "odd:f", "over": [1], "on_error": "finish"}})
+    assert "cannot pickle 'coroutine' object" in prun("pipeline.yaml").stderr
+    again = prun("replay", "last", "a[0]")
+    assert again.returncode == 1
+    assert "TypeError: cannot pickle 'coroutine' object" in again.stderr
+
+
+def test_a_replay_says_what_is_not_watched_here(prun, write, project):
+    (project / "end.py").write_text("import os, signal\ndef f(x): os.kill(os.getpid(), signal.SIGSEGV)\n")
+    write({"a": {"call": "end:f", "over": [1]}})
+    assert "SIGSEGV" in prun("pipeline.yaml").stderr
+    again = prun("replay", "last", "a[0]")
+    assert again.returncode == -signal.SIGSEGV
+    assert "note: its worker died then; whatever it died of may end this process too" in again.stderr
+    assert f'File "{project / "end.py"}", line 2 in f' in again.stderr
+
+
+def test_what_no_encoding_can_say_breaks_no_command(prun, write, project):
+    (project / "odd.py").write_text(
+        "def f(x):\n    print('\\x1b[2J')\n    raise ValueError('\\ud800 \\x1b]0;t\\x07')\n"
+    )
+    write({"a": {"call": "odd:f", "over": [1]}})
+    failed = prun("pipeline.yaml")
+    assert failed.returncode == 1
+    for told in (failed, prun("show", "last"), prun("logs", "last", "a[0]"), prun("runs")):
+        assert "\x1b" not in told.stdout + told.stderr
+        assert "bug in prun" not in told.stderr
+    again = prun("replay", "last", "a[0]")
+    assert (again.returncode, again.stderr.splitlines()[-1]) == (1, "ValueError: \\ud800 ")
+
+
+def test_a_value_whose_repr_raises_does_not_end_the_command(prun, write, project):
+    (project / "odd.py").write_text(
+        "class R:\n    def __repr__(self): raise RuntimeError('no')\ndef f(x): return R()\n"
+    )
+    write({"a": {"call": "odd:f", "over": [1]}})
+    done = prun("pipeline.yaml")
+    assert (done.returncode, "cannot be shown: RuntimeError" in done.stdout) == (0, True)
+    done = prun("pipeline.yaml", "--json")
+    assert (done.returncode, "cannot be shown" in json.loads(done.stdout)["stages"]["a"]["value"]) == (0, True)
+
+
+def test_a_result_that_cannot_be_read_back_is_told_once(prun, write, project):
+    (project / "odd.py").write_text(
+        "def boom(): raise RuntimeError('no')\n"
+        "class B:\n    def __reduce__(self): return boom, ()\n"
+        "def f(x): return B()\n"
+    )
+    write({"a": {"call": "odd:f", "over": [1]}})
+    text = prun("pipeline.yaml", "-q").stderr
+    assert text.count("in boom") == 1
+    assert "During handling" not in text
+    assert "pipeline_runner" not in text

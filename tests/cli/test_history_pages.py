@@ -17,6 +17,7 @@ from pipeline_runner.axes import Status
 from pipeline_runner.calls import Cause, Failure
 from pipeline_runner.cli import app
 from pipeline_runner.record.journal import Journal
+from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.store import Store
 
 PAGES = Path(__file__).parent / "pages"
@@ -61,7 +62,7 @@ class Written:
         self.at = BEGAN + 3600 * hours
         told = {"pipeline": name, "file": "pipeline.yaml", "folder": os.getcwd(), "identity": name, "workers": 4}
         told["stages"] = shapes or {}
-        self.journal = Journal(store, run, {**told, **about}, {s: bytes([n + 17]) * 32 for n, s in enumerate(stages)})
+        self.journal = Journal(store, run, {**told, **about}, {s: Recipe({"call": s}) for s in stages})
         self(events.RunStarted, run=run, pipeline=name, workers=4, stages=stages)
 
     def __call__(self, kind, **given):

@@ -274,3 +274,47 @@ def wait_behind_a_gate(item, folder):
             news.write(b".")
         time.sleep(1000)
     return work(item)
+
+
+def hide_and_hang(item, folder):
+    """Three processes that are hard to find: in a session of its own, in its own group, and one without a parent."""
+    stuck = "import signal, time; signal.signal(15, signal.SIG_IGN); signal.signal(1, signal.SIG_IGN); time.sleep(600)"
+    subprocess.Popen([sys.executable, "-c", stuck], start_new_session=True)
+    subprocess.Popen(["sleep", "600"], process_group=0)
+    if os.fork() == 0:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if os.fork():
+            os._exit(0)
+        time.sleep(600)
+    os.wait()
+    tell(folder)
+    time.sleep(600)
+
+
+def tell(folder):
+    with open(f"{folder}/news", "wb", buffering=0) as news:
+        news.write(b".")
+
+
+def hold_the_lock(item, folder):
+    """Stuck in compiled code that never lets another thread run."""
+    tell(folder)
+    ctypes.PyDLL(None).sleep(600)
+
+
+class SlowToPrint:
+    """Its text comes when somebody opens the gate: the runner is caught while it prints results."""
+
+    def __init__(self, folder):
+        self.folder = os.path.abspath(folder)
+
+    def __repr__(self):
+        tell(self.folder)
+        with open(f"{self.folder}/gate", "rb") as gate:
+            return gate.read(1).decode()
+
+
+def print_slowly(item, folder):
+    return SlowToPrint(folder)

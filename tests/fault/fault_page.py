@@ -1,12 +1,12 @@
-"""The sweep's result as a page: a row a method with its total, and a grid of faults by methods."""
+"""The sweep's result: its figures for P1 to P3, and as a page, a row a method with its total and faults by methods."""
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
-from fault_table import FAULTS, TREES
+from fault_table import FAULTS, REPETITIONS, TREES
 from fault_warden import FAILED, HELD, HUNG, NOT_HERE, REFUSED, Verdict
 
 from pipeline_runner.backends import table
@@ -15,50 +15,54 @@ ROWS = [fault.name for fault in FAULTS]
 SIGNS = {HELD: "✓", REFUSED: "r", NOT_HERE: "–", FAILED: "✗", HUNG: "∞"}
 Cells = Mapping[tuple[str, str], Verdict]  # by fault and method
 
+
+def kept(cells: Cells, took_s: float) -> dict[str, Any]:
+    """The three promises, and the cells themselves for the page."""
+    failing = list(_failing(cells))
+    methods = [m for m in _methods(cells) if not table().owners[m].in_process]
+    whole = [m for m in methods if all(v.word == HELD for (f, of), v in cells.items() if of == m and f in ROWS)]
+    asked = [v for (fault, _), v in cells.items() if fault in ROWS and v.word not in (NOT_HERE, REFUSED)]
+    told, untold = (sum(getattr(v, word) for v in cells.values()) for word in ("told", "untold"))
+    trees = next((verdict for (fault, _), verdict in cells.items() if fault == TREES.name), None)
+    first = {
+        "faults": len(_faults(cells)),
+        "methods that hold all of them": f"{len(whole)} of {len(methods)}",
+        "cells held": sum(verdict.word == HELD for verdict in asked),
+        "cells that can be asked": len(asked),
+    }
+    second = {"texts that tell all": told, "texts that do not": untold}
+    third = dict(trees.figures) if trees else {}
+    figures = {"P1": first, "P2": second, "P3": third}
+    held = {
+        "P1": not [line for line in failing if TREES.name not in line] and len(_faults(cells)) == len(ROWS),
+        "P2": bool(told) and not untold,
+        "P3": trees is not None and trees.word == HELD,
+    }
+    sizes = {"P1": len(asked), "P2": told + untold, "P3": REPETITIONS if trees else 0}
+    # They are measured together: what it took stands with the first.
+    seconds = {"P1": round(took_s, 1), "P2": 0.0, "P3": round(trees.seconds, 1) if trees else 0.0}
+    about = {
+        name: {"figures": figures[name], "size": sizes[name], "seconds": seconds[name], "held": held[name]}
+        for name in figures
+    }
+    about["P1"]["wrong"] = failing
+    return about | {"cells": [[fault, method, asdict(verdict)] for (fault, method), verdict in cells.items()]}
+
+
+def grid(kept_cells: Sequence[Any]) -> str:
+    """Markdown: which method holds which fault, and why some are not asked."""
+    cells = {(fault, method): Verdict(**verdict) for fault, method, verdict in kept_cells}
+    return "\n".join(part for part in (HEAD, _totals(cells), _grid(cells), _reasons(cells)) if part)
+
+
 HEAD = """\
-# How dependable it is, measured
+## Faults by methods
 
 Each of the 32 faults is done to each method: twelve items, two workers, one bad item. A cell holds when only the bad
 item fails, with its cause, stage, argument and tries told, when all others give their values, and when no process,
 semaphore, shared memory or temporary file is left a second later. Every cell is a run of its own, with a deadline.
-
-This page is printed by the sweep itself, from one run of it:
-
-    python tests/fault/sweep.py --markdown docs/reliability.md
+`python tests/fault/sweep.py --faults "SIG*" --methods "*.Pool.*"` runs some of them.
 """
-
-
-def page(cells: Cells, *, took_s: float, at_once: int) -> str:
-    """Markdown."""
-    parts = [
-        HEAD,
-        _where(took_s, at_once, len(cells)),
-        _promises(cells),
-        _totals(cells),
-        _grid(cells),
-        _reasons(cells),
-        _open(cells),
-    ]
-    return "\n".join(part for part in parts if part).rstrip() + "\n"
-
-
-def _where(took_s: float, at_once: int, cells: int) -> str:
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("pathos", "ppft", "multiprocess", "dill"))
-    return f"Python {platform.python_version()}, {platform.system()}, {libraries}; {cells} cells in {took_s:.0f} s, {at_once} side by side.\n"
-
-
-def _promises(cells: Cells) -> str:
-    lines = ["| promise | measured |", "| --- | --- |"]
-    processes = [m for m in _methods(cells) if not table().owners[m].in_process]
-    whole = [m for m in processes if all(v.word == HELD for (f, of), v in cells.items() if of == m and f in ROWS)]
-    lines.append(f"| P1: every fault is survived | {len(whole)} of {len(processes)} methods hold all of their rows |")
-    told, untold = (sum(getattr(v, word) for v in cells.values()) for word in ("told", "untold"))
-    lines.append(
-        f"| P2: a failure's text names stage, item, argument, signal, tries | {told} of {told + untold} texts |"
-    )
-    trees = [v.note or v.word for (fault, _), v in cells.items() if fault == TREES.name]
-    lines += [f"| P3: {TREES.name} (setsid, two forks, SIGTERM ignored) | {note} |" for note in trees]
-    return "\n".join(lines) + "\n"
 
 
 def _methods(cells: Cells) -> list[str]:
@@ -105,11 +109,7 @@ def _reasons(cells: Cells) -> str:
     return "\n".join(["Why:\n", *lines, ""]) if lines else ""
 
 
-def _open(cells: Cells) -> str:
-    return "\n".join(["## Open\n", *_failing(cells), ""]) if any(_failing(cells)) else ""
-
-
 def _failing(cells: Cells) -> Iterator[str]:
     for (fault, method), verdict in cells.items():
         if verdict.word in (FAILED, HUNG):
-            yield f"- {fault} × {method}: {verdict.why[0].splitlines()[0][:160] if verdict.why else verdict.word}"
+            yield f"{fault} × {method}: {verdict.why[0].splitlines()[0][:160] if verdict.why else verdict.word}"

@@ -44,6 +44,7 @@ class Verdict:
     untold: int = 0  # and those whose text had not
     seconds: float = 0.0
     left_s: float = 0.0  # until the last process was gone
+    figures: dict[str, float] = field(default_factory=dict)  # what the cell counted or timed
 
     def save(self, folder: Path) -> None:
         (folder / "verdict.json").write_text(json.dumps(asdict(self)))
@@ -66,6 +67,7 @@ class Cell:
     note: str = ""
     told: int = 0
     untold: int = 0
+    figures: dict[str, float] = field(default_factory=dict)
 
     def small_disk(self, kilobytes: int) -> Path:
         """An empty file system of its own."""
@@ -103,9 +105,14 @@ def start(run: Run, method: str, folder: Path, deadline_s: float) -> int:
         os._exit(0)
 
 
+def be_the_reaper() -> None:
+    """Be the parent of every descendant whose own parent is gone."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
 def _watch(run: Run, method: str, folder: Path, deadline_s: float) -> Verdict:
     os.setsid()
-    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    be_the_reaper()
     signal.signal(signal.SIGTERM, lambda *_: (_kill(descendants(os.getpid())), os._exit(1)))
     cell = Cell(method, folder / "project", _private_mounts())
     cell.folder.mkdir(parents=True)
@@ -147,7 +154,7 @@ def _be_the_cell(run: Run, cell: Cell, folder: Path, temporary: Path) -> None:
     os.chdir(cell.folder)
     try:
         verdict = Verdict(HELD, list(run(cell)))
-        verdict.note, verdict.told, verdict.untold = cell.note, cell.told, cell.untold
+        verdict.note, verdict.told, verdict.untold, verdict.figures = cell.note, cell.told, cell.untold, cell.figures
         verdict.word = FAILED if verdict.why else HELD
     except Refused as refused:
         verdict = Verdict(REFUSED, note=str(refused))
@@ -211,20 +218,21 @@ def _reap() -> None:
 def descendants(top: int) -> list[int]:
     """Every process below this one that is more than a corpse."""
     children: dict[int, list[int]] = {}
+    corpses: set[int] = set()
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
                 state, parent = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[:2]
             except OSError:
                 continue
-            if state != "Z":
-                children.setdefault(int(parent), []).append(int(entry))
+            children.setdefault(int(parent), []).append(int(entry))
+            corpses |= {int(entry)} if state == "Z" else set()
     found, todo = [], [top]
     while todo:
         below = children.get(todo.pop(), [])
         found += below
-        todo += below
-    return found
+        todo += below  # of corpses too: the first thread of a process may be one before its children change hands
+    return [pid for pid in found if pid not in corpses]
 
 
 def _kill(pids: Sequence[int]) -> None:

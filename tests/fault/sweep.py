@@ -1,11 +1,13 @@
-"""Every fault on every method: `python tests/fault/sweep.py` prints the table; `--markdown FILE` writes the page.
+"""Every fault on every method: `python tests/fault/sweep.py` prints the table; `--json FILE` keeps it for the page.
 
-A cell is a process of its own with a deadline; one that hangs is told with the stacks of its threads and killed.
+A cell is a process of its own with a deadline; one that hangs is told with the stacks of its threads and killed. Cells
+run side by side, but those that are timed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import select
 import shutil
@@ -18,7 +20,7 @@ from pathlib import Path
 from time import monotonic
 
 import fault_warden as warden
-from fault_page import page
+from fault_page import grid, kept
 from fault_table import FAULTS, TREES, Fault
 from fault_warden import NOT_HERE, Verdict
 
@@ -58,6 +60,12 @@ def sweep(cells: Sequence[tuple[Fault, Method]], at_once: int = 3) -> Iterator[t
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def in_turn(cells: Sequence[tuple[Fault, Method]], at_once: int) -> Iterator[tuple[Fault, Method, Verdict]]:
+    """The same, with those that are timed after the others, and alone."""
+    yield from sweep([(fault, method) for fault, method in cells if not fault.timed], at_once)
+    yield from sweep([(fault, method) for fault, method in cells if fault.timed], 1)
+
+
 def chosen(faults: Sequence[str], methods: Sequence[str]) -> list[tuple[Fault, Method]]:
     """The cells that patterns such as "SIG*" and "*.Pool.*" ask for; all, without any."""
     rows = [fault for fault in FAULTS if _wanted(fault.name, faults)]
@@ -74,21 +82,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", nargs="+", default=(), help="names or patterns")
     parser.add_argument("--methods", nargs="+", default=(), help="names or patterns")
-    parser.add_argument("--markdown", type=Path, help="write the page to this file")
-    parser.add_argument("--at-once", type=int, default=3, help="cells side by side")
+    parser.add_argument("--json", type=Path, help="keep the figures and cells in this file")
+    parser.add_argument("--at-once", type=int, default=3, help="cells side by side, of those that are not timed")
     asked = parser.parse_args()
     began = monotonic()
     verdicts: Cells = {}
     with suppress(KeyboardInterrupt):  # what was seen until then is told
-        for fault, method, verdict in sweep(chosen(asked.faults, asked.methods), asked.at_once):
+        for fault, method, verdict in in_turn(chosen(asked.faults, asked.methods), asked.at_once):
             verdicts[fault.name, method.name] = verdict
             if verdict.word in (warden.FAILED, warden.HUNG):
                 print(f"{verdict.word}: {fault.name} × {method.name} ({verdict.seconds:.1f} s)", flush=True)
                 print("".join(f"    {line}\n" for why in verdict.why for line in why.splitlines()), flush=True)
-    text = page(verdicts, took_s=monotonic() - began, at_once=asked.at_once)
-    print(text)
-    if asked.markdown:
-        asked.markdown.write_text(text)
+    told = kept(verdicts, monotonic() - began)
+    print(grid(told["cells"]))
+    print("".join(f"{name}: {told[name]['figures']}\n" for name in ("P1", "P2", "P3")), end="")
+    if asked.json:
+        asked.json.write_text(json.dumps(told))
     return int(any(verdict.word in (warden.FAILED, warden.HUNG) for verdict in verdicts.values()))
 
 

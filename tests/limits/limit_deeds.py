@@ -3,11 +3,13 @@
 import ctypes
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 STUCK = "import signal, time; signal.signal(15, signal.SIG_IGN); signal.signal(1, signal.SIG_IGN); time.sleep(600)"
 
@@ -26,6 +28,18 @@ def talk(x):
     subprocess.run(["sh", "-c", f"echo child {x}; echo child to stderr {x} >&2"], check=True)
     sys.stdout.buffer.write(b"bytes %d\n" % x)
     print("without newline", x, end="")
+
+
+def pieces_of_printf(x):
+    """What compiled code hands to the kernel at a time when it prints lines: a pipe of packets keeps them apart."""
+    library = ctypes.CDLL(None)
+    reader, writer = os.pipe2(os.O_DIRECT | os.O_NONBLOCK)
+    usual = os.dup(1)
+    os.dup2(writer, 1)
+    for number in range(3):
+        library.printf(b"%s\n", b"line %d" % number)
+    os.dup2(usual, 1)
+    return [os.read(reader, 4096).decode() for _ in range(3)]
 
 
 def one_write(x):
@@ -139,6 +153,11 @@ def hide_and_die(path):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def hide_and_leave(path):
+    hide(path)
+    os._exit(0)
+
+
 def hide_and_stop(path):
     hide(path)
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -154,6 +173,18 @@ def hold_the_lock(path):
     tell_pid(path, os.getpid())
     tell_pid(path, "ready")
     ctypes.PyDLL(None).sleep(600)
+
+
+def hide_and_hold_the_lock(path):
+    hide(path)
+    hold_the_lock(path)
+
+
+def hide_and_match_for_ever(path):
+    """A pattern that takes longer than the universe is old, and lets nobody else run meanwhile."""
+    hide(path)
+    tell_pid(path, "ready")
+    re.match("(a+)+$", "a" * 60 + "b")
 
 
 def eat(mebibytes):
@@ -217,3 +248,13 @@ def hang_with_a_child(x):
     if x == 1:
         subprocess.run(["sleep", "600"], check=True)
     return x
+
+
+def stuck_or_fail(path):
+    """The first is stuck in compiled code; the second sees that, and fails."""
+    path, failing = path.removeprefix("fail:"), path.startswith("fail:")
+    if not failing:
+        hide_and_hold_the_lock(path)
+    while not (os.path.exists(path) and "ready" in Path(path).read_text()):
+        time.sleep(0.01)
+    raise ValueError("the other is stuck")

@@ -42,6 +42,12 @@ def test_it_is_told_under_every_start_method(run, backend, way):
     assert said(run({"talk": stage})) == {0: ["print 0", "compiled 0"], 1: ["print 1", "compiled 1"]}
 
 
+def test_a_line_of_compiled_code_is_written_in_one_piece_that_no_child_can_tear(run):
+    assert run({"print": {"call": "limit_deeds:pieces_of_printf", "over": [0]}})["print"] == [
+        ["line 0\n", "line 1\n", "line 2\n"]
+    ]
+
+
 def test_lines_of_tiny_calls_in_one_chunk_are_told_each_with_its_own(run):
     ran = run({"write": {"call": "limit_deeds:one_write", "over": {"range": 2000}, "chunk": 500}})
     assert said(ran) == {x: [str(x)] for x in range(2000)}

@@ -49,10 +49,16 @@ def semaphores(pids):
     return found
 
 
-class Runner:
-    """`prun` in a process group of its own, whose one call has hidden processes and waits."""
+COMMAND = ["-m", "pipeline_runner", "pipeline.yaml"]
+SCRIPT = ["-c", "from pipeline_runner import Pipeline; Pipeline.load('pipeline.yaml').run()"]
 
-    def __init__(self, folder, deed="hide_and_hang", prefix=(), backend="multiprocessing", way=None, **how):
+
+class Runner:
+    """`prun` in a process group of its own, whose one call has hidden processes and waits; or a script of a user's."""
+
+    def __init__(
+        self, folder, deed="hide_and_hang", prefix=(), backend="multiprocessing", way=None, command=COMMAND, **how
+    ):
         self.pids = folder / "pids"
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
@@ -63,7 +69,7 @@ class Runner:
         how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "process_group": 0} | how
         how.setdefault("stderr", subprocess.PIPE)
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "pipeline_runner", "pipeline.yaml"],
+            [*prefix, sys.executable, *command],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(REPOSITORY), "TMPDIR": str(self.temporary)},
             **how,
@@ -118,6 +124,7 @@ def begin(tmp_path):
         runner.clean_up()
 
 
+METHODS = ("fork", "forkserver", "spawn")
 WAYS = [
     ("multiprocessing", "fork"),
     ("multiprocessing", "forkserver"),
@@ -125,6 +132,13 @@ WAYS = [
     ("futures", None),
     ("process", None),
     ("pathos", None),
+    ("ppft", None),
+]
+
+
+EVERY_WAY = [
+    *((backend, way) for backend in ("multiprocessing", "futures", "process", "pathos") for way in METHODS),
+    ("parallel", None),
     ("ppft", None),
 ]
 
@@ -146,10 +160,26 @@ def test_a_killed_runner_takes_all_with_it(begin, backend, way):
     assert runner.ends(AFTER_SIGKILL_S) == (-signal.SIGKILL, "")
 
 
-@pytest.mark.parametrize("backend", ["multiprocessing", "pathos"])
-def test_a_killed_runner_takes_a_worker_with_it_that_is_stuck_in_compiled_code(begin, backend):
-    runner = begin("hold_the_lock", backend=backend)
+@pytest.mark.parametrize("command", [COMMAND, SCRIPT], ids=["prun", "library"])
+@pytest.mark.parametrize(("backend", "way"), EVERY_WAY)
+def test_a_killed_runner_takes_a_worker_with_it_that_is_stuck_in_compiled_code(begin, backend, way, command):
+    runner = begin("hide_and_hold_the_lock", backend=backend, way=way, command=command)
     os.kill(runner.process.pid, signal.SIGKILL)
+    assert runner.ends(AFTER_SIGKILL_S) == (-signal.SIGKILL, "")
+
+
+@pytest.mark.parametrize(("backend", "way"), [("multiprocessing", "fork"), ("futures", "spawn"), ("ppft", None)])
+def test_a_killed_runner_takes_a_worker_with_it_that_matches_a_pattern_for_ever(begin, backend, way):
+    runner = begin("hide_and_match_for_ever", backend=backend, way=way)
+    os.kill(runner.process.pid, signal.SIGKILL)
+    assert runner.ends(AFTER_SIGKILL_S) == (-signal.SIGKILL, "")
+
+
+@pytest.mark.parametrize(("backend", "way"), [("multiprocessing", "fork"), ("multiprocessing", "forkserver")])
+def test_a_killed_group_takes_with_it_what_has_left_the_group(begin, backend, way):
+    runner = begin(backend=backend, way=way)
+    runner.semaphores = set()  # the library's own process that takes them away was in the group
+    os.killpg(runner.process.pid, signal.SIGKILL)
     assert runner.ends(AFTER_SIGKILL_S) == (-signal.SIGKILL, "")
 
 

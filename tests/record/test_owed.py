@@ -6,6 +6,11 @@ import os
 
 import pytest
 
+from pipeline_runner import Pipeline
+from pipeline_runner.record.errors import StoreError
+from pipeline_runner.record.record import Record
+from pipeline_runner.record.store import Store
+
 pytestmark = pytest.mark.timeout(90)
 
 FUNCTIONS = """
@@ -343,3 +348,18 @@ def test_how_calls_are_run_is_no_part_of_what_they_are(project, change):
     stages["b"].update(change)
     project.stages(stages)
     assert again(project)[1] == []
+
+
+def test_a_run_whose_journal_cannot_be_opened_is_told_so_and_does_not_keep_others_out(project):
+    project.functions("def same(x): return x")
+    project.stages({"a": {"call": "work:same", "over": [1, 2]}})
+    assert project.run()["a"] == [1, 2]
+    plan = Pipeline.load(project.file).plan()
+    store = Store(project.state)
+    project.state.joinpath("journal.db").rename(project.state / "elsewhere.db")
+    project.state.joinpath("journal.db").mkdir()
+    with pytest.raises(StoreError, match=r"journal\.db: the run store cannot be used"):
+        Record(store, "r", plan, resume=False, about={})
+    project.state.joinpath("journal.db").rmdir()
+    project.state.joinpath("elsewhere.db").rename(project.state / "journal.db")
+    assert project.run()["a"] == [1, 2]

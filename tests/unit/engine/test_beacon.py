@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
 import socket
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from time import process_time
 
 import pytest
 
 from pipeline_runner.engine.beacon import Beacon
-from pipeline_runner.engine.messages import ChunkBegun, ChunkOver, WorkerGone, WorkerHere
+from pipeline_runner.engine.messages import ChunkBegun, ChunkOver, WorkerGone, WorkerHere, WorkerRefused
 from pipeline_runner.worker.job import Job
 from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH
 
@@ -103,3 +106,47 @@ def test_a_frame_that_arrives_in_pieces_is_one_message(beacon, heard):
 
 def test_leave_for_a_worker_that_has_died_is_nobodys_error(beacon):
     beacon.give_leave(2**22)
+
+
+@pytest.fixture
+def no_descriptor_left():
+    """From here on there is none for anything that is opened."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = []
+
+    def now():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/dev/fd"))) + 1, before[1]))
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+
+    yield now
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    for descriptor in held:
+        os.close(descriptor)
+
+
+def test_a_worker_that_there_is_no_descriptor_for_is_refused_in_time_and_without_haste(
+    beacon, heard, no_descriptor_left
+):
+    knocking = socket.socket(socket.AF_UNIX)
+    no_descriptor_left()
+    began = process_time()
+    knocking.connect(b"\0" + beacon.address[1:].encode())
+    assert isinstance(heard.get(timeout=8), WorkerRefused)
+    assert knocking.recv(1) == b""
+    assert process_time() - began < 0.5
+    knocking.close()
+
+
+def test_a_worker_is_heard_once_there_is_a_descriptor_again(beacon, heard, no_descriptor_left):
+    worker, limit = Worker.__new__(Worker), resource.getrlimit(resource.RLIMIT_NOFILE)
+    worker.socket = socket.socket(socket.AF_UNIX)
+    no_descriptor_left()
+    worker.socket.connect(b"\0" + beacon.address[1:].encode())
+    with pytest.raises(Empty):
+        heard.get(timeout=0.2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    worker.say(HELLO, 3, os.getpid())
+    assert heard.get(timeout=5) == WorkerHere(3, os.getpid())
+    worker.socket.close()

@@ -134,6 +134,7 @@ def test_jitter_takes_away_at_most_its_share():
         (("ValueError",), failure(), True),
         (("Exception",), failure(), True),
         (("OSError",), failure(), False),
+        (("builtins.ValueError",), failure(), True),
         (("lost",), failure(Cause.LOST, "WorkerDied", ("WorkerDied",)), True),
         (("timeout",), failure(Cause.TIMEOUT, "Timeout", ("Timeout",)), True),
         (("lost",), failure(Cause.TIMEOUT, "Timeout", ("Timeout",)), False),
@@ -148,6 +149,14 @@ def test_a_retry_is_for_what_it_names(on, given, again):
 class Shy:
     def __repr__(self):
         raise RuntimeError
+
+
+def test_a_call_past_its_timeout_is_also_meant_by_pythons_word_for_it():
+    late = overdue(123, 1.0)
+    assert [again_after(Retry(limit=1, on=(word,)), late, 1, lambda: 0.0) for word in ("timeout", "TimeoutError")] == [
+        0,
+        0,
+    ]
 
 
 def test_an_argument_in_short_never_raises():

@@ -20,10 +20,11 @@ from pipeline_runner.record.history import History, Told, UnknownRun
 from pipeline_runner.record.journal import Journal
 from pipeline_runner.record.locks import Locked
 from pipeline_runner.record.owner import owner
+from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.store import Store
 
 FAILURE = Failure(Cause.RAISED, "ValueError", "no")
-RECIPE = b"r" * 32
+RECIPE = Recipe({"call": "r"})
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +162,7 @@ def test_the_state_of_a_run_that_was_killed_has_what_its_calls_came_to(history, 
 
 
 def test_calls_kept_under_an_older_recipe_are_not_done(history, written):
-    written("r1", started("a", 9), ("a", 0, [1, 2, 3]), recipe=b"o" * 32)
+    written("r1", started("a", 9), ("a", 0, [1, 2, 3]), recipe=Recipe({"call": "o"}))
     written("r1", started("a", 9), ("a", 0, [1]), recipe=RECIPE)
     assert history.told("r1").done == 1
 

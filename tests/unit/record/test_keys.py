@@ -8,7 +8,11 @@ import types
 
 import pytest
 
-from pipeline_runner.record.keys import _given, digest
+from pipeline_runner import Pipeline
+from pipeline_runner.record.keys import _given, digest, digests, recipes
+from pipeline_runner.record.lineage import of_whole, weight
+from pipeline_runner.record.recipe import Recipe, call_key, key_of
+from pipeline_runner.spec.pipeline import StageName
 
 
 def made(text, name="f"):
@@ -86,3 +90,123 @@ def test_a_set_has_one_digest_in_every_process(repository):
         for seed in ("1", "2", "3")
     }
     assert len(told) == 1
+
+
+OBJECTS = """
+import functools
+class Tool:
+    def __init__(self, size):
+        self.size = size
+    def __call__(self, x):
+        return x * self.size
+    def use(self, x):
+        return x + self.size
+def base(x, y):
+    return x + y
+@functools.lru_cache
+def cached(x):
+    return x - 1
+partial = functools.partial(base, y=1)
+method = Tool(2).use
+callable_ = Tool(3)
+def f(x):
+    return partial(x), method(x), cached(x)
+"""
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """A function of a notebook's cell: of a module that the process has, as `__main__` is."""
+
+    def made(text, name="f"):
+        module = types.ModuleType("cell")
+        monkeypatch.setitem(sys.modules, "cell", module)
+        exec(compile(text, "<cell>", "exec"), module.__dict__)
+        return getattr(module, name)
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("return x + y", "return x - y", "partial"),
+        ("y=1", "y=2", "partial"),
+        ("x + self.size", "x - self.size", "method"),
+        ("Tool(2)", "Tool(4)", "method"),
+        ("x * self.size", "x / self.size", "callable_"),
+        ("Tool(3)", "Tool(4)", "callable_"),
+        ("return x - 1", "return x - 2", "cached"),
+        ("return x - 1", "return x - 2", "f"),
+    ],
+)
+def test_a_partial_a_method_and_a_callable_are_the_code_behind_them(tmp_path, cell, old, new, name):
+    before = _given(cell(OBJECTS, name), tmp_path)
+    assert _given(cell(OBJECTS, name), tmp_path) == before is not None
+    assert _given(cell(OBJECTS.replace(old, new), name), tmp_path) != before
+
+
+def test_digests_of_many_are_those_of_each():
+    for values in (["a", "b", "\ud800"], ["a", 1, None], [], [[1], {"a": 2}]):
+        assert digests(values) == b"".join(map(digest, values))
+
+
+def test_the_weight_of_digests_is_the_same_in_any_chunks_and_another_in_any_other_order():
+    told = digests([str(number) for number in range(2000)])
+    whole = weight(range(7, 2007), told)
+    parts = [
+        weight(range(7 + at, 7 + min(at + 300, 2000)), told[8 * at : 8 * (at + 300)]) for at in range(0, 2000, 300)
+    ]
+    scattered = weight([7, *range(9, 2007), 8], told[:8] + told[16:] + told[8:16])
+    other = weight(range(7, 2007), told[8:16] + told[:8] + told[16:])
+    empty = of_whole(2000, (), 0)
+    assert of_whole(2000, (), whole) == of_whole(2000, (), sum(parts)) == of_whole(2000, (), scattered)
+    assert (
+        len(
+            {
+                of_whole(2000, (), whole),
+                of_whole(2000, (), other),
+                of_whole(2000, (), weight(range(8, 2008), told)),
+                empty,
+            }
+        )
+        == 4
+    )
+
+
+def test_a_stage_that_is_given_its_run_is_another_in_each_run(tmp_path):
+    (tmp_path / "w.py").write_text("def f(x):\n    return x\n")
+    text = 'version: 1\nstages:\n  a: {call: "w:f", with: {x: "${run.id}"}}\n  b: {call: "w:f", with: {x: 1}}\n'
+    plan = Pipeline.from_text(text, folder=tmp_path).plan()
+    one, two = recipes(plan, "one"), recipes(plan, "two")
+    assert (one["a"].key == two["a"].key, one["b"].key == two["b"].key) == (False, True)
+
+
+def test_why_a_stage_has_no_recipe_is_told(tmp_path):
+    (tmp_path / "w.py").write_text("def f(x:\n")
+    (tmp_path / "v.py").write_text("def f(x):\n    return x\n")
+    text = 'version: 1\nstages:\n  a: {call: "w:f", with: {x: 1}}\n  b: {call: "v:f", over: "${stages.a}"}\n'
+    known = recipes(Pipeline.from_text(text, folder=tmp_path).plan())
+    assert known["a"].unknown == "the source of w:f cannot be read"
+    assert known["b"].unknown == 'it reads stage "a", of which nothing can be known again'
+
+
+def test_what_differs_in_two_recipes_is_told_by_name():
+    then = {"python": "3.11", "package numpy": "1.26", "source 0": "aa", "argument top": "1", "salt": "x"}
+    now = Recipe(
+        {"python": "3.11", "package numpy": "2.0", "source 0": "bb", "argument low": "1"}, (StageName("read"),)
+    )
+    assert list(map(str, now.changes(then))) == [
+        'source "read" has changed',
+        "argument low is new",
+        "argument top is gone",
+        "package numpy 1.26 → 2.0",
+        "salt is gone",
+    ]
+    assert key_of(then) == key_of(dict(reversed(then.items()))) != now.key
+
+
+def test_calls_of_one_recipe_are_told_by_what_they_are_given_or_by_their_number():
+    keys = [call_key(b"r", 0, None), call_key(b"r", 1, None), call_key(b"r", 0, b"12345678"), call_key(b"s", 0, None)]
+    assert len(set(keys)) == 4
+    assert call_key(b"r", 5, b"12345678") == keys[2]

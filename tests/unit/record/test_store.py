@@ -15,7 +15,7 @@ import pytest
 
 from pipeline_runner.record.errors import StoreError
 from pipeline_runner.record.locks import Locked
-from pipeline_runner.record.store import MARK, Store
+from pipeline_runner.record.store import MARK, VERSION, Store
 
 
 @pytest.fixture(autouse=True)
@@ -63,14 +63,30 @@ def test_a_folder_of_another_user_is_refused(tmp_path, monkeypatch):
         Store(tmp_path / "state")
 
 
-def test_a_folder_of_a_newer_version_is_refused_with_a_sentence(tmp_path):
-    store = Store(tmp_path / "state")
+def of_version(folder, version):
+    store = Store(folder)
     with sqlite3.connect(store.database) as connection:
-        connection.execute("PRAGMA user_version = 7")
-        connection.execute(f"PRAGMA application_id = {MARK + 7}")
+        connection.execute("INSERT INTO run VALUES ('r', 1.0, '{}')")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute(f"PRAGMA application_id = {MARK + version}")
     connection.close()
-    with pytest.raises(StoreError, match=r"journal\.db: it was written by a newer prun \(format 7\)"):
-        Store(tmp_path / "state")
+    return store
+
+
+@pytest.mark.parametrize(("version", "whose"), [(VERSION + 5, "a newer"), (VERSION + 1, "a newer"), (1, "an older")])
+def test_a_folder_of_another_version_is_refused_with_both_versions_and_left_as_it_is(tmp_path, version, whose):
+    store = of_version(tmp_path / "state", version)
+    before = store.database.read_bytes()
+    for _ in range(2):
+        with pytest.raises(StoreError) as refused:
+            Store(tmp_path / "state", thorough=True)
+    assert refused.value.exit_code == 4
+    assert str(refused.value) == (
+        f"{store.database}: it was written by {whose} prun, in format {version}; this one reads format {VERSION}\n"
+        f"  use that version, or another folder with --state; or delete {store.folder}"
+    )
+    assert store.database.read_bytes() == before
+    assert [path.name for path in store.folder.glob("*.db")] == ["journal.db"]
 
 
 @pytest.mark.parametrize("version", [0, 7, -3])
@@ -124,6 +140,19 @@ def test_what_can_be_read_of_a_damaged_database_is_kept_and_the_old_one_set_asid
     assert again.salvaged.rows >= least
     assert Store(tmp_path / "state", thorough=True).salvaged is None
     assert modes(tmp_path / "state") == ({0o600}, {0o700})
+
+
+@pytest.mark.parametrize("damage", [bytes(4096), b"SQLite format 3\0" + bytes(4080)])
+def test_the_damaged_database_is_set_aside_as_it_was_found(tmp_path, damage):
+    store = Store(tmp_path / "state")
+    fill(store)
+    found = damage + store.database.read_bytes()[4096:]
+    store.database.write_bytes(found)
+    again = Store(tmp_path / "state")
+    assert again.salvaged is not None
+    assert again.salvaged.rows == 400
+    assert again.salvaged.aside.read_bytes() == found
+    assert sorted(path.name for path in store.folder.glob("*.db*")) == [again.salvaged.aside.name, "journal.db"]
 
 
 def test_a_database_that_is_no_database_at_all_begins_anew(tmp_path):

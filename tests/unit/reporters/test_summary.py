@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -51,6 +52,12 @@ def test_of_many_that_fail_alike_a_few_are_named():
     assert len(text.splitlines()) < 20
 
 
+def test_what_is_wrong_with_the_function_itself_is_told_once_and_not_for_each_of_its_calls():
+    text = said(*(failed(n, "no module\n  install it", kind="PackageMissing", traceback="") for n in range(3)))
+    assert 'stage "a": PackageMissing (3 calls)\n  no module\n    install it\n' in text
+    assert "given" not in text
+
+
 def test_the_message_is_not_told_a_second_time_by_its_traceback():
     text = said(failed(1, "checks failed\n  one\n  two"))
     assert text.count("checks failed") == 1
@@ -85,7 +92,7 @@ def test_the_last_lines_that_the_call_wrote_are_told():
 
 def test_a_stage_that_failed_before_its_first_call_has_none_to_see_again():
     text = said(failed(-1, argument=""))
-    assert "  before its first call: no" in text
+    assert "  outside its calls: no" in text
     assert "see it again" not in text
 
 
@@ -107,5 +114,64 @@ def test_commands_are_quoted_and_name_the_state_folder_where_they_need_it():
 
 
 def test_a_pipeline_made_in_python_is_replayed_there():
-    text = said(failed(1), following=Next("r1", 'pipeline.run(resume="r1", state=…)', python=True))
-    assert 'see it again: pipeline.replay("r1", "a", 1, state=…)' in text
+    text = said(failed(1), following=Next("r1", 'pipeline.run(resume="r1", state="s")', ("--state", "s"), python=True))
+    assert 'see it again: pipeline.replay("r1", "a", 1, state="s")' in text
+
+
+GROUP = """\
+  + Exception Group Traceback (most recent call last):
+  |   File "/w/deeds.py", line {line}, in f
+  |     raise it
+  | ExceptionGroup: no
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "/w/deeds.py", line 99, in g
+    |     raise inner
+    | ValueError: below
+    +------------------------------------
+"""
+
+
+def test_an_exception_group_has_the_place_where_it_was_raised_itself():
+    text = said(*(failed(line, kind="ExceptionGroup", traceback=GROUP.format(line=line)) for line in (3, 7)))
+    assert 'stage "a": ExceptionGroup at /w/deeds.py:3\n' in text
+    assert 'stage "a": ExceptionGroup at /w/deeds.py:7\n' in text
+
+
+def test_what_an_exception_came_from_is_not_its_place():
+    cause = GROUP.format(line=3) + "\nThe above exception was the direct cause of the following exception:\n\n"
+    assert "KeyError at /w/deeds.py:7\n" in said(
+        failed(1, kind="KeyError", traceback=cause + frames(7, "no", "KeyError"))
+    )
+
+
+def test_the_place_is_in_the_users_code_where_a_library_raised():
+    library = f'  File "{json.__file__}", line 5, in loads\n  File "/v/site-packages/lib.py", line 6, in g\n'
+    text = said(failed(1, traceback=frames(3, "no").replace("ValueError: no", library + "ValueError: no")))
+    assert "ValueError at /w/deeds.py:3\n" in text
+
+
+def test_a_traceback_inside_a_message_is_not_its_place():
+    assert "ValueError at /w/deeds.py:3\n" in said(failed(1, 'child:\n  File "/w/other.py", line 9, in child'))
+
+
+def test_a_long_message_is_cut_in_its_lines_and_in_each():
+    text = said(failed(1, "\n".join(["x" * 5000] * 2000)))
+    assert "… (5000 characters)\n" in text
+    assert "… (1988 more lines)\n" in text
+    assert len(text) < 10_000
+
+
+def test_a_blank_message_leaves_nothing_behind():
+    assert "  call 1 given 1: ValueError\n  Traceback" in said(failed(1, "  \n  \n"))
+    assert not [line for line in said(failed(1, "  \n  \n")).splitlines() if line.strip() == ":"]
+
+
+def test_nothing_that_a_terminal_would_obey_is_said():
+    text = said(
+        failed(1, "\x1b[2Jcleared \ud800", argument="'\x1b]0;t\x07'", said=("10%\r100%", "\x1b[31mred" + "y" * 9000))
+    )
+    assert "\x1b" not in text
+    assert "    100%\n    redyyy" in text
+    assert "… (9003 characters)\n" in text
+    text.encode()

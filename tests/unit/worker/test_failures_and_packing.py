@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from pipeline_runner.calls import Cause
+from pipeline_runner.worker import failures
 from pipeline_runner.worker.failures import LONGEST, failure_of
 from pipeline_runner.worker.packing import pack, pack_result
 
@@ -111,3 +112,25 @@ def test_a_value_nested_too_deep_is_an_error_and_no_crash():
         pack_result(nested)
     while nested:
         nested = nested[0]
+
+
+def test_frames_of_ours_are_left_out_of_what_an_exception_came_from_too():
+    above = KeyError("above")
+    above.__context__ = ExceptionGroup("held", [raised_by_ours()])
+    text = failures.told(above)
+    assert "pipeline_runner/worker/packing.py" not in text
+    assert "ValueError: invalid literal" in text
+
+
+def raised_by_ours():
+    try:
+        pack_result([Unreadable()])
+    except ValueError as error:
+        error.__traceback__ = error.__traceback__.tb_next  # begins in ours, as in a worker
+        return error
+
+
+def test_a_long_message_is_cut_in_the_traceback_too():
+    above = KeyError("above")
+    above.__cause__ = ValueError("x" * 1_000_000)
+    assert len(failures.told(above)) < 2 * LONGEST

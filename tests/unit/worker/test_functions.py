@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_runner.worker.functions import FunctionNotFound, module_name, resolve
+from pipeline_runner.worker.functions import FunctionNotFound, PackageMissing, module_name, resolve
 
 
 @pytest.fixture
@@ -95,12 +95,22 @@ def test_a_module_that_the_standard_library_has_is_told_so(project):
     assert resolve("module", "calendar", "isleap", project)(2024)
 
 
+@pytest.mark.parametrize(("kind", "place"), [("module", "needing"), ("file", "needing.py")])
+def test_a_package_that_is_missing_is_told_in_a_line_with_who_needs_it(project, kind, place):
+    (project / "needing.py").write_text("import os\nimport there_is.no_such_module\n")
+    with pytest.raises(PackageMissing) as caught:
+        resolve(kind, place, "f", project)
+    assert str(caught.value) == (
+        f'cannot load "{place}:f": it needs the package "there_is", imported at {project}/needing.py:2, '
+        f"which is not installed\n  install what has it for {sys.executable}"
+    )
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
 def test_an_error_in_the_module_is_the_modules_own(project):
-    (project / "broken_steps.py").write_text("import there_is_no_such_module_at_all\n")
-    with pytest.raises(ModuleNotFoundError, match="there_is_no_such_module_at_all"):
+    (project / "broken_steps.py").write_text("raise ModuleNotFoundError('not on Sundays')\n")
+    with pytest.raises(ModuleNotFoundError, match="not on Sundays"):
         resolve("module", "broken_steps", "f", project)
-    with pytest.raises(ModuleNotFoundError):
-        resolve("file", "broken_steps.py", "f", project)
 
 
 def test_a_files_name_does_not_depend_on_what_was_imported(project):

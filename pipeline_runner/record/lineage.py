@@ -8,28 +8,28 @@ the same call, whatever their numbers are and in whichever run they were made.
 from __future__ import annotations
 
 import os
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from operator import mul
 from typing import Any
 
 from pipeline_runner.calls import Calls
 
 SIZE = 8  # bytes: a false match among a million calls has a chance of 1 in 10^7
+_PRIME = 2**64 - 59
+_PART = 512 * SIZE  # bytes that are made one number: what fits near the processor
 
 
-def told_apart(how: Callable[[Any], bytes], values: Sequence[Any]) -> bytes:
+def told_apart(how: Callable[[Sequence[Any]], bytes], values: Sequence[Any]) -> bytes:
     """The digests of some items. One that has none gets what no other has: it will not be known again."""
     try:
-        return b"".join(map(how, values))
+        return how(values)
     except Exception:  # what pickle, or an item's own class, raises
         return b"".join(_of_one(how, value) for value in values)
 
 
-def _of_one(how: Callable[[Any], bytes], value: Any) -> bytes:
+def _of_one(how: Callable[[Sequence[Any]], bytes], value: Any) -> bytes:
     try:
-        return how(value)
+        return how([value])
     except Exception:
         return os.urandom(SIZE)
 
@@ -63,13 +63,25 @@ def through(indices: Sequence[int], digests: bytes | None, salts: Iterable[bytes
 
 
 def weight(indices: Sequence[int], digests: bytes) -> int:
-    """What calls add to their stage's sum: it depends on which digest has which number, and not on when it came."""
-    return sum(map(mul, array("Q", digests), (index + 1 for index in indices)))
+    """What calls add to their stage's sum: it depends on which digest has which number, and not on when it came.
+
+    The digests are the digits of a number to the base 2^64, the first with the weight of its call's number, all of
+    it modulo a prime: long division walks through them in C, for a third of what a sum of products takes.
+    """
+    if not isinstance(indices, range):
+        return sum(
+            weight(range(index, index + 1), digests[SIZE * at : SIZE * (at + 1)]) for at, index in enumerate(indices)
+        )
+    total = 0
+    for at in range(0, len(digests), _PART):
+        number = int.from_bytes(digests[at : at + _PART], "little") % _PRIME
+        total += number * pow(1 << 8 * SIZE, indices.start + at // SIZE, _PRIME)
+    return total % _PRIME
 
 
 def of_whole(total: int, dropped: Sequence[int], weights: int) -> bytes:
     """What tells one whole result of a stage from another."""
-    return blake2b(repr((total, list(dropped), weights % 2**64)).encode(), digest_size=SIZE).digest()
+    return blake2b(repr((total, list(dropped), weights % _PRIME)).encode(), digest_size=SIZE).digest()
 
 
 def _each(digests: bytes) -> list[bytes]:

@@ -1,0 +1,95 @@
+"""Which calls a pipeline would make, each by its key, without running any: enough to say "run" or "reuse"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline_runner.calls import Calls
+from pipeline_runner.plan.plan import Plan
+from pipeline_runner.record.keys import by_path, digests, path_digests, whole_reads
+from pipeline_runner.record.lineage import SIZE, deepened, of_whole, side_by_side, told_apart, weight
+from pipeline_runner.record.recipe import Recipe, call_key
+from pipeline_runner.spec.pipeline import Computed, FromStage, Generate, Items, Range, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.sources import items
+from pipeline_runner.syntax.expressions import references
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """A stage's calls: how many they are, and 8 bytes for each that tell what it is given; None: its number says it."""
+
+    calls: int
+    digests: bytes | None
+
+    def digest(self, index: int) -> bytes | None:
+        return None if self.digests is None else self.digests[SIZE * index : SIZE * (index + 1)]
+
+    def lineage(self) -> bytes:
+        """What tells the whole result from another, if no call of it fails."""
+        told = 0 if self.digests is None else weight(range(self.calls), self.digests)
+        return of_whole(self.calls, (), told)
+
+    def keys(self, recipe: Recipe) -> list[bytes]:
+        """The key of each call. Nothing where the recipe has none."""
+        if recipe.key is None:
+            return []
+        return [call_key(recipe.key, index, self.digest(index)) for index in range(self.calls)]
+
+
+def foresee(plan: Plan) -> dict[StageName, Foreseen | None]:
+    """Each stage's calls; None where only a run can tell: of what a generator gives, of the items in one call's value.
+
+    Lists, files and folders are read. Errors: SourceError where they cannot be.
+    """
+    found: dict[StageName, Foreseen | None] = {}
+    for name, stage in plan.stages.items():
+        calls = _calls(plan, stage.spec.over, found, shortest=stage.spec.shortest)
+        found[name] = None if calls is None else _with_more(stage.spec, calls, found)
+    return found
+
+
+def _with_more(spec: StageSpec, calls: Foreseen, found: Mapping[StageName, Foreseen | None]) -> Foreseen | None:
+    """With what each call is given beside its item: whole results, its number."""
+    named = whole_reads(spec)
+    sources = {name: found[name] for name in (*named, *spec.needs)}
+    lineages = {name: source.lineage() for name, source in sources.items() if source is not None}
+    if len(lineages) < len(sources):
+        return None
+    needed = sorted(lineages[name] for name in spec.needs if name not in named)
+    salt = b"".join([*(lineages[name] for name in named), *needed])
+    numbered = any(reference.root == "index" for reference in references(spec.constants))
+    return Foreseen(calls.calls, deepened(range(calls.calls), calls.digests, salt, numbered=numbered))
+
+
+def _calls(
+    plan: Plan, source: Source | None, found: Mapping[StageName, Foreseen | None], *, shortest: bool = False
+) -> Foreseen | None:
+    match source:
+        case None:
+            return Foreseen(1, None)
+        case Range(start, stop, step):
+            return Foreseen(len(range(start, stop, step)), None)
+        case FromStage(reference):
+            one_call = plan.stages[source.stage].spec.over is None
+            return None if one_call or len(reference.path) > 1 else found[source.stage]
+        case Zip(columns):
+            return _rows([_calls(plan, column, found) for column in columns], shortest=shortest)
+        case Generate() | Computed():
+            return None
+        case Items(values) if not isinstance(values, Sequence):
+            return None  # it may be drawn from only once
+    given = list(items(source, plan.pipeline.folder))
+    if by_path(source):
+        return Foreseen(len(given), path_digests(plan.pipeline.folder, given))
+    return Foreseen(len(given), told_apart(digests, given))
+
+
+def _rows(columns: Sequence[Foreseen | None], *, shortest: bool) -> Foreseen | None:
+    known = [column for column in columns if column is not None]
+    lengths = {column.calls for column in known}
+    if len(known) < len(columns) or (len(lengths) > 1 and not shortest):
+        return None
+    calls = min(lengths)
+    cut = [None if column.digests is None else column.digests[: SIZE * calls] for column in known]
+    return Foreseen(calls, side_by_side([Calls(range(calls), digests=told) for told in cut]))

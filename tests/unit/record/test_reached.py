@@ -1,0 +1,194 @@
+"""Which edits of a project are another recipe, a row each: files, what is called, the edit, whether its calls rerun."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+import pytest
+
+from pipeline_runner.record import packages
+from pipeline_runner.record.source import source_recipe
+
+PACKAGE = {
+    "pkg/__init__.py": "from .deep import base as public\nLEVEL = 1\n",
+    "pkg/deep.py": "from . import side\nfrom .side import other\nfrom .. import nowhere\n\ndef base(x):\n    return side.low(x)\n",
+    "pkg/side.py": "def low(x):\n    return x\n\ndef other(x):\n    return 2\n",
+}
+TABLE = {
+    "what it does": ({"w.py": "def f(x):\n    return x\n"}, "w:f", ("w.py", "return x", "return -x"), True),
+    "its comment": ({"w.py": "def f(x):\n    return x  # so\n"}, "w:f", ("w.py", "# so", "# why"), False),
+    "its docstring": ({"w.py": 'def f(x):\n    """A."""\n    return x\n'}, "w:f", ("w.py", '"""A."""', '"""B."""'), False),
+    "its docstring taken away": ({"w.py": 'def f(x):\n    """A."""\n    return x\n'}, "w:f", ("w.py", '    """A."""\n', ""), False),
+    "its formatting": ({"w.py": "def f(x):\n    return [x, 1]\n"}, "w:f", ("w.py", "[x, 1]", "[\n        x,\n        1,\n    ]"), False),
+    "the quotes of a text": ({"w.py": "def f(x):\n    return 'a'\n"}, "w:f", ("w.py", "'a'", '"a"'), False),
+    "a default": ({"w.py": "def f(x, y=1):\n    return x\n"}, "w:f", ("w.py", "y=1", "y=2"), True),
+    "another function": ({"w.py": "def f(x):\n    return x\n\ndef g(x):\n    return 1\n"}, "w:f", ("w.py", "return 1", "return 2"), False),
+    "its place in the file": ({"w.py": "def g(x):\n    return 1\n\ndef f(x):\n    return x\n"}, "w:f", ("w.py", "def g(x):\n    return 1\n\n", ""), False),
+    "a module two away": (
+        {"w.py": "from a import one\n\ndef f(x):\n    return one(x)\n", "a.py": "from b import two\n\ndef one(x):\n    return two(x)\n", "b.py": "def two(x):\n    return x\n"},
+        "w:f", ("b.py", "return x", "return -x"), True),
+    "the docstring of a module two away": (
+        {"w.py": "from a import one\n\ndef f(x):\n    return one(x)\n", "a.py": "from b import two\n\ndef one(x):\n    return two(x)\n", "b.py": '"""Old."""\n\ndef two(x):\n    """Old."""\n    return x\n'},
+        "w:f", ("b.py", "Old", "New"), False),
+    "what of a module it does not use": (
+        {"w.py": "import a\n\ndef f(x):\n    return a.one(x)\n", "a.py": "def one(x):\n    return x\n\ndef two(x):\n    return 2\n"},
+        "w:f", ("a.py", "return 2", "return 3"), False),
+    "what of a module it uses by its name": (
+        {"w.py": "import a\n\ndef f(x):\n    return a.one(x)\n", "a.py": "def one(x):\n    return x\n"},
+        "w:f", ("a.py", "return x", "return -x"), True),
+    "anything of a module that it hands on": (
+        {"w.py": "import a\n\ndef f(x):\n    return getattr(a, x)\n", "a.py": "def one(x):\n    return x\n"},
+        "w:f", ("a.py", "return x", "return -x"), True),
+    "import a.b as c": (
+        {**PACKAGE, "w.py": "import pkg.side as c\n\ndef f(x):\n    return c.low(x)\n"}, "w:f", ("pkg/side.py", "return x", "return -x"), True),
+    "import a.b as c, and what it does not use": (
+        {**PACKAGE, "w.py": "import pkg.side as c\n\ndef f(x):\n    return c.low(x)\n"}, "w:f", ("pkg/side.py", "return 2", "return 3"), False),
+    "import a.b and a.c": (
+        {**PACKAGE, "w.py": "import pkg.side\nimport pkg.deep\n\ndef f(x):\n    return pkg.side.low(x)\n"}, "w:f", ("pkg/side.py", "return x", "return -x"), True),
+    "what a package passes on": (
+        {**PACKAGE, "w.py": "from pkg import public\n\ndef f(x):\n    return public(x)\n"}, "w:f", ("pkg/side.py", "return x", "return -x"), True),
+    "what a package does not pass on": (
+        {**PACKAGE, "w.py": "from pkg import public\n\ndef f(x):\n    return public(x)\n"}, "w:f", ("pkg/side.py", "return 2", "return 3"), False),
+    "what runs when its package is imported": (
+        {**PACKAGE, "w.py": "from pkg.side import low\n\ndef f(x):\n    return low(x)\n"}, "w:f", ("pkg/__init__.py", "LEVEL = 1\n", "LEVEL = 1\nprint(LEVEL)\n"), True),
+    "a relative import": ({**PACKAGE}, "pkg.deep:base", ("pkg/side.py", "return x", "return -x"), True),
+    "another relative import": ({**PACKAGE}, "pkg.deep:base", ("pkg/side.py", "return 2", "return 3"), False),
+    "a package without __init__": (
+        {"ns/side.py": "def low(x):\n    return x\n", "w.py": "from ns.side import low\n\ndef f(x):\n    return low(x)\n"}, "w:f", ("ns/side.py", "return x", "return -x"), True),
+    "what came by a star": (
+        {"w.py": "from a import *\n\ndef f(x):\n    return one(x)\n", "a.py": "def one(x):\n    return x\n"}, "w:f", ("a.py", "return x", "return -x"), True),
+    "what came by a star of a star": (
+        {"w.py": "from a import *\n\ndef f(x):\n    return one(x)\n", "a.py": "from b import *\n", "b.py": "def one(x):\n    return x\n"}, "w:f", ("b.py", "return x", "return -x"), True),
+    "what came by a star and is not used": (
+        {"w.py": "from a import *\n\ndef f(x):\n    return one(x)\n", "a.py": "def one(x):\n    return x\n\ndef two(x):\n    return 2\n"}, "w:f", ("a.py", "return 2", "return 3"), False),
+    "a name of Python's that came by a star": (
+        {"w.py": "from a import *\n\ndef f(x):\n    return sum(x)\n", "a.py": "def sum(x):\n    return x\n"}, "w:f", ("a.py", "return x", "return -x"), True),
+    "an import that may fail": (
+        {"w.py": "try:\n    from quick import one\nexcept ImportError:\n    from slow import one\n\ndef f(x):\n    return one(x)\n", "slow.py": "def one(x):\n    return x\n"},
+        "w:f", ("slow.py", "return x", "return -x"), True),
+    "what an import that may fail does not use": (
+        {"w.py": "try:\n    import slow\nexcept ImportError:\n    slow = None\n\ndef f(x):\n    return slow.one(x)\n", "slow.py": "def one(x):\n    return x\n\ndef two(x):\n    return 2\n"},
+        "w:f", ("slow.py", "return 2", "return 3"), False),
+    "a function under a condition": (
+        {"w.py": "import sys\nif sys.platform == 'x':\n    def f(x):\n        return x\nelse:\n    def f(x):\n        return 1\n"}, "w:f", ("w.py", "return x", "return -x"), True),
+    "an import in a function": (
+        {"w.py": "def f(x):\n    from a import one\n    return one(x)\n", "a.py": "def one(x):\n    return x\n\ndef two(x):\n    return 2\n"}, "w:f", ("a.py", "return x", "return -x"), True),
+    "what an import in a function does not use": (
+        {"w.py": "def f(x):\n    import a\n    return a.one(x)\n", "a.py": "def one(x):\n    return x\n\ndef two(x):\n    return 2\n"}, "w:f", ("a.py", "return 2", "return 3"), False),
+    "an import in another function": (
+        {"w.py": "def f(x):\n    return x\n\ndef g(x):\n    import a\n    return a.one(x)\n", "a.py": "def one(x):\n    return x\n"}, "w:f", ("a.py", "return x", "return -x"), False),
+    "its decorator": (
+        {"w.py": "from a import twice\n\n@twice\ndef f(x):\n    return x\n", "a.py": "def twice(f):\n    return lambda x: f(f(x))\n"}, "w:f", ("a.py", "f(f(x))", "f(f(f(x)))"), True),
+    "a function that another's decorator keeps": (
+        {"w.py": "KNOWN = {}\n\ndef known(f):\n    KNOWN[f.__name__] = f\n\n@known\ndef one(x):\n    return 1\n\ndef f(x):\n    return KNOWN['one'](x)\n"}, "w:f", ("w.py", "return 1", "return 2"), True),
+    "a function with a decorator of Python's": (
+        {"w.py": "from functools import lru_cache\n\n@lru_cache\ndef one(x):\n    return 1\n\ndef f(x):\n    return x\n"}, "w:f", ("w.py", "return 1", "return 2"), False),
+    "what is put into a table of the module": (
+        {"w.py": "KNOWN = {}\nKNOWN['a'] = 1\n\ndef f(x):\n    return KNOWN[x]\n"}, "w:f", ("w.py", "] = 1", "] = 2"), True),
+    "a partial": (
+        {"w.py": "from functools import partial\n\ndef base(x, y):\n    return x\n\nf = partial(base, y=1)\n"}, "w:f", ("w.py", "y=1)", "y=2)"), True),
+    "what a partial is of": (
+        {"w.py": "from functools import partial\n\ndef base(x, y):\n    return x\n\nf = partial(base, y=1)\n"}, "w:f", ("w.py", "return x", "return -x"), True),
+    "a method": ({"w.py": "class C:\n    @staticmethod\n    def m(x):\n        return x\n"}, "w:C.m", ("w.py", "return x", "return -x"), True),
+    "a method of the base class": (
+        {"w.py": "from a import B\n\nclass C(B):\n    @classmethod\n    def m(cls, x):\n        return cls.low(x)\n", "a.py": "class B:\n    @staticmethod\n    def low(x):\n        return x\n"},
+        "w:C.m", ("a.py", "return x", "return -x"), True),
+    "another class": ({"w.py": "class C:\n    def m(x):\n        return x\n\nclass D:\n    y = 1\n"}, "w:C.m", ("w.py", "y = 1", "y = 2"), False),
+    "the docstring of a class": ({"w.py": 'class C:\n    """A."""\n    def m(x):\n        return x\n'}, "w:C.m", ("w.py", '"""A."""', '"""B."""'), False),
+    "a file": ({"my-work.py": "def f(x):\n    return x\n"}, "my-work.py:f", ("my-work.py", "return x", "return -x"), True),
+    "a module that a file imports": (
+        {"my-work.py": "from a import one\n\ndef f(x):\n    return one(x)\n", "a.py": "def one(x):\n    return x\n"}, "my-work.py:f", ("a.py", "return x", "return -x"), True),
+    "modules that import each other": (
+        {"w.py": "import a\n\ndef f(x):\n    return a.one(x)\n\nSTEP = 1\n", "a.py": "import w\n\ndef one(x):\n    return w.STEP + x\n"}, "w:f", ("w.py", "STEP = 1", "STEP = 2"), True),
+    "what runs only as a script": (
+        {"w.py": "def f(x):\n    return x\n\nif __name__ == '__main__':\n    print(1)\n"}, "w:f", ("w.py", "print(1)", "print(2)"), False),
+    "a table of the standard library's name": (
+        {"w.py": "import json\n\ndef f(x):\n    return json.dumps(x)\n", "json.py": "X = 1\n"}, "w:f", ("json.py", "X = 1", "X = 2"), False),
+}  # fmt: skip
+
+
+def write(folder, files):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_text(text)
+
+
+def reached(folder, call):
+    place, _, name = call.partition(":")
+    return source_recipe("file" if place.endswith(".py") else "module", place, name, folder)
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_an_edit_of_what_a_function_reaches_and_no_other_is_another_recipe(tmp_path, row):
+    files, call, (file, old, new), reruns = TABLE[row]
+    write(tmp_path, files)
+    before = reached(tmp_path, call)
+    assert before is not None
+    assert files[file].count(old) >= 1
+    (tmp_path / file).write_text(files[file].replace(old, new, 1) + "\n# so that its size is another\n")
+    assert (reached(tmp_path, call) != before) is reruns
+
+
+def test_the_name_of_what_has_changed_is_told(tmp_path):
+    write(
+        tmp_path, {"w.py": "from a import one\n\ndef f(x):\n    return one(x)\n", "a.py": "def one(x):\n    return x\n"}
+    )
+    before = dict(reached(tmp_path, "w:f").definitions)
+    write(tmp_path, {"a.py": "def one(x):\n    return -x\n"})
+    after = dict(reached(tmp_path, "w:f").definitions)
+    assert {name for name in after if after[name] != before.get(name)} == {"function a:one"}
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A package of another name than its module's, in a place where things are installed."""
+    site = tmp_path / "site-packages"
+
+    def install(version, text="def one(x):\n    return x\n"):
+        info = site / "Maker_Kit-1.dist-info"
+        write(site, {"maker/__init__.py": text})
+        write(
+            info,
+            {
+                "METADATA": f"Metadata-Version: 2.1\nName: Maker-Kit\nVersion: {version}\n",
+                "RECORD": "maker/__init__.py,,\n",
+            },
+        )
+        packages.ask_again()
+
+    monkeypatch.setattr(sys, "path", [*sys.path, str(site)])
+    install("1.0")
+    yield install
+    packages.ask_again()
+
+
+def test_an_installed_package_is_its_version_and_not_its_source(tmp_path, installed):
+    write(tmp_path / "p", {"w.py": "import maker\n\ndef f(x):\n    return maker.one(x)\n\ndef g(x):\n    return x\n"})
+    before, apart = reached(tmp_path / "p", "w:f"), reached(tmp_path / "p", "w:g")
+    assert before.packages == (("maker", "Maker-Kit 1.0"),)
+    assert reached(tmp_path / "p", "maker:one").packages == before.packages
+    installed("1.0", text="def one(x):\n    return 17 * x\n")
+    assert reached(tmp_path / "p", "w:f") == before
+    installed("2.0")
+    assert reached(tmp_path / "p", "w:f").packages == (("maker", "Maker-Kit 2.0"),)
+    assert reached(tmp_path / "p", "w:g") == apart
+    assert "maker" not in sys.modules
+
+
+def test_a_module_elsewhere_on_the_path_that_nobody_has_installed_is_the_projects(tmp_path, monkeypatch):
+    write(tmp_path, {"src/lib/__init__.py": "", "src/lib/core.py": "def one(x):\n    return x\n"})
+    write(tmp_path / "p", {"w.py": "from lib.core import one\n\ndef f(x):\n    return one(x)\n"})
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "src")])
+    packages.ask_again()
+    calls = ("w:f", "lib.core:one")
+    before = [reached(tmp_path / "p", call) for call in calls]
+    write(tmp_path, {"src/lib/core.py": "def one(x):\n    return -x * 1\n"})
+    after = [reached(tmp_path / "p", call) for call in calls]
+    assert all(a != b for a, b in zip(before, after, strict=True))
+
+
+def test_code_nested_too_deep_to_be_printed_has_no_recipe(tmp_path):
+    nested = textwrap.dedent(f"def f(x):\n    return {'+'.join('x' for _ in range(20_000))}\n")
+    write(tmp_path, {"w.py": nested})
+    assert reached(tmp_path, "w:f") is None
