@@ -273,7 +273,7 @@ class Engine:
 
     def _scope(self, course: Course) -> Scope:
         """What the templates of a chain may read."""
-        run = RunNames(self.id, self._folder, str(self._ended or ""), tuple(map(failure_told, self.state.failures)))
+        run = RunNames(self.id, self._folder, str(self._ended or ""), list(map(failure_told, self.state.failures)))
         return {"stages": Values(self.plan, self.results, partial=course.head.spec.always), "run": run}
 
     def _start(self, course: Course) -> None:

@@ -62,8 +62,8 @@ def _shape(stage: StagePlan) -> Iterator[str]:
         yield _counted(stage.workers, "thread")
     if stage.start_method is not None:
         yield str(stage.start_method)
-    if stage.threads is not None and not choice.backend.in_process:
-        yield f"{_counted(stage.threads, 'thread')} in each"
+    if stage.spec.threads is not None and not choice.backend.in_process:
+        yield f"{_counted(stage.spec.threads, 'thread')} in each"
     if stage.spec.limits:
         yield "holding " + ", ".join(f"{count} {name}" for name, count in stage.spec.limits.items())
     if stage.spec.priority:

@@ -78,8 +78,7 @@ def _lacking(stage: StageSpec, spec: PipelineSpec, *, first: bool) -> Iterator[P
     """What a stage asks for and there is not. `first`: no stage comes before it that could make it."""
     yield from wrong(stage, spec.limits)
     if first and stage.workdir is not None and not (spec.folder / stage.workdir).is_dir() and not is_off(stage):
-        mark = stage.mark("workdir")
-        yield WorkdirMissing(mark=mark, stage=stage.name, workdir=stage.workdir, folder=str(spec.folder))
+        yield WorkdirMissing(mark=stage.mark("workdir"), stage=stage.name, workdir=stage.workdir)
 
 
 def _place(problem: Problem) -> tuple[int, int]:

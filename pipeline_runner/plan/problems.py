@@ -296,10 +296,11 @@ class WorkdirMissing(Problem):
 
     stage: str
     workdir: str
-    folder: str  # the pipeline's
 
     def sentence(self) -> str:
-        return f'stage "{self.stage}" runs in "{self.workdir}", and there is no such folder in {self.folder}'
+        return f'stage "{self.stage}" runs in "{self.workdir}", which is no folder'
 
     def advice(self) -> Sequence[str]:
-        return ["Make it, or let a stage make it that this one needs."]
+        return [
+            "Folders are looked for beside the pipeline. Make it, or let a stage make it that this one needs.",
+        ]

@@ -75,7 +75,8 @@ def test_stages_with_other_threads_have_other_workers():
 
 
 def test_the_plan_tells_of_threads():
-    assert "1 thread in each" in " ".join(made({"x": FOUND}).plan(workers=2).explain().split())
+    explained = made({"x": {**FOUND, "threads": 3}}).plan(workers=2).explain()
+    assert "3 threads in each" in " ".join(explained.split())
     assert made({"x": FOUND}).plan(workers=2).to_json()["stages"]["x"]["threads"] == 1
 
 
@@ -137,7 +138,7 @@ def test_stages_that_stream_from_one_folder_to_another_keep_theirs(place):
 def test_a_folder_that_is_not_there_is_told_before_the_run():
     text = "version: 1\nstages:\n  x: {call: a:b, workdir: nope}\n"
     (problem,) = check(text)
-    assert 'stage "x" runs in "nope", and there is no such folder in' in str(problem)
+    assert 'stage "x" runs in "nope", which is no folder' in str(problem)
     assert problem.mark.line == 3
 
 
