@@ -11,7 +11,11 @@ from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
 from pipeline_runner.errors import PipelineError
-from pipeline_runner.record.lineage import deepened, side_by_side, told_apart
+from pipeline_runner.record.lineage import deepened, in_lists, side_by_side, told_apart
+
+HELD = 1 << 16  # items at most that one draw makes into lists
+
+_NOTHING = Calls(range(0), ((),))
 
 
 class UnequalColumns(PipelineError):
@@ -279,6 +283,64 @@ class SideBySide:
                 length = None if left is None else held.indices[-1] + 1 + left
                 raise UnequalColumns(self._names[short], total, self._names[place], length)
             self._held[place] = Calls(range(0), ((),))
+
+
+class Batched:
+    """Another intake's items in lists of `size`, each there as soon as its items are; the last one shorter."""
+
+    def __init__(self, intake: Intake, size: int) -> None:
+        self._intake = intake
+        self._in_one = size
+        self._held = _NOTHING
+        self._ended = False
+        self.total = 0
+
+    @property
+    def size(self) -> int | None:
+        left = self._intake.size
+        return None if left is None else -(-(left + len(self._held)) // self._in_one)
+
+    @property
+    def arrivals(self) -> int:
+        return self._intake.arrivals
+
+    def draw(self, most: int) -> Calls | None:
+        # Whoever asks for everything, or for much ahead, gets it in pieces: a list may be of any size.
+        most = max(1, min(most, HELD // self._in_one))
+        self._fill(most * self._in_one)
+        batches = min(most, len(self._held) // self._in_one)
+        if self._ended and batches < most and len(self._held):
+            batches = -(-len(self._held) // self._in_one)
+        if not batches:
+            return None if self._ended else _NOTHING
+        taken = self._held.cut(0, batches * self._in_one)
+        self._held = self._held.cut(len(taken), len(self._held))
+        values = column_values(taken.columns[0])
+        lists = [values[at : at + self._in_one] for at in range(0, len(values), self._in_one)]
+        numbers = range(self.total, self.total + batches)
+        self.total += batches
+        return Calls(numbers, ((lists,),), digests=in_lists(taken.indices, taken.digests, self._in_one))
+
+    def leave(self) -> None:
+        self._intake.leave()
+
+    def _fill(self, wanted: int) -> None:
+        """Hold as many items as are wanted, or as are there."""
+        while not self._ended and len(self._held) < wanted:
+            drawn = self._intake.draw(wanted - len(self._held))
+            if drawn is None:
+                self._ended = True
+            elif len(drawn):
+                self._held = _joined(self._held, drawn) if len(self._held) else drawn
+            else:
+                return
+
+
+def _joined(first: Calls, second: Calls) -> Calls:
+    """Calls of one column, then others of the same intake: all of them have digests, or none."""
+    digests = None if first.digests is None or second.digests is None else first.digests + second.digests
+    column = first.columns[0] + second.columns[0]
+    return Calls([*first.indices, *second.indices], (column,), digests=digests)
 
 
 class _Over:

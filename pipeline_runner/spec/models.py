@@ -169,7 +169,8 @@ class StageKeys(Written):
     run: Texts | None = None
     """A shell command: text for `/bin/sh -c`, or a list without a shell. Not in this version yet."""
     over: Annotated[Any, Shape(definition="Over")] = None
-    """Where the items come from: a list, `${stages.x}`, `${params.x}`, or a source such as `{glob: "*.txt"}`;
+    """Where the items come from: a list, `${stages.x}`, `${params.x}`, or a source such as `{glob: "*.txt"}` or
+    `{matrix: {a: [1, 2], b: [x, y]}}`;
     for `args: zip` a list of sources, or a mapping of names to sources. Left out: one call."""
     args: Annotated[Style, Field(strict=False), Or(REFERENCE)] | None = None
     """How an item becomes a call: single `f(*item)`, map `f(item)`, star `f(*row)`, zip `f(a[i], b[i])`."""

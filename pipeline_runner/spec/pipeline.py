@@ -83,12 +83,12 @@ class Range:
 
 @dataclass(frozen=True)
 class Glob:
-    pattern: str  # relative to the pipeline's folder, which stays out of the items; sorted
+    pattern: str  # relative to the pipeline's folder, which stays out of the items; sorted; or a URL
 
 
 @dataclass(frozen=True)
 class Lines:
-    path: str
+    path: str  # of a file, perhaps compressed; or a URL
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,24 @@ class Zip:
     names: tuple[str, ...] = ()  # keyword names, one a column; empty: positions
 
 
-Source = Items | FromStage | Computed | Range | Glob | Lines | Csv | Jsonl | Generate | Zip
+@dataclass(frozen=True)
+class Matrix:
+    """Every value of each axis with every value of the others, as GitHub Actions expands it; rows are mappings."""
+
+    axes: Mapping[str, Source]  # each of them ends
+    include: Sequence[Mapping[str, Any]] = ()
+    exclude: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The items of a source in lists of `size`, the last one shorter."""
+
+    source: Source  # no Zip
+    size: int
+
+
+Source = Items | FromStage | Computed | Range | Glob | Lines | Csv | Jsonl | Generate | Zip | Matrix | Batches
 
 
 @dataclass(frozen=True)

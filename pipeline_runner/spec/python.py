@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from pipeline_runner.errors import PipelineError, Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.build import build_node
-from pipeline_runner.spec.over import LATER, SOURCES
-from pipeline_runner.spec.pipeline import Given, Items, PipelineSpec, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.over import SOURCES
+from pipeline_runner.spec.pipeline import Batches, Given, Items, PipelineSpec, Source, StageName, StageSpec, Zip
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, Value
 
 _FUNCTION = "given:function"
@@ -159,9 +159,7 @@ def _over_placeholder(over: Any, args: object) -> Any:
 
 def _as_in_yaml(over: Any) -> bool:
     """Whether it is a reference, or a mapping that names a source."""
-    return isinstance(over, str) or (
-        isinstance(over, Mapping) and len([k for k in over if k in (*SOURCES, *LATER)]) == 1
-    )
+    return isinstance(over, str) or (isinstance(over, Mapping) and len([k for k in over if k in SOURCES]) == 1)
 
 
 def _by_name(over: Any) -> bool:
@@ -187,7 +185,7 @@ def _put_back(spec: StageSpec, stage: GivenStage) -> StageSpec:
 def _source(built: Source | None, stage: GivenStage) -> Source | None:
     given = stage.over
     if given is None or _as_in_yaml(given):
-        return built
+        return _once(built, stage.name)
     if isinstance(built, Zip) and isinstance(given, Mapping):
         given = list(given.values())
     if isinstance(built, Zip) and isinstance(given, Sequence) and len(given) == len(built.columns):
@@ -195,6 +193,16 @@ def _source(built: Source | None, stage: GivenStage) -> Source | None:
         columns = [b if _as_in_yaml(g) else _items(g, stage.name) for b, g in pairs]
         return replace(built, columns=tuple(columns))
     return _items(given, stage.name)
+
+
+def _once(built: Source | None, stage: str) -> Source | None:
+    """The same, with an iterator in its batches that can be gone through only once."""
+    match built:
+        case Batches(Items(Iterator() as given)):
+            return replace(built, source=_items(given, stage))
+        case Batches(inner) if (filled := _once(inner, stage)) is not None:
+            return replace(built, source=filled)
+    return built
 
 
 def _items(given: Iterable[Any], stage: str) -> Items:
