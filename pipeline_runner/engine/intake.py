@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,11 +12,9 @@ from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
 from pipeline_runner.errors import PipelineError
-from pipeline_runner.record.lineage import deepened, in_lists, side_by_side, told_apart
+from pipeline_runner.record.lineage import SIZE, deepened, in_lists, side_by_side, told_apart
 
 HELD = 1 << 16  # items at most that one draw makes into lists
-
-_NOTHING = Calls(range(0), ((),))
 
 
 class UnequalColumns(PipelineError):
@@ -291,14 +290,18 @@ class Batched:
     def __init__(self, intake: Intake, size: int) -> None:
         self._intake = intake
         self._in_one = size
-        self._held = _NOTHING
         self._ended = False
         self.total = 0
+        # Lists that grow: items may come one by one, and thousands of them be one batch.
+        self._items: list[Any] = []
+        self._numbers: list[int] = []
+        self._digests: bytearray | None = bytearray()
+        self._read: tuple[bytes, list[Any]] = (b"", [])
 
     @property
     def size(self) -> int | None:
         left = self._intake.size
-        return None if left is None else -(-(left + len(self._held)) // self._in_one)
+        return None if left is None else -(-(left + len(self._items)) // self._in_one)
 
     @property
     def arrivals(self) -> int:
@@ -308,39 +311,48 @@ class Batched:
         # Whoever asks for everything, or for much ahead, gets it in pieces: a list may be of any size.
         most = max(1, min(most, HELD // self._in_one))
         self._fill(most * self._in_one)
-        batches = min(most, len(self._held) // self._in_one)
-        if self._ended and batches < most and len(self._held):
-            batches = -(-len(self._held) // self._in_one)
-        if not batches:
-            return None if self._ended else _NOTHING
-        taken = self._held.cut(0, batches * self._in_one)
-        self._held = self._held.cut(len(taken), len(self._held))
-        values = column_values(taken.columns[0])
-        lists = [values[at : at + self._in_one] for at in range(0, len(values), self._in_one)]
-        numbers = range(self.total, self.total + batches)
-        self.total += batches
-        return Calls(numbers, ((lists,),), digests=in_lists(taken.indices, taken.digests, self._in_one))
+        whole = len(self._items) // self._in_one * self._in_one
+        stop = len(self._items) if self._ended else whole
+        if not stop:
+            return None if self._ended else Calls(range(0))
+        lists = [self._items[at : at + self._in_one] for at in range(0, stop, self._in_one)]
+        told = None if self._digests is None else bytes(self._digests[: SIZE * stop])
+        digests = in_lists(self._numbers[:stop], told, self._in_one)
+        del self._items[:stop], self._numbers[:stop]
+        if self._digests is not None:
+            del self._digests[: SIZE * stop]
+        self.total += len(lists)
+        return Calls(range(self.total - len(lists), self.total), ((lists,),), digests=digests)
 
     def leave(self) -> None:
         self._intake.leave()
 
     def _fill(self, wanted: int) -> None:
         """Hold as many items as are wanted, or as are there."""
-        while not self._ended and len(self._held) < wanted:
-            drawn = self._intake.draw(wanted - len(self._held))
+        while not self._ended and len(self._items) < wanted:
+            drawn = self._intake.draw(wanted - len(self._items))
             if drawn is None:
                 self._ended = True
             elif len(drawn):
-                self._held = _joined(self._held, drawn) if len(self._held) else drawn
+                self._take(drawn)
             else:
                 return
 
+    def _take(self, drawn: Calls) -> None:
+        for part in drawn.columns[0]:
+            self._items += self._values(part) if isinstance(part, Pack) else part
+        self._numbers += drawn.indices
+        if drawn.digests is None or self._digests is None:
+            self._digests = None  # an intake gives them always, or never
+        else:
+            self._digests += drawn.digests
 
-def _joined(first: Calls, second: Calls) -> Calls:
-    """Calls of one column, then others of the same intake: all of them have digests, or none."""
-    digests = None if first.digests is None or second.digests is None else first.digests + second.digests
-    column = first.columns[0] + second.columns[0]
-    return Calls([*first.indices, *second.indices], (column,), digests=digests)
+    def _values(self, pack: Pack) -> list[Any]:
+        """What was packed together is read once, however small the batches are that are made of it."""
+        if pack.data is not self._read[0]:
+            values: list[Any] = pickle.loads(pack.data)
+            self._read = pack.data, values
+        return self._read[1][pack.start : pack.stop]
 
 
 class _Over:

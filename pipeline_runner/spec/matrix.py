@@ -8,11 +8,10 @@ combination that it fits, and one that fits none is a combination of its own, at
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from math import prod
 from typing import Any
 
-COUNTED = 100_000  # combinations that are gone through to learn how many of them are left
+COUNTED = 100_000  # comparisons that are made, before the run, to learn how many combinations are left
 
 Row = Mapping[str, Any]
 
@@ -24,7 +23,7 @@ def combinations(
     wanted = [{key: value for key, value in entry.items() if key in axes} for entry in include]
     added = [{key: value for key, value in entry.items() if key not in axes} for entry in include]
     alone = set(range(len(include)))
-    for values in product(*axes.values()) if axes else ():
+    for values in _product(list(axes.values())) if axes else ():
         row = dict(zip(axes, values, strict=True))
         if any(fits(row, entry) for entry in exclude):
             continue
@@ -38,11 +37,25 @@ def combinations(
         yield {**wanted[number], **added[number]}
 
 
-def count(lengths: Mapping[str, int], include: Sequence[Row], exclude: Sequence[Row]) -> int | None:
-    """How many combinations there are, where the lengths of the axes say it."""
-    if not lengths:
-        return len(include)
-    return None if include or exclude else prod(lengths.values())
+def count(axes: Mapping[str, Sequence[Any]], include: Sequence[Row] = (), exclude: Sequence[Row] = ()) -> int | None:
+    """How many combinations there are; None: it would take too long to say."""
+    whole = prod(map(len, axes.values())) if axes else 0
+    if not include and not exclude:
+        return whole
+    if whole * (len(include) + len(exclude)) > COUNTED:
+        return None
+    return sum(1 for _ in combinations(axes, include, exclude))
+
+
+def _product(axes: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+    """As itertools.product, which would hold a list of each axis, also of a range over a billion numbers."""
+    whole = prod(map(len, axes))
+    for number in range(whole):
+        block, values = whole, []
+        for axis in axes:
+            block //= len(axis)
+            values.append(axis[number // block % len(axis)])
+        yield tuple(values)
 
 
 def fits(value: Any, wanted: Any) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
-from math import prod
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -116,19 +115,24 @@ def _open(source: Source) -> Opened:
 
 
 def _combined(source: Matrix, folder: Path) -> Iterator[dict[str, Any]]:
-    axes = {name: list(items(_open(axis), folder)) for name, axis in source.axes.items()}
+    axes = {name: _sequence(_open(axis), folder) for name, axis in source.axes.items()}
     yield from matrix.combinations(axes, source.include, source.exclude)
 
 
+def _sequence(axis: Opened, folder: Path) -> Sequence[Any]:
+    match axis:
+        case Range(start, stop, step):
+            return range(start, stop, step)
+        case Items(list() as values):
+            return values
+    return list(items(axis, folder))
+
+
 def _number_of_combinations(source: Matrix, folder: Path) -> int | None:
-    sizes = {name: size(_open(axis), folder) for name, axis in source.axes.items()}
-    lengths = {name: length for name, length in sizes.items() if length is not None}
-    if len(lengths) < len(sizes):
+    if any(size(_open(axis), folder) is None for axis in source.axes.values()):
         return None
-    known = matrix.count(lengths, source.include, source.exclude)
-    if known is None and prod(lengths.values()) <= matrix.COUNTED:
-        return sum(1 for _ in _combined(source, folder))
-    return known
+    axes = {name: _sequence(_open(axis), folder) for name, axis in source.axes.items()}
+    return matrix.count(axes, source.include, source.exclude)
 
 
 def _in_lists(given: Iterator[Any], most: int) -> Iterator[list[Any]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.spec.matrix import combinations, fits
+from pipeline_runner.spec.matrix import combinations, count, fits
 
 # From "Running variations of jobs in a workflow", and (the last three) from the comments of Actions' own builder.
 GITHUB = {
@@ -188,8 +188,23 @@ def test_values_that_yaml_tells_apart_do_not_fit(value, wanted):
 
 
 def test_combinations_come_one_by_one():
-    many = combinations({"a": range(10**5), "b": range(10**5)}, [{"c": 1}], [{"a": 0}])
-    assert list(islice(many, 2)) == [{"a": 1, "b": 0, "c": 1}, {"a": 1, "b": 1, "c": 1}]
+    many = combinations({"a": range(10**12), "b": range(10**5)}, [{"c": 1}], [{"a": 0, "b": 0}])
+    assert list(islice(many, 2)) == [{"a": 0, "b": 1, "c": 1}, {"a": 0, "b": 2, "c": 1}]
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=3), min_size=1, max_size=4))
+def test_without_entries_a_matrix_is_the_product_of_its_axes(values):
+    axes = {f"a{number}": axis for number, axis in enumerate(values)}
+    assert [tuple(row.values()) for row in combinations(axes)] == list(product(*values))
+
+
+def test_how_many_combinations_there_are_is_not_found_out_at_any_price():
+    axes = {"a": range(1000), "b": range(1000)}
+    assert count(axes) == 10**6
+    assert count(axes, [{"a": 0}]) is None
+    assert count({"a": range(1000), "b": [1]}, [{"a": -1}], [{"a": 0}]) == 1000
+    assert count({}, [{"a": 0}]) == 1
+    assert count({}) == 0
 
 
 VALUES = st.sampled_from([0, 1, 2, "x"])
