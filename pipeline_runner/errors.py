@@ -85,6 +85,10 @@ class NoRoom(PipelineError):
         super().__init__(f"cannot write to {where}: {why.lower()}; make room, and run it again")
 
 
+class NoValue(PipelineError):
+    """A `${…}` that has no value for this call."""
+
+
 def told_plainly(error: BaseException) -> BaseException:
     """What the operating system refused, as an error of ours where there is one."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):

@@ -10,7 +10,7 @@ from itertools import islice
 from operator import eq
 from typing import Any, Protocol
 
-from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
+from pipeline_runner.calls import Calls, Column, Pack, Unfilled, column_values, cut_column
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.lineage import SIZE, deepened, in_lists, side_by_side, told_apart
 
@@ -380,12 +380,11 @@ class _Over:
 class PerCall(_Over):
     """Another intake's calls, each with keywords of its own: a `with` that speaks of ${item} or ${index}."""
 
-    def __init__(self, intake: Intake, keywords: Callable[[int, Any], dict[str, Any]]) -> None:
+    def __init__(self, intake: Intake, keywords: Callable[[int, Any], dict[str, Any] | Unfilled]) -> None:
         super().__init__(intake)
         self._keywords = keywords
 
     def draw(self, most: int) -> Calls | None:
-        """Errors: ExpressionError when ${item.x} leads nowhere."""
         calls = self._intake.draw(most)
         if not calls:
             return calls

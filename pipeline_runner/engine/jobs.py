@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline_runner.calls import Unfilled
 from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.spec.pipeline import Function, Given, InFile, Named, PipelineSpec, Zip
-from pipeline_runner.syntax.expressions import references, render
+from pipeline_runner.syntax.expressions import ExpressionError, references, render
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.packing import pack
 
@@ -58,11 +59,14 @@ def per_call(template: Any) -> bool:
     return any(reference.root in ("item", "index") for reference in references(template))
 
 
-def keywords_of(template: Mapping[str, Any]) -> Callable[[int, Any], dict[str, Any]]:
+def keywords_of(template: Mapping[str, Any]) -> Callable[[int, Any], dict[str, Any] | Unfilled]:
     """The part of a `with` that speaks of ${item} or ${index}, as a function of them."""
 
-    def keywords(index: int, item: Any) -> dict[str, Any]:
-        filled: dict[str, Any] = render(template, {"item": item, "index": index})
+    def keywords(index: int, item: Any) -> dict[str, Any] | Unfilled:
+        try:
+            filled: dict[str, Any] = render(template, {"item": item, "index": index})
+        except ExpressionError as error:
+            return Unfilled(error.message)
         return filled
 
     return keywords
