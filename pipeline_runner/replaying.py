@@ -14,19 +14,21 @@ from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.engine.inputs import RunNames, constants_of, fan_out, read_whole
-from pipeline_runner.engine.jobs import environment, job, keywords_of
+from pipeline_runner.engine.jobs import environment, item_of, job, keywords_of
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.history import History, UnknownCall
 from pipeline_runner.record.keys import by_number, by_path, digest, path_digests, recipes
 from pipeline_runner.record.lineage import deepened, side_by_side
 from pipeline_runner.running import gives
-from pipeline_runner.spec.pipeline import Computed, FromStage, Source, StageName, Zip
+from pipeline_runner.spec.command import typed
+from pipeline_runner.spec.pipeline import Command, Computed, FromStage, Source, StageName, Zip
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Scope, follow, references, render
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.packing import pack_result
+from pipeline_runner.worker.shell import COMMAND, Invocation
 from pipeline_runner.worker.steps import prepare, set_up
 
 
@@ -114,6 +116,8 @@ class _Past:
         scope: Scope = {"stages": _Kept(self), "run": RunNames(self.run, lambda: _made(folder))}
         constants = constants_of(stage.spec, scope)
         columns, keywords = self._given(name, item, constants.per_call)
+        if isinstance(stage.spec.function, Command):
+            self._note_command(name, item, constants.fixed if keywords is None else keywords)
         described = job(self.plan.pipeline, [stage], [constants.fixed], [True])
 
         def call() -> Any:
@@ -163,7 +167,7 @@ class _Past:
         self._must_be_the_same(name, item, sources, values)
         if not varying:
             return values, None
-        return values, keywords_of(varying)(item, values[0] if len(values) == 1 else tuple(values))
+        return values, keywords_of(varying)(item, item_of(over)(values))
 
     def _argument(self, name: StageName, source: Source, item: int) -> Any:
         if isinstance(source, FromStage):
@@ -225,6 +229,11 @@ class _Past:
         if by_number(source):
             return None
         return path_digests(folder, [value]) if by_path(source) else digest(value)
+
+    def _note_command(self, name: StageName, item: int, given: Any) -> None:
+        command = given[COMMAND]
+        if isinstance(command, Invocation):
+            self.notes.append(f"{name}[{item}] runs: {typed(command)}")
 
     def _note_change(self, name: StageName, item: int) -> None:
         """Say so when the stage is not what it was."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline_runner.plan.plan import StagePlan
-from pipeline_runner.spec.pipeline import Function, Given, InFile, Named, PipelineSpec, Zip
+from pipeline_runner.spec.pipeline import Command, Function, Given, InFile, Named, PipelineSpec, Source, Zip
 from pipeline_runner.syntax.expressions import references, render
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.packing import pack
@@ -42,7 +42,7 @@ def environment(pipeline: PipelineSpec, plan: StagePlan) -> tuple[tuple[str, str
     return tuple(sorted({**pipeline.env, **plan.spec.env}.items()))
 
 
-def function_source(function: Function) -> FunctionSource:
+def function_source(function: Function | Command) -> FunctionSource:
     """How a worker finds the function. Errors: what dill raises."""
     match function:
         case Named(module, attribute):
@@ -51,11 +51,24 @@ def function_source(function: Function) -> FunctionSource:
             return FunctionSource("file", path, attribute)
         case Given(given):
             return FunctionSource("pickle", "", str(function), pack(given))
+        case Command(stdout=stdout):
+            return FunctionSource("shell", "", stdout)
 
 
 def per_call(template: Any) -> bool:
     """Whether a `with` is different for each call."""
     return any(reference.root in ("item", "index") for reference in references(template))
+
+
+def item_of(over: Source | None) -> Callable[[Sequence[Any]], Any]:
+    """What `${item}` is, from one value of each column: of a zip by name, a mapping."""
+    match over:
+        case Zip(names=names) if names:
+            return lambda row: dict(zip(names, row, strict=True))
+        case Zip():
+            return tuple
+        case _:
+            return lambda row: row[0]
 
 
 def keywords_of(template: Mapping[str, Any]) -> Callable[[int, Any], dict[str, Any]]:

@@ -11,7 +11,17 @@ import networkx as nx
 from pipeline_runner.axes import Returns
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.problems import CycleOfStages, ReadsNothing, UnknownStage
-from pipeline_runner.spec.pipeline import Computed, FromStage, Generate, Items, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.pipeline import (
+    Command,
+    Computed,
+    FromStage,
+    Generate,
+    Items,
+    Source,
+    StageName,
+    StageSpec,
+    Zip,
+)
 from pipeline_runner.syntax.expressions import references
 
 Graph: TypeAlias = "nx.DiGraph[StageName]"  # an edge source → target has "links"
@@ -23,7 +33,7 @@ class Link:
 
     source: StageName
     target: StageName
-    key: str  # of the target: over, with, setup_with, needs
+    key: str  # of the target: over, with, run, setup_with, needs
     items: bool = False  # its items are what the target's calls are made of, one by one
 
     @property
@@ -35,7 +45,8 @@ def links(stage: StageSpec) -> Iterator[Link]:
     """Every place in which this stage names another, in reading order."""
     if stage.over is not None:
         yield from _links_of_source(stage.name, stage.over)
-    for key, template in (("with", stage.constants), ("setup_with", stage.setup_with)):
+    given = "run" if isinstance(stage.function, Command) else "with"
+    for key, template in ((given, stage.constants), ("setup_with", stage.setup_with)):
         yield from _links_of_template(stage.name, key, template)
     for source in stage.needs:
         yield Link(source, stage.name, "needs")

@@ -21,7 +21,7 @@ from pipeline_runner.spec.merge import with_defaults, with_profile
 from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params
-from pipeline_runner.spec.pipeline import Function, PipelineSpec, Retry, StageName, StageSpec
+from pipeline_runner.spec.pipeline import Command, Function, PipelineSpec, Retry, StageName, StageSpec
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
@@ -29,20 +29,24 @@ from pipeline_runner.spec.problems import (
     ListWithOver,
     NotAMapping,
     NothingToCall,
+    NotOfCommands,
     NotYet,
     OverNeeded,
     ShortestWithoutZip,
+    StdoutWithoutRun,
     UnknownStage,
     WrongType,
     describe,
 )
+from pipeline_runner.spec.run import read_command
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
 from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, UnknownAnchor, plain, read
+from pipeline_runner.worker.shell import COMMAND
 
 NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
-NOT_YET_STAGE = ("run", "if", "limits", "outs", "stdout", "workdir")
+NOT_YET_STAGE = ("if", "limits", "outs", "workdir")
 NO_EFFECT_YET = ("cache", "priority", "threads")  # left out, they cannot change the answer
 
 
@@ -256,7 +260,10 @@ def _stage_values(node: Node, names: Names, problems: list[Problem]) -> _Filled 
         if key in NOT_YET_STAGE:
             continue  # told as such; what is in it may be what a later version knows
         roots, why = _allowed(key, node)
-        value = filler.fill(entry.value, str(key), roots, why)
+        if key == "run":
+            value: Any = read_command(entry.value, filler, roots, why)
+        else:
+            value = filler.fill(entry.value, str(key), roots, why)
         if not is_broken(value):
             values[key] = value
     return values, filler.places
@@ -285,9 +292,9 @@ def _allowed(key: object, stage: MapNode) -> tuple[tuple[str, ...], str]:
     """Which references may stand in a key of a stage, and why no others."""
     if key == "over":
         return (*KNOWN_BEFORE, "stages"), 'in "over" there is no item yet, and no run'
-    if key == "with" and "over" in stage.entries:
+    if key in ("with", "run") and "over" in stage.entries:
         return (*KNOWN_BEFORE, "stages", "run", "item", "index"), ""
-    if key == "with":
+    if key in ("with", "run"):
         return (*KNOWN_BEFORE, "stages", "run"), ""
     return KNOWN_BEFORE, ""
 
@@ -312,8 +319,14 @@ class _StageBuilder:
         style = self.keys.args if self.keys else None
         over = self._over(values, style)
         self._with(values, style)
+        self._of_commands()
         needs = self._needs(values)
-        function = self._function("call")
+        command = values.get("run")
+        function = (
+            self._function("call")
+            if command is None
+            else Command(command.written, (self.keys and self.keys.stdout) or "text")
+        )
         setup = self._function("setup")
         if self.keys is None or function is None or len(self.problems) > before:
             return None
@@ -324,7 +337,7 @@ class _StageBuilder:
             function=function,
             over=over,
             style=style,
-            constants={} if keys.with_ is None else keys.with_,
+            constants={COMMAND: command} if command else {} if keys.with_ is None else keys.with_,
             shortest=bool(keys.shortest),
             dispatch=keys.dispatch,
             returns=keys.returns,
@@ -382,12 +395,18 @@ class _StageBuilder:
         elif not self._has("call") and not self._has("run"):
             self._tell(NothingToCall(mark=self.entry.key.mark, stage=self.name))
 
+    def _of_commands(self) -> None:
+        """What only a function has, and only a command."""
+        if self._has("run") and self._has("with"):
+            cure = "write the values into the command: ${item}, ${params.x}; or give it variables with env"
+            self._tell(NotOfCommands(mark=self._key_mark("with"), stage=self.name, key="with", cure=cure))
+        if self._has("stdout") and not self._has("run"):
+            self._tell(StdoutWithoutRun(mark=self._key_mark("stdout"), stage=self.name))
+
     def _later(self) -> None:
         for key in [key for key in map(str, self.node.entries) if key in NOT_YET_STAGE]:
-            if self._has(key) and not (key == "run" and self._has("call")):
-                what = "a shell command (run)" if key == "run" else f'"{key}" of a stage'
-                instead = "call a function that starts the command with subprocess.run" if key == "run" else ""
-                self._tell(NotYet(mark=self._key_mark(key), what=what, instead=instead))
+            if self._has(key):
+                self._tell(NotYet(mark=self._key_mark(key), what=f'"{key}" of a stage'))
         backend = self.keys.backend if self.keys else None
         if backend in LATER_BACKENDS:
             instead = f"it will need the extra:  pip install prun-pipelines[{backend}]"
