@@ -7,13 +7,14 @@ script that opens /dev/stderr would empty such a file.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
@@ -60,6 +61,10 @@ class CommandFailed(PipelineError):
         return how(self.code) + (f": {self.last}" if self.last else "")
 
 
+class GivenUp(CommandFailed):
+    """A command was ended since nobody waits for its call any more."""
+
+
 class BadOutput(CommandFailed):
     """A command ended well, and what it wrote is not what `stdout` says."""
 
@@ -95,11 +100,16 @@ def run(command: Invocation | Refused, stdout: Stdout) -> Any:
     strangers = _children()
     pid, out, err = _started(command)
     heard = _Heard(pid, out, err, whole=stdout != "none")
+    if strangers is None:
+        _of_threads[threading.get_ident()] = pid
     try:
         code = heard.to_the_end()
     finally:
+        given_up = strangers is None and _of_threads.pop(threading.get_ident(), None) is None
         _end(pid, strangers)
         heard.rest()
+    if given_up:
+        raise GivenUp(code)
     if code:
         _write(1, heard.stdout)  # now it is nobody's value, and often it says what went wrong
         raise CommandFailed(code, _last_line(heard.said.tail))
@@ -258,6 +268,21 @@ def _last_line(said: bytes) -> str:
 
 
 # What it leaves.
+
+_of_threads: dict[int, int] = {}
+"""By thread, the command that it waits for, where calls are threads: they cannot be ended, and their commands can."""
+
+
+def end_those_of(threads: Iterable[int]) -> None:
+    """End the commands that these threads wait for."""
+    for thread in threads:
+        pid = _of_threads.pop(thread, None)
+        if pid is not None:
+            with suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+
+
+atexit.register(lambda: end_those_of(list(_of_threads)))
 
 
 def _children() -> Collection[int] | None:
