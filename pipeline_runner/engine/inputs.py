@@ -8,14 +8,35 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline_runner.axes import Returns, Status
-from pipeline_runner.engine.intake import Deepened, Described, FromItems, FromValues, Intake, Once, PerCall, SideBySide
-from pipeline_runner.engine.jobs import keywords_of, per_call, workdir
+from pipeline_runner.engine.intake import (
+    Batched,
+    Deepened,
+    Described,
+    FromItems,
+    FromValues,
+    Intake,
+    Once,
+    PerCall,
+    SideBySide,
+)
+from pipeline_runner.engine.jobs import item_of, keywords_of, per_call, workdir
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.keys import whole_reads
-from pipeline_runner.spec.pipeline import Computed, FromStage, Items, PipelineSpec, Source, StageName, StageSpec, Zip
-from pipeline_runner.spec.sources import items, size
+from pipeline_runner.spec.pipeline import (
+    Batches,
+    Computed,
+    FromStage,
+    Items,
+    Matrix,
+    PipelineSpec,
+    Source,
+    StageName,
+    StageSpec,
+    Zip,
+)
+from pipeline_runner.spec.sources import Opened, is_open, items, size
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Reference, Scope, Text, as_text, follow, references, render
 
@@ -168,7 +189,7 @@ def intake_of(
     numbered = any(reference.root == "index" for reference in references(varying))
     if salt or numbered:
         opened = Deepened(opened, salt, numbered=numbered)
-    return (PerCall(opened, keywords_of(varying)) if varying else opened), calls
+    return (PerCall(opened, keywords_of(varying), item_of(over)) if varying else opened), calls
 
 
 @dataclass(frozen=True)
@@ -190,9 +211,13 @@ class _Opener:
             case Computed(template):
                 fanned = fan_out(str(template), render(template, {"stages": self.values}))
                 return self._described(source, FromItems(iter(fanned), len(fanned))), len(fanned)
+            case Batches(inner, in_one):
+                opened, calls = self.open(inner, column=column)
+                return Batched(opened, in_one), None if calls is None else -(-calls // in_one)
             case _:
-                known = size(source, self.plan.pipeline.folder)
-                return self._described(source, FromItems(items(source, self.plan.pipeline.folder), known)), known
+                whole = settled(source, self.values)
+                known = size(whole, self.plan.pipeline.folder)
+                return self._described(source, FromItems(items(whole, self.plan.pipeline.folder), known)), known
 
     def _described(self, source: Source, intake: Intake) -> Intake:
         how = self.tell_apart(source)
@@ -224,6 +249,25 @@ class _Opener:
         in_order = column or self.plan.stages[source.stage].choice.returns is not Returns.UNORDERED
         results.read_along(reader, ordered=in_order)
         return reader, reader.size
+
+
+def settled(source: Source, values: Mapping[str, Any]) -> Opened:
+    """The same source with the items of whole results in the place of the stages that it reads.
+
+    Errors: NotIterable, ExpressionError; what unpickling a value raises.
+    """
+    match source:
+        case FromStage(reference):
+            return Items(fan_out(str(reference), follow(reference, values)))
+        case Computed(template):
+            return Items(fan_out(str(template), render(template, {"stages": values})))
+        case Batches(inner, in_one):
+            return Batches(settled(inner, values), in_one)
+        case Matrix(axes, include, exclude):
+            return Matrix({name: settled(axis, values) for name, axis in axes.items()}, include, exclude)
+    if not is_open(source):
+        raise AssertionError("columns within a source: the language has no such thing")
+    return source
 
 
 def fan_out(over: str, value: Any) -> list[Any]:

@@ -63,7 +63,7 @@ def _kind(source: StagePlan, target: StagePlan, links: Sequence[Link]) -> tuple[
     if source.spec.over is None:
         return EdgeKind.BARRIER, f"{first} is one call: its value is taken apart when it is there"
     if not all(link.items for link in reading):
-        return EdgeKind.BARRIER, f"{second} takes a part of the whole list of {first}"
+        return EdgeKind.BARRIER, f'"over" of {second} is made of the whole list of {first}'
     if not source.choice.returns.streams:
         return EdgeKind.BARRIER, f"{first} returns {source.choice.returns}, which is there when all of it is"
     if not target.choice.method.lazy:

@@ -6,17 +6,17 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.calls import Calls
 from pipeline_runner.events import CallsOutdated, Event, JournalMended, JournalTaken, StageRenamed
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.journal import Journal
-from pipeline_runner.record.keys import by_number, by_path, digests, path_digests, recipes
+from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.locks import Lock
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.renamed import Renamed, follow_names
@@ -79,9 +79,7 @@ class Record:
 
     def tell_apart(self, source: Source) -> Callable[[Sequence[Any]], bytes] | None:
         """How the items of a source are told apart from those of an earlier run; None: by their numbers."""
-        if by_number(source):
-            return None
-        return partial(path_digests, self._folder) if by_path(source) else digests
+        return telling_apart(source, self._folder)
 
     def news(self) -> Iterator[Event]:
         """What there is to say before a run goes on: what of the earlier one does not count any more."""

@@ -10,6 +10,7 @@ from typing import Any, NewType
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.marks import Mark
 from pipeline_runner.syntax.expressions import Expression, Reference
+from pipeline_runner.worker.shell import Stdout
 
 StageName = NewType("StageName", str)
 
@@ -49,6 +50,17 @@ class Given:
 Function = Named | InFile | Given
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command in place of a function: its calls are given it as the one argument `command`, filled in."""
+
+    written: str
+    stdout: Stdout = "text"
+
+    def __str__(self) -> str:
+        return self.written
+
+
 @dataclass(frozen=True, eq=False)
 class Items:
     """A list in the YAML, a parameter that is a list, or any iterable given in Python (then perhaps lazy)."""
@@ -83,12 +95,12 @@ class Range:
 
 @dataclass(frozen=True)
 class Glob:
-    pattern: str  # relative to the pipeline's folder, which stays out of the items; sorted
+    pattern: str  # relative to the pipeline's folder, which stays out of the items; sorted; or a URL
 
 
 @dataclass(frozen=True)
 class Lines:
-    path: str
+    path: str  # of a file, perhaps compressed; or a URL
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,24 @@ class Zip:
     names: tuple[str, ...] = ()  # keyword names, one a column; empty: positions
 
 
-Source = Items | FromStage | Computed | Range | Glob | Lines | Csv | Jsonl | Generate | Zip
+@dataclass(frozen=True)
+class Matrix:
+    """Every value of each axis with every value of the others, as GitHub Actions expands it; rows are mappings."""
+
+    axes: Mapping[str, Source]  # each of them ends
+    include: Sequence[Mapping[str, Any]] = ()
+    exclude: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The items of a source in lists of `size`, the last one shorter."""
+
+    source: Source  # no Zip
+    size: int
+
+
+Source = Items | FromStage | Computed | Range | Glob | Lines | Csv | Jsonl | Generate | Zip | Matrix | Batches
 
 
 @dataclass(frozen=True)
@@ -169,11 +198,11 @@ class StageSpec:
     """One stage, with every default filled in except what the planner chooses (those are None)."""
 
     name: StageName
-    function: Function
+    function: Function | Command
     over: Source | None = None  # None: one call
     style: Style | None = None  # `args`; None: choose
     constants: Any = field(default_factory=dict)
-    """The `with`: nested lists and mappings whose leaves are values, Reference or Text.
+    """The `with`: nested lists and mappings whose leaves are values, Reference, Text or another Template.
     A mapping: keywords of every call. A list: positions (only without `over`).
     References to params and env are already their values; stages, item, index and run remain."""
     shortest: bool = False

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from pipeline_runner.errors import PipelineError, Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.build import build_node
-from pipeline_runner.spec.over import LATER, SOURCES
-from pipeline_runner.spec.pipeline import Given, Items, PipelineSpec, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.over import SOURCES
+from pipeline_runner.spec.pipeline import Batches, Given, Items, PipelineSpec, Source, StageName, StageSpec, Zip
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, Value
 
 _FUNCTION = "given:function"
@@ -28,7 +28,9 @@ class GivenStage(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def call(self) -> Callable[..., Any] | str: ...
+    def call(self) -> Callable[..., Any] | str | None: ...
+    @property
+    def run(self) -> str | Sequence[object] | None: ...
     @property
     def over(self) -> Any: ...
     @property
@@ -132,7 +134,7 @@ def _check(stages: Sequence[GivenStage]) -> list[Problem]:
         if stage.name in seen:
             problems.append(StageTwice(mark=stage.mark, stage=stage.name, first=seen[stage.name]))
         seen.setdefault(stage.name, stage.mark)
-        if not isinstance(stage.call, str) and not callable(stage.call):
+        if not isinstance(stage.call, str) and not callable(stage.call) and stage.run is None:
             problems.append(NothingGiven(mark=stage.mark, stage=stage.name, got=repr(stage.call)))
         columns = stage.over.values() if _by_name(stage.over) else (stage.over,)
         problems += [
@@ -144,7 +146,11 @@ def _check(stages: Sequence[GivenStage]) -> list[Problem]:
 
 
 def _stage_node(stage: GivenStage, keys: Mapping[str, Any]) -> MapNode:
-    values: dict[str, Any] = {"call": stage.call if isinstance(stage.call, str) else _FUNCTION}
+    values: dict[str, Any] = {}
+    if stage.call is not None:
+        values["call"] = stage.call if isinstance(stage.call, str) else _FUNCTION
+    if stage.run is not None:
+        values["run"] = stage.run if isinstance(stage.run, str) else list(stage.run)
     if stage.over is not None:
         values["over"] = _over_placeholder(stage.over, keys.get("args"))
     values |= {key: _FUNCTION if key == "setup" and callable(value) else value for key, value in stage.keys.items()}
@@ -166,9 +172,7 @@ def _over_placeholder(over: Any, args: object) -> Any:
 
 def _as_in_yaml(over: Any) -> bool:
     """Whether it is a reference, or a mapping that names a source."""
-    return isinstance(over, str) or (
-        isinstance(over, Mapping) and len([k for k in over if k in (*SOURCES, *LATER)]) == 1
-    )
+    return isinstance(over, str) or (isinstance(over, Mapping) and len([k for k in over if k in SOURCES]) == 1)
 
 
 def _by_name(over: Any) -> bool:
@@ -181,7 +185,7 @@ def _columns(over: Any, args: object) -> bool:
 
 
 def _put_back(spec: StageSpec, stage: GivenStage) -> StageSpec:
-    function = spec.function if isinstance(stage.call, str) else Given(stage.call)
+    function = Given(stage.call) if callable(stage.call) else spec.function
     setup = stage.keys.get("setup")
     return replace(
         spec,
@@ -194,7 +198,7 @@ def _put_back(spec: StageSpec, stage: GivenStage) -> StageSpec:
 def _source(built: Source | None, stage: GivenStage) -> Source | None:
     given = stage.over
     if given is None or _as_in_yaml(given):
-        return built
+        return _once(built, stage.name)
     if isinstance(built, Zip) and isinstance(given, Mapping):
         given = list(given.values())
     if isinstance(built, Zip) and isinstance(given, Sequence) and len(given) == len(built.columns):
@@ -202,6 +206,16 @@ def _source(built: Source | None, stage: GivenStage) -> Source | None:
         columns = [b if _as_in_yaml(g) else _items(g, stage.name) for b, g in pairs]
         return replace(built, columns=tuple(columns))
     return _items(given, stage.name)
+
+
+def _once(built: Source | None, stage: str) -> Source | None:
+    """The same, with an iterator in its batches that can be gone through only once."""
+    match built:
+        case Batches(Items(Iterator() as given)):
+            return replace(built, source=_items(given, stage))
+        case Batches(inner) if (filled := _once(inner, stage)) is not None:
+            return replace(built, source=filled)
+    return built
 
 
 def _items(given: Iterable[Any], stage: str) -> Items:
