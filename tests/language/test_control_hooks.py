@@ -167,6 +167,18 @@ def test_the_command_tells_of_hooks_and_keeps_what_they_write(prun, tmp_path):
     assert "hook says done" in logs.stdout
 
 
+def test_a_hook_may_be_a_command(tmp_path):
+    log = tmp_path / "log"
+    hooks = {
+        "on_failure": [
+            {"run": f"echo ${{run.status}} ${{run.failures[0].message}} >> {log}"},
+            {"run": ["sh", "-c", f'echo "$0" >> {log}', "${run.failures | length}"], "workdir": str(tmp_path)},
+        ]
+    }
+    made({"x": BAD}, **hooks).run()
+    assert log.read_text().splitlines() == ["failed no good", "1"]
+
+
 def test_hooks_in_python(tmp_path):
     log = tmp_path / "log"
     pipeline = Pipeline(
