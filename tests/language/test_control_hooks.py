@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_runner import Pipeline, Stage, check
+from pipeline_runner.events import Printed
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -177,6 +178,20 @@ def test_a_hook_may_be_a_command(tmp_path):
     }
     made({"x": BAD}, **hooks).run()
     assert log.read_text().splitlines() == ["failed no good", "1"]
+
+
+def test_what_a_hook_that_is_a_command_writes_is_seen(tmp_path):
+    events = []
+    made({"x": SAME}, on_success=[{"run": "echo ${run.status}"}, {"run": "echo 7", "stdout": "json"}]).run(
+        on_event=events.append
+    )
+    assert [(e.stage, e.line) for e in events if isinstance(e, Printed)] == [("on_success", "done")]
+
+
+def test_a_hook_can_be_run_again_as_it_was(tmp_path):
+    pipeline = made({"x": BAD}, on_failure={"call": "control_deeds.py:same", "with": {"value": "${run.failures}"}})
+    run = pipeline.run(state=tmp_path)
+    assert pipeline.replay(run.id, "on_failure", state=tmp_path) == run["on_failure"]
 
 
 def test_hooks_in_python(tmp_path):

@@ -183,6 +183,22 @@ def test_limits_come_from_a_profile_and_from_defaults():
     assert Pipeline.from_text(json.dumps(text), profile="big").plan(workers=4).stages["x"].workers == 3
 
 
+@pytest.mark.parametrize(
+    ("limits", "holds"),
+    [
+        ("api", {"api": 1}),
+        (["api"], {"api": 1}),
+        (["api", "api"], {"api": 2}),
+        (["api", "disk"], {"api": 1, "disk": 1}),
+        ({"api": 2, "disk": 1}, {"api": 2, "disk": 1}),
+        (None, {}),
+    ],
+)
+def test_tokens_may_be_written_as_a_name_a_list_or_a_mapping(limits, holds):
+    spec = made({"x": {"call": "a:b", "limits": limits}}, limits={"api": 2, "disk": 1}).spec
+    assert spec.stages["x"].limits == holds
+
+
 PROBLEMS = [
     ({"limits": {"api": 2}}, ["apy"], 'holds tokens "apy", of which there are none; did you mean "api"?'),
     ({}, ["api"], "Name them at the top of the file:  limits: {api: 2}"),
