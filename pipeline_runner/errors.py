@@ -108,3 +108,8 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     """`; did you mean "…"?`, or nothing: the tail of a sentence about an unknown name."""
     guess = nearest(word, known)
     return f'; did you mean "{guess}"?' if guess else ""
+
+
+def listed(names: Sequence[str], joint: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}"

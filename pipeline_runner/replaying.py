@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.engine.inputs import RunNames, constants_of, read_whole, settled
-from pipeline_runner.engine.jobs import environment, job, keywords_of
+from pipeline_runner.engine.jobs import environment, job, keywords_of, workdir
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.apart import telling_apart
@@ -87,9 +87,9 @@ def _causes(state: RunState, stage: str, item: int) -> list[Cause]:
 
 @contextmanager
 def _in(plan: Plan, stage: StagePlan) -> Iterator[None]:
-    """Where calls of a stage are: in the pipeline's folder, with its environment."""
+    """Where calls of a stage are: in its folder, with its environment."""
     before = dict(os.environ)
-    with chdir(plan.pipeline.folder):
+    with chdir(workdir(plan.pipeline, stage.spec) or plan.pipeline.folder):
         os.environ.update(environment(plan.pipeline, stage))
         try:
             yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from itertools import islice
 from operator import eq
@@ -185,10 +185,11 @@ class SideBySide:
     with it and never shifts the others. Errors: UnequalColumns.
     """
 
-    def __init__(self, columns: list[Intake], names: list[str], shortest: bool) -> None:
+    def __init__(self, columns: list[Intake], names: list[str], shortest: bool, lost: Collection[int] = ()) -> None:
         self._columns = columns
         self._names = names
         self._shortest = shortest
+        self._lost = lost  # columns of stages that did not end well: the others' rows beyond them are dropped too
         self._held: list[Calls] = [Calls(range(0), ((),)) for _ in columns]
         self._ended = [False] * len(columns)
 
@@ -216,7 +217,7 @@ class SideBySide:
                     return calls
             elif not any(ended and not held for ended, held in zip(self._ended, self._held, strict=True)):
                 return Calls(range(0))
-            elif self._shortest:
+            elif self._shortest or any(self._ended[place] and not self._held[place] for place in self._lost):
                 return None
             elif not any(self._held):
                 return None if self._over() else Calls(range(0))

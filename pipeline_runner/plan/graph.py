@@ -34,7 +34,7 @@ class Link:
 
     source: StageName
     target: StageName
-    key: str  # of the target: over, with, setup_with, needs
+    key: str  # of the target: over, with, setup_with, if, needs
     items: bool = False  # its items are what the target's calls are made of, one by one
 
     @property
@@ -48,6 +48,8 @@ def links(stage: StageSpec) -> Iterator[Link]:
         yield from _links_of_source(stage.name, stage.over)
     for key, template in (("with", stage.constants), ("setup_with", stage.setup_with)):
         yield from _links_of_template(stage.name, key, template)
+    if stage.condition is not None:
+        yield from _links_of_template(stage.name, "if", stage.condition.value)
     for source in stage.needs:
         yield Link(source, stage.name, "needs")
 

@@ -86,12 +86,15 @@ def pipeline_from_python(
     params: Mapping[str, Any],
     env: Mapping[str, str],
     workers: int | None,
+    limits: Mapping[str, int],
     defaults: Mapping[str, Any],
+    hooks: Mapping[str, Sequence[GivenStage]],
     folder: Path,
     description: str,
 ) -> PipelineSpec:
     """The checked pipeline. Errors: Problems, all of them together."""
-    problems = _check(stages)
+    after = [stage for given in hooks.values() for stage in given]
+    problems = [*_check(stages), *(problem for stage in after for problem in _check([stage]))]
     here = stages[0].mark if stages else Mark("(python)", 1, 1)
     top = {
         "version": 1,
@@ -99,6 +102,7 @@ def pipeline_from_python(
         "params": params,
         "env": env,
         "workers": workers,
+        "limits": limits,
         "description": description or None,
     }
     entries: dict[Value, Entry] = {
@@ -109,11 +113,14 @@ def pipeline_from_python(
         s.name: _entry(s.name, _stage_node(s, {**defaults, **s.keys}), s.mark) for s in reversed(stages)
     }
     entries["stages"] = _entry("stages", MapNode(dict(reversed(listed.items())), here), here)
+    for kind, given in hooks.items():
+        entries[kind] = _entry(kind, ListNode(tuple(_stage_node(s, s.keys) for s in given), here), here)
     spec = build_node(MapNode(entries, here), "", folder=folder, problems=problems)
     return replace(
         spec,
         name=name,
         stages={StageName(s.name): _put_back(spec.stages[StageName(s.name)], s) for s in stages},
+        hooks={of.name: _put_back(of, s) for of, s in zip(spec.hooks.values(), after, strict=True)},
     )
 
 
