@@ -105,7 +105,7 @@ def test_a_hook_has_a_timeout_and_an_environment_and_may_be_tried_again(tmp_path
     hook = {
         "call": "control_deeds.py:hangs_once",
         "with": {"value": 1, "log": str(log)},
-        "timeout": "1s",
+        "timeout": "2s",
         "retry": 1,
     }
     result = made(

@@ -249,7 +249,7 @@ def test_a_thousand_stages_in_a_row_are_skipped_at_once():
     stages |= {f"s{n}": {"call": SAME, "needs": [f"s{n - 1}"]} for n in range(1, 1000)}
     result = made(stages).run()
     assert set(statuses(result).values()) == {"skipped"}
-    assert result.state.seconds < 5
+    assert result.state.seconds < 20
 
 
 PROBLEMS = [
