@@ -47,21 +47,20 @@ from pipeline_runner.engine.outcomes import Outcomes
 from pipeline_runner.engine.reuse import Before, Reusing
 from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
+from pipeline_runner.engine.verdict import ENDED_WELL, FOLLOWS, verdict
 from pipeline_runner.errors import TooFewDescriptors, told_plainly
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.skips import is_off
 from pipeline_runner.record.record import Record
-from pipeline_runner.spec.pipeline import StageName, holds
+from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState, failure_told
-from pipeline_runner.syntax.expressions import Scope, render
+from pipeline_runner.syntax.expressions import Scope
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 
 ABANDON_S = 0.2  # a cancelled call in the runner's own process is waited for so long
 BARREN = 3  # rounds in a row that may break without having got anywhere
 AT_ONCE = 256  # messages taken in one turn, and written down in one commit
-ENDED_WELL = (Status.DONE, Status.REUSED)
-FOLLOWS = {Status.DONE: "on_success", Status.PARTIAL: "on_success", Status.FAILED: "on_failure"}
 
 
 class Engine:
@@ -250,30 +249,22 @@ class Engine:
     def _may_run(self, course: Course) -> bool:
         """Whether its sources and its condition let it run. If not, it has ended."""
         stage = course.head.spec
-        if stage.always:
-            return True
-        ended = {edge.source: self.state.stages[edge.source].status for edge in self.plan.sources(stage.name)}
-        lost = [name for name, status in ended.items() if status not in (None, *ENDED_WELL)]
-        if lost:
-            name = min(lost, key=lambda name: ended[name] is Status.SKIPPED)  # a failure counts for more
-            status = Status.SKIPPED if ended[name] is Status.SKIPPED else Status.CANCELLED
-            was = "failed" if ended[name] is Status.FAILED else f"was {ended[name]}"
-            self._end(course, status, f"it depends on {name}, which {was}")
-            return False
-        if stage.condition is None:
-            return True
+        sources = {edge.source: self.state.stages[edge.source].status for edge in self.plan.sources(stage.name)}
         try:
-            runs = holds(render(stage.condition.value, self._scope(course)))
+            found = verdict(stage, sources, self._scope(course))
         except Exception as error:  # a user's value that does not unpickle, or that is neither true nor false
             self._fail_stage(course, failure_of(told_plainly(error), Cause.RAISED))
             return False
-        if not runs:
-            self._end(course, Status.SKIPPED, f"its condition is false: {stage.condition.text}")
-        return runs
+        if found is not None:
+            self._end(course, found.status, found.why)
+        return found is None
 
     def _scope(self, course: Course) -> Scope:
         """What the templates of a chain may read."""
-        run = RunNames(self.id, self._folder, str(self._ended or ""), list(map(failure_told, self.state.failures)))
+        run = RunNames(self.id, self._folder)
+        if course.head.spec.hook:
+            failures = list(map(failure_told, self.state.failures))
+            run = replace(run, status=str(self._ended), failures=failures)
         return {"stages": Values(self.plan, self.results, partial=course.head.spec.always), "run": run}
 
     def _start(self, course: Course) -> None:
