@@ -6,7 +6,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,13 +15,14 @@ from typing import Any
 from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.engine.inputs import RunNames, constants_of, fan_out, read_whole
 from pipeline_runner.engine.jobs import environment, job, keywords_of
-from pipeline_runner.errors import UsageError
+from pipeline_runner.errors import Problems, UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.history import History, UnknownCall
 from pipeline_runner.record.keys import by_number, by_path, digest, path_digests, recipes
 from pipeline_runner.record.lineage import deepened, side_by_side
 from pipeline_runner.running import gives
 from pipeline_runner.spec.pipeline import Computed, FromStage, Source, StageName, Zip
+from pipeline_runner.spec.secrets import missing
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Scope, follow, references, render
@@ -64,6 +65,9 @@ def replayed(history: History, run: str, plan: Plan, stage: str, item: int) -> R
     known = state.stages[stage].calls
     if item < 0 or (known is not None and item >= known):
         raise UnknownCall(run, stage, list(state.stages), item, known or 0)
+    only = replace(plan.pipeline, stages={StageName(stage): plan.stages[StageName(stage)].spec})
+    if problems := missing(only):
+        raise Problems(problems)
     add_to_path(str(plan.pipeline.folder))
     past = _Past(history, run, plan, state)
     past.notes += [_UNWATCHED[cause] for cause in _causes(state, stage, item) if cause in _UNWATCHED]
@@ -86,9 +90,9 @@ def _causes(state: RunState, stage: str, item: int) -> list[Cause]:
 
 @contextmanager
 def _in(plan: Plan, stage: StagePlan) -> Iterator[None]:
-    """Where calls of a stage are: in the pipeline's folder, with its environment."""
+    """Where calls of a stage are: in the folder of its file, with its environment."""
     before = dict(os.environ)
-    with chdir(plan.pipeline.folder):
+    with chdir(plan.pipeline.folder_of(stage.spec)):
         os.environ.update(environment(plan.pipeline, stage))
         try:
             yield
@@ -178,7 +182,7 @@ class _Past:
         elif isinstance(source, Zip):
             raise AssertionError("columns of columns: the language has no such thing")
         else:
-            found = islice(items(source, self.plan.pipeline.folder), item, None)
+            found = islice(items(source, self._folder(name)), item, None)
         for value in found:
             return value
         raise CannotReplay(name, item, "its source has fewer items now")
@@ -202,15 +206,14 @@ class _Past:
         """What the engine would tell the call apart by."""
         number = range(item, item + 1)
         columns = [
-            Calls(number, (([value],),), digests=self._told_apart(source, item, value))
+            Calls(number, (([value],),), digests=self._told_apart(name, source, item, value))
             for source, value in zip(sources, values, strict=True)
         ]
         constants = self.plan.stages[name].spec.constants
         numbered = any(reference.root == "index" for reference in references(constants))
         return deepened(number, side_by_side(columns), b"", numbered=numbered)
 
-    def _told_apart(self, source: Source, item: int, value: Any) -> bytes | None:
-        folder = self.plan.pipeline.folder
+    def _told_apart(self, name: StageName, source: Source, item: int, value: Any) -> bytes | None:
         if isinstance(source, FromStage):
             read = self.plan.stages[source.stage].spec
             if read.over is None or len(source.reference.path) > 1:
@@ -224,7 +227,10 @@ class _Past:
             )
         if by_number(source):
             return None
-        return path_digests(folder, [value]) if by_path(source) else digest(value)
+        return path_digests(self._folder(name), [value]) if by_path(source) else digest(value)
+
+    def _folder(self, name: StageName) -> Path:
+        return self.plan.pipeline.folder_of(self.plan.stages[name].spec)
 
     def _note_change(self, name: StageName, item: int) -> None:
         """Say so when the stage is not what it was."""

@@ -82,6 +82,8 @@ class Course:
             self.workers = max(1, min(plan.workers, calls))
         workers = self.workers = 1 if plan.choice.method.dispatch is Dispatch.BLOCKING else self.workers
         setup = f"{plan.spec.setup} {plan.spec.setup_with}" if plan.spec.setup else ""
+        if plan.spec.folder is not None:  # modules of one name in two folders are two modules: not in one worker
+            setup += f" in {plan.spec.folder}"
         settings = PoolSettings(
             workers=workers, max_calls_per_worker=plan.spec.max_calls_per_worker, setup=setup, env=env
         )

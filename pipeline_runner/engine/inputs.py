@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline_runner.axes import Returns, Status
@@ -112,7 +113,7 @@ def intake_of(
     varying: Mapping[str, Any],
     results: Mapping[StageName, Results],
     moved: Callable[[], None],
-    tell_apart: Callable[[Source], TellApart | None] = lambda source: None,
+    tell_apart: Callable[[Source, Path], TellApart | None] = lambda source, folder: None,
     salt: bytes = b"",
 ) -> tuple[Intake, int | None]:
     """What the stage's calls are drawn from, and how many they are where that is known.
@@ -122,7 +123,8 @@ def intake_of(
     Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
     """
     over = stage.spec.over
-    opened, calls = _Opener(plan, results, moved, tell_apart).open(over, shortest=stage.spec.shortest)
+    folder = plan.pipeline.folder_of(stage.spec)
+    opened, calls = _Opener(plan, folder, results, moved, tell_apart).open(over, shortest=stage.spec.shortest)
     numbered = any(reference.root == "index" for reference in references(varying))
     if salt or numbered:
         opened = Deepened(opened, salt, numbered=numbered)
@@ -132,9 +134,10 @@ def intake_of(
 @dataclass(frozen=True)
 class _Opener:
     plan: Plan
+    folder: Path  # of the stage
     results: Mapping[StageName, Results]
     moved: Callable[[], None]
-    tell_apart: Callable[[Source], TellApart | None]
+    tell_apart: Callable[[Source, Path], TellApart | None]
 
     def open(self, source: Source | None, *, shortest: bool = False, column: bool = False) -> tuple[Intake, int | None]:
         match source:
@@ -148,11 +151,11 @@ class _Opener:
                 fanned = fan_out(str(template), render(template, {"stages": Values(self.plan, self.results)}))
                 return self._described(source, FromItems(iter(fanned), len(fanned))), len(fanned)
             case _:
-                known = size(source, self.plan.pipeline.folder)
-                return self._described(source, FromItems(items(source, self.plan.pipeline.folder), known)), known
+                known = size(source, self.folder)
+                return self._described(source, FromItems(items(source, self.folder), known)), known
 
     def _described(self, source: Source, intake: Intake) -> Intake:
-        how = self.tell_apart(source)
+        how = self.tell_apart(source, self.folder)
         return intake if how is None else Described(intake, how)
 
     def _side_by_side(

@@ -30,7 +30,7 @@ def job(pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence
     )
     head = stages[0].spec
     return Job(
-        folder=str(pipeline.folder),
+        folder=str(pipeline.folder_of(head)),
         steps=steps,
         setup=None if head.setup is None else function_source(head.setup),
         setup_with=pack(dict(head.setup_with)),

@@ -192,4 +192,5 @@ def _pool(stage: StagePlan) -> tuple[object, ...]:
         spec.setup,
         spec.setup_with,
         spec.env,
+        spec.folder,
     )

@@ -8,7 +8,7 @@ from functools import cache
 from pipeline_runner.axes import Dispatch, Returns, StartMethod
 from pipeline_runner.backends import Table
 from pipeline_runner.backends import table as whole_table
-from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.methods import Backend
 from pipeline_runner.plan.choose import Inflow, choose
 from pipeline_runner.plan.counts import calls, unequal
@@ -17,6 +17,7 @@ from pipeline_runner.plan.graph import Graph, draw, order
 from pipeline_runner.plan.groups import could_stream, edges, groups
 from pipeline_runner.plan.plan import Choice, Plan, StagePlan
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
+from pipeline_runner.spec.secrets import mask_of
 
 WINDOW = 4  # chunks in flight for each worker, where the pipeline does not say
 
@@ -43,8 +44,9 @@ def attempt(
     counts: dict[StageName, int | None] = {}
     for name in order(graph):
         stage = spec.stages[name]
-        problems.extend(unequal(stage, spec.folder))
-        counts[name] = calls(stage, spec.stages, counts, spec.folder)
+        folder = spec.folder_of(stage)
+        problems.extend(unequal(stage, folder))
+        counts[name] = calls(stage, spec.stages, counts, folder)
         try:
             choice = choose(stage, rows, _inflows(graph, stages, name))
         except Problems as found:
@@ -52,15 +54,10 @@ def attempt(
         else:
             stages[name] = _planned(stage, choice, counts[name], workers)
     if problems:
-        return None, sorted(problems, key=_place)
+        return None, mask_of(spec).whole(in_order(problems))
     found_edges = edges(graph, stages)
     found_groups, waves = groups(stages, found_edges)
     return Plan(spec, workers, stages, found_edges, found_groups, waves), []
-
-
-def _place(problem: Problem) -> tuple[int, int]:
-    """Where the problem stands, so that people read them down the file; those without a place come first."""
-    return (problem.mark.line, problem.mark.column) if problem.mark else (0, 0)
 
 
 def _inflows(graph: Graph, stages: dict[StageName, StagePlan], name: StageName) -> list[Inflow]:

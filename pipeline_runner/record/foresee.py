@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline_runner.calls import Calls
 from pipeline_runner.plan.plan import Plan
@@ -44,7 +45,8 @@ def foresee(plan: Plan) -> dict[StageName, Foreseen | None]:
     """
     found: dict[StageName, Foreseen | None] = {}
     for name, stage in plan.stages.items():
-        calls = _calls(plan, stage.spec.over, found, shortest=stage.spec.shortest)
+        folder = plan.pipeline.folder_of(stage.spec)
+        calls = _calls(plan, folder, stage.spec.over, found, shortest=stage.spec.shortest)
         found[name] = None if calls is None else _with_more(stage.spec, calls, found)
     return found
 
@@ -63,7 +65,12 @@ def _with_more(spec: StageSpec, calls: Foreseen, found: Mapping[StageName, Fores
 
 
 def _calls(
-    plan: Plan, source: Source | None, found: Mapping[StageName, Foreseen | None], *, shortest: bool = False
+    plan: Plan,
+    folder: Path,
+    source: Source | None,
+    found: Mapping[StageName, Foreseen | None],
+    *,
+    shortest: bool = False,
 ) -> Foreseen | None:
     match source:
         case None:
@@ -74,14 +81,14 @@ def _calls(
             one_call = plan.stages[source.stage].spec.over is None
             return None if one_call or len(reference.path) > 1 else found[source.stage]
         case Zip(columns):
-            return _rows([_calls(plan, column, found) for column in columns], shortest=shortest)
+            return _rows([_calls(plan, folder, column, found) for column in columns], shortest=shortest)
         case Generate() | Computed():
             return None
         case Items(values) if not isinstance(values, Sequence):
             return None  # it may be drawn from only once
-    given = list(items(source, plan.pipeline.folder))
+    given = list(items(source, folder))
     if by_path(source):
-        return Foreseen(len(given), path_digests(plan.pipeline.folder, given))
+        return Foreseen(len(given), path_digests(folder, given))
     return Foreseen(len(given), told_apart(digests, given))
 
 

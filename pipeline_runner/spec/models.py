@@ -168,6 +168,11 @@ class StageKeys(Written):
     """The Python function: `module:function`, or `file.py:function` (found beside the YAML first)."""
     run: Texts | None = None
     """A shell command: text for `/bin/sh -c`, or a list without a shell. Not in this version yet."""
+    pipeline: Annotated[str, Field(min_length=1), Or(REFERENCE)] | None = None
+    """Another file's pipeline as this stage: its stages take its place, as `stage.inner`; `${stages.x}` is the value of
+    its last stage, or a mapping of them where there are several. What is in it is found from that file's folder."""
+    params: Annotated[dict[Word, Any], Or(REFERENCE)] | None = None
+    """Beside `pipeline`: values for that file's parameters. They may speak of `${params}` and `${stages}`."""
     over: Annotated[Any, Shape(definition="Over")] = None
     """Where the items come from: a list, `${stages.x}`, `${params.x}`, or a source such as `{glob: "*.txt"}`;
     for `args: zip` a list of sources, or a mapping of names to sources. Left out: one call."""
@@ -231,6 +236,8 @@ class StageKeys(Written):
     """Environment variables of the stage's workers."""
     workdir: str | None = None
     """The folder in which calls run. Not in this version yet."""
+    allow_outside: Flag | None = None
+    """Paths of `pipeline` may lead out of the project's folder."""
     description: str | None = None
     """A sentence for people."""
 
@@ -238,7 +245,16 @@ class StageKeys(Written):
 class Stage(StageKeys):
     """A stage: one function, called for each item of `over`, or once."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["call"]}, {"required": ["run"]}]})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in ("call", "run", "pipeline")]})
+
+
+class IncludedFile(Written):
+    """A file of `include` that may lie outside the project's folder."""
+
+    file: Word
+    """Its path from this file."""
+    allow_outside: bool | None = None
+    """It may lie outside the folder of the pipeline that is run."""
 
 
 class ProfileKeys(Written):
@@ -258,8 +274,8 @@ class ProfileKeys(Written):
     """Named tokens, and how many there are of each."""
     defaults: StageKeys | None = None
     """Stage keys for every stage that does not say otherwise."""
-    secrets: list[str] | None = None
-    """Names read from the environment and masked everywhere. Not in this version yet."""
+    secrets: Annotated[list[Word], BeforeValidator(_several), Or(ONE_TEXT)] | None = None
+    """Variables of the environment whose values are shown and kept nowhere: `***` stands for them."""
     on_success: Anything = None
     """What runs after a run that ended well. Not in this version yet."""
     on_failure: Anything = None
@@ -286,7 +302,7 @@ class Pipeline(ProfileKeys):
     """The version of this language: 1."""
     profiles: dict[Word, Profile] | None = None
     """Named sets of changes, chosen by `--profile NAME`."""
-    include: list[str] | None = None
-    """Other files whose stages and params are merged in. Not in this version yet."""
+    include: Annotated[list[str | IncludedFile], BeforeValidator(_several), Or(ONE_TEXT)] | None = None
+    """Other files, from this one's folder, whose stages, params and other keys are laid under this file's own."""
     stages: Annotated[dict[Annotated[str, Field(pattern=STAGE_NAME)], Stage], Field(min_length=1)]
     """The stages, by name, in any order: what reads what decides who goes first."""

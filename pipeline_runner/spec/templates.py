@@ -76,6 +76,9 @@ class Filler:
         if len(self.problems) > before:
             return Broken()
         whole = Text(tuple(checked)) if isinstance(template, Text) else checked[0]
+        if isinstance(whole, Text) and (problem := self._no_text(whole, node.mark)):
+            self.problems.append(problem)
+            return Broken()
         return render(whole, {"params": self.names.params, "env": self.names.env})
 
     def _part(self, node: Scalar, text: str, part: Part, key: str, roots: tuple[str, ...], why: str) -> Part:
@@ -103,6 +106,16 @@ class Filler:
             except ExpressionError as error:
                 self._bad(error, mark)
         return part
+
+    def _no_text(self, template: Text, mark: Mark) -> Problem | None:
+        """What is wrong with a text around a list or mapping of which some is only known during the run."""
+        for part in template.parts:
+            if isinstance(part, Reference) and part.root == "params":
+                value = render(part, {"params": self.names.params})
+                if isinstance(value, list | Mapping) and any(references(value)):
+                    what = f"{part} cannot stand inside text: what is in it is only known during the run"
+                    return BadReference(mark=mark, what=what)
+        return None
 
     def _subtraction(self, reference: Reference, text: str) -> Expression | None:
         """`${params.n-1}`, where no parameter has that name."""
@@ -137,9 +150,21 @@ class Filler:
                 return BadReference(mark=mark, what=f"{ref} leads nowhere", cure="there is ${run.id} and ${run.dir}")
             case "params" | "env" if deep:
                 try:
-                    render(ref, {"params": self.names.params, "env": self.names.env})
+                    value = render(ref, {"params": self.names.params, "env": self.names.env})
                 except ExpressionError as error:
                     return BadReference(mark=mark, what=error.message, cure=error.cure)
+                return self._of_the_run(ref, value, mark, key, roots)
+            case "params" if any(references(self.names.params[first] if first else dict(self.names.params))):
+                what = f"{ref} is only known during the run here, so nothing can be calculated with it"
+                return BadReference(mark=mark, what=what, cure="calculate in the file that gives it, or in a stage")
+        return None
+
+    def _of_the_run(self, ref: Reference, value: Any, mark: Mark, key: str, roots: tuple[str, ...]) -> Problem | None:
+        """A parameter that the file around gives may stand for what is only known during the run."""
+        for read in references(value):
+            if read.root not in roots:
+                why = f"it is {str(read).replace('^', '')} of the file around, which is only known during the run"
+                return ReferenceMisplaced(mark=mark, reference=str(ref), key=key, why=why)
         return None
 
 
