@@ -12,9 +12,10 @@ from pipeline_runner.marks import Mark
 class Stage:
     """One step of a pipeline, given in Python.
 
-    `call` is a function, or text like "module:function". `over` is anything iterable, a source as
-    YAML has it ({"range": 10}), or "${stages.name}". All other keys are those of the YAML, by the
-    same names; `with` is a word of Python's, so it is `with_` here.
+    `call` is a function, or text like "module:function"; or else `run` is a command. `over` is
+    anything iterable, a source as YAML has it ({"range": 10}), or "${stages.name}". All other keys
+    are those of the YAML, by the same names; `with` and `if` are words of Python's, so they are
+    `with_` and `if_` here.
 
     Errors: none here; `Pipeline(…)` tells all problems of all its stages together.
     """
@@ -23,7 +24,8 @@ class Stage:
         self,
         name: str,
         *,
-        call: Callable[..., Any] | str,
+        call: Callable[..., Any] | str | None = None,
+        run: str | Sequence[object] | None = None,
         over: Iterable[Any] | str | None = None,
         args: str | None = None,
         with_: Mapping[str, Any] | Sequence[Any] | None = None,
@@ -31,10 +33,12 @@ class Stage:
         returns: str | None = None,
         method: str | None = None,
         backend: str | None = None,
+        if_: str | bool | None = None,
         **keys: Any,
     ) -> None:
         self.name = name
         self.call = call
+        self.run = run
         self.over = over
         given = {
             "args": args,
@@ -43,13 +47,14 @@ class Stage:
             "returns": returns,
             "method": method,
             "backend": backend,
+            "if": if_,
             **keys,
         }
         self.keys = {key: value for key, value in given.items() if value is not None}
         self.mark = _caller()
 
     def __repr__(self) -> str:
-        return f"Stage({self.name!r}, call={self.call!r})"
+        return f"Stage({self.name!r}, " + (f"call={self.call!r})" if self.run is None else f"run={self.run!r})")
 
 
 def _caller() -> Mark:

@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import monotonic
 
 from pipeline_runner.axes import Dispatch
@@ -82,10 +83,13 @@ class Course:
             self.workers = max(1, min(plan.workers, calls))
         workers = self.workers = 1 if plan.choice.method.dispatch is Dispatch.BLOCKING else self.workers
         setup = f"{plan.spec.setup} {plan.spec.setup_with}" if plan.spec.setup else ""
-        if plan.spec.folder is not None:  # modules of one name in two folders are two modules: not in one worker
-            setup += f" in {plan.spec.folder}"
         settings = PoolSettings(
-            workers=workers, max_calls_per_worker=plan.spec.max_calls_per_worker, setup=setup, env=env
+            workers=workers,
+            max_calls_per_worker=plan.spec.max_calls_per_worker,
+            setup=setup,
+            env=env,
+            # Modules of one name in two folders are two modules: they do not meet in one worker.
+            workdir=str((plan.spec.folder or Path()) / (plan.spec.workdir or "")),
         )
         return settings if plan.start_method is None else replace(settings, start_method=plan.start_method)
 

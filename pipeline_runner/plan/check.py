@@ -11,7 +11,8 @@ from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.plan.graph import links
 from pipeline_runner.plan.make import attempt
 from pipeline_runner.plan.plan import Plan
-from pipeline_runner.spec.pipeline import Generate, PipelineSpec, StageSpec
+from pipeline_runner.spec.pipeline import PipelineSpec, StageSpec
+from pipeline_runner.spec.sources import endless
 
 
 def problems(spec: PipelineSpec, *, table: Table | None = None) -> list[Problem]:
@@ -29,13 +30,13 @@ def _endless(plan: Plan) -> list[str]:
         f'{_place(stage.spec)}stage "{name}" reads all of its generator before it starts, since '
         f"{stage.choice.method.name} wants its whole input; if it has no end, bound it with `take`"
         for name, stage in plan.stages.items()
-        if isinstance(stage.spec.over, Generate) and stage.spec.over.take is None and not stage.choice.method.lazy
+        if endless(stage.spec.over) and not stage.choice.method.lazy
     ]
 
 
 # A class of the user's own may be called anything, so a word that is almost one of these is no error.
 _CAUSES = ("lost", "timeout", "memory")
-_TOLD = ("Timeout",)  # our word for a call past its timeout, which people read and write
+_TOLD = ("Timeout", "CommandFailed")  # our words for how a call ended, which people read and write
 _RAISED = tuple(
     name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
 )
@@ -53,9 +54,10 @@ def _misspelt(plan: Plan) -> list[str]:
 
 
 def _almost(word: str) -> str | None:
-    known = {name.lower(): name for name in (*_RAISED, *_CAUSES)}
-    if word in known.values() or word in _TOLD:
+    words = (*_TOLD, *_RAISED, *_CAUSES)
+    if word in words:
         return None
+    known = {name.lower(): name for name in words}
     # 0.9 tells ValeuError from ValueError, and not httpx.ConnectError from ConnectionError
     return next((known[near] for near in get_close_matches(word.lower(), known, 1, 0.9)), None)
 

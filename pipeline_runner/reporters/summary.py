@@ -28,6 +28,8 @@ _HEADER = re.compile(r"^(?:  \+ Exception Group )?Traceback \(most recent call l
 _PLACE = re.compile(r'^(?:  \|)? +File "(.+?)", line (\d+)', re.MULTILINE)
 _LIBRARIES = (os.path.join(sysconfig.get_path("stdlib"), ""), "<")
 
+_OF_ONE_CALL = ("CommandFailed", "BadOutput", "CannotRun")
+
 Line = tuple[str, str]  # text and style
 
 
@@ -69,11 +71,13 @@ def lines(state: RunState, *, stages: bool, following: Next | None = None) -> It
 
 
 def _stages(state: RunState) -> Iterator[Line]:
-    width = max((len(name) for name in state.stages), default=0)
-    for name, stage in state.stages.items():
+    width = max((len(name) for name, _ in state.told()), default=0)
+    for name, stage in state.told():
         status = stage.status or Status.CANCELLED
         failed = f", {stage.failed} failed" if stage.failed else ""
         line = f"{name.ljust(width)}  {status:<9}  {stage.done} calls{failed}  {stage.seconds:.2f} s  {stage.method}"
+        if stage.why:
+            line = f"{name.ljust(width)}  {status:<9}  {stage.why}"
         yield line, _STYLE.get(status, "yellow")
 
 
@@ -98,7 +102,7 @@ def failures(failed: Sequence[CallFailed], following: Next | None = None) -> Ite
 
 def about_all(failure: Failure) -> bool:
     """Whether it is a sentence of ours about the function itself: each of its calls fails with the same one."""
-    return failure.cause is Cause.RAISED and not failure.traceback
+    return failure.cause is Cause.RAISED and not failure.traceback and failure.type not in _OF_ONE_CALL
 
 
 def _call(failed: CallFailed) -> str:

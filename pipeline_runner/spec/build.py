@@ -15,15 +15,18 @@ from pipeline_runner.backends import table
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec import models
-from pipeline_runner.spec.compose import PASSED_ON, Part, unsuited, with_parts
+from pipeline_runner.spec.compose import PASSED_ON, Part, with_parts
+from pipeline_runner.spec.compose import unsuited as beside_pipeline
+from pipeline_runner.spec.conditions import condition
 from pipeline_runner.spec.files import Place, find, read_mapping, read_text
 from pipeline_runner.spec.functions import parse_function
+from pipeline_runner.spec.hooks import SEEN, WHY, hooks, unsuited, without_sources
 from pipeline_runner.spec.include import with_included
 from pipeline_runner.spec.merge import as_node, with_defaults, with_passed, with_profile
 from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params, parameters_of
-from pipeline_runner.spec.pipeline import Function, PipelineSpec, Retry, StageName, StageSpec
+from pipeline_runner.spec.pipeline import HOOKS, Command, Function, PipelineSpec, Retry, StageName, StageSpec
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
@@ -32,24 +35,28 @@ from pipeline_runner.spec.problems import (
     ListWithOver,
     NotAMapping,
     NothingToCall,
+    NotOfCommands,
     NotYet,
     OverNeeded,
     ShortestWithoutZip,
+    StdoutWithoutRun,
     UnknownKey,
     UnknownStage,
     WrongType,
     describe,
 )
 from pipeline_runner.spec.rewire import outward
+from pipeline_runner.spec.run import read_command
 from pipeline_runner.spec.secrets import mask_of, secrets, with_placeholders
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
 from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, UnknownAnchor, plain, read
+from pipeline_runner.worker.shell import COMMAND
 
-NOT_YET_TOP = ("on_success", "on_failure", *LATER_BACKENDS)
-NOT_YET_STAGE = ("run", "if", "limits", "outs", "stdout", "workdir")
-NO_EFFECT_YET = ("cache", "priority", "threads")  # left out, they cannot change the answer
+NOT_YET_TOP = LATER_BACKENDS
+NOT_YET_STAGE = ("outs",)
+NO_EFFECT_YET = ("cache",)  # left out, they cannot change the answer
 
 
 def load(
@@ -186,10 +193,13 @@ class _Builder:
                 spec = _StageBuilder(self, name, entry, entry.value, given, names, keys).build()
                 if spec is not None:
                     specs[spec.name] = spec
-        marks = {**{n: one.marks for n, one in specs.items()}, **{n: one.marks for n, one in parts.items()}}
+        hooked = self._hooks(names)
+        marks = {name: one.marks for name, one in {**specs, **hooked}.items()}
+        marks |= {name: one.marks for name, one in parts.items()}
         whole = PipelineSpec(
             name=(model and model.name) or Path(file).stem,
             stages=specs,
+            hooks=hooked,
             folder=folder,
             file=file,
             params=params,
@@ -206,7 +216,7 @@ class _Builder:
     def _part(self, stage: _StageBuilder, env: Mapping[str, str]) -> Part | None:
         """A stage that is another file's pipeline. None where that file cannot be read, which has been told."""
         values, node = stage.filled[0], stage.node
-        self.problems += unsuited(node)
+        self.problems += beside_pipeline(node)
         needs = stage._needs(values)
         entry, text = node.entries["pipeline"], values["pipeline"]
         if not isinstance(text, str):
@@ -229,7 +239,11 @@ class _Builder:
             return None
         passed = {key: as_node(values[key], node.entries[key].value.mark) for key in PASSED_ON if key in values}
         inner = self._inner(found, with_passed(root, passed), stage, {**self.environ, **env})
-        return Part(StageName(stage.name), inner, tuple(map(StageName, needs)), None, stage._marks(stage.filled[1]))
+        marks = stage._marks(stage.filled[1])
+        for hook in inner.hooks.values():
+            where = hook.marks[""]
+            self.warnings.append(f'{where}: "{hook.hook}" is left out: the run is that of {opened[0].name}')
+        return Part(StageName(stage.name), inner, tuple(map(StageName, needs)), values.get("if"), marks)
 
     def _inner(self, file: Place, root: MapNode, stage: _StageBuilder, environ: Mapping[str, str]) -> PipelineSpec:
         inside = file.path.is_relative_to(self.around.project)
@@ -246,6 +260,28 @@ class _Builder:
         around = Around(project, (*self.around.opened, file), self.around.profile)
         builder = _Builder(with_defaults(root), self.problems, given, {}, environ, around, places, self.warnings)
         return builder.pipeline(file.folder, file.name)
+
+    def _hooks(self, names: Names) -> dict[StageName, StageSpec]:
+        specs: dict[StageName, StageSpec] = {}
+        names = replace(names, run=SEEN)
+        for hook in hooks(self.root, self.problems):
+            filled = _stage_values(hook.node, names, self.problems, hook=True)
+            if filled is None:
+                raise AssertionError("a hook is a mapping: this is our bug")
+            keys = None
+            try:
+                keys = models.Stage.model_validate(filled[0])
+            except ValidationError as error:
+                for detail in error.errors(include_url=False):
+                    detail["loc"] = (*hook.path, *detail["loc"])
+                    self.problems.append(translate(detail, self.root))
+            if problem := unsuited(hook, filled[0]):
+                self.problems.append(problem)
+            spec = _StageBuilder(self, hook.name, hook.entry, hook.node, filled, names, keys).build()
+            if spec is not None:
+                # One that fails must not keep the next from running.
+                specs[hook.name] = replace(spec, hook=hook.kind, on_error=OnError.FINISH)
+        return specs
 
     def _section(self, key: str) -> MapNode:
         """A part of the file that is a mapping; empty where it is written otherwise, which is told elsewhere."""
@@ -283,6 +319,8 @@ class _Builder:
                 told_later: list[Problem] = []
                 given = _stage_values(entry.value, names, told_later)
                 values[key] = given[0] if given else {}
+            elif key in HOOKS:
+                continue  # by themselves, as stages
             elif key in ("profiles", "defaults") or (key in ("params", "env") and not is_map):
                 values[key] = plain(entry.value)
             elif key == "params":
@@ -319,20 +357,27 @@ class _Builder:
 _Filled = tuple[dict[Any, Any], dict[str, Mark]]  # values by key; str(reference) → its place
 
 
-def _stage_values(node: Node, names: Names, problems: list[Problem]) -> _Filled | None:
+def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bool = False) -> _Filled | None:
     """The values of a stage's keys, without those in which something is wrong."""
     if not isinstance(node, MapNode):
         return None
     own = node.get("env")
     if isinstance(own, MapNode):
-        names = Names(names.params, {**names.env, **_environment(own, names.params, names.env, problems)}, names.stages)
+        names = replace(names, env={**names.env, **_environment(own, names.params, names.env, problems)})
     filler = Filler(names, problems)
     values: dict[Any, Any] = {}
     for key, entry in node.entries.items():
         if key in NOT_YET_STAGE:
             continue  # told as such; what is in it may be what a later version knows
         roots, why = _allowed(key, node)
-        value = filler.fill(entry.value, str(key), roots, why)
+        if hook and "stages" in roots:
+            roots, why = without_sources(roots), WHY
+        if key == "run":
+            value: Any = read_command(entry.value, filler, roots, why)
+        elif key == "if":
+            value = condition(entry.value, filler, roots, why)
+        else:
+            value = filler.fill(entry.value, str(key), roots, why)
         if not is_broken(value):
             values[key] = value
     return values, filler.places
@@ -363,10 +408,12 @@ def _allowed(key: object, stage: MapNode) -> tuple[tuple[str, ...], str]:
         return (*KNOWN_BEFORE, "stages"), 'in "over" there is no item yet, and no run'
     if key == "params":
         return (*KNOWN_BEFORE, "stages", "run"), ""
-    if key == "with" and "over" in stage.entries:
+    if key in ("with", "run") and "over" in stage.entries:
         return (*KNOWN_BEFORE, "stages", "run", "item", "index"), ""
-    if key == "with":
+    if key in ("with", "run"):
         return (*KNOWN_BEFORE, "stages", "run"), ""
+    if key == "if":
+        return (*KNOWN_BEFORE, "stages"), ""
     return KNOWN_BEFORE, ""
 
 
@@ -390,8 +437,14 @@ class _StageBuilder:
         style = self.keys.args if self.keys else None
         over = self._over(values, style)
         self._with(values, style)
+        self._of_commands()
         needs = self._needs(values)
-        function = self._function("call")
+        command = values.get("run")
+        function = (
+            self._function("call")
+            if command is None
+            else Command(command.written, (self.keys and self.keys.stdout) or "text")
+        )
         setup = self._function("setup")
         if self.keys is None or function is None or len(self.problems) > before:
             return None
@@ -402,7 +455,7 @@ class _StageBuilder:
             function=function,
             over=over,
             style=style,
-            constants={} if keys.with_ is None else keys.with_,
+            constants={COMMAND: command} if command else {} if keys.with_ is None else keys.with_,
             shortest=bool(keys.shortest),
             dispatch=keys.dispatch,
             returns=keys.returns,
@@ -425,6 +478,7 @@ class _StageBuilder:
             priority=keys.priority or 0,
             threads=keys.threads,
             workdir=keys.workdir,
+            condition=keys.if_,
             cache=bool(keys.cache),
             salt="" if keys.salt is None else as_text(keys.salt),
             deps=tuple(keys.deps or ()),
@@ -465,12 +519,18 @@ class _StageBuilder:
         elif not self._has("call") and not self._has("run"):
             self._tell(NothingToCall(mark=self.entry.key.mark, stage=self.name))
 
+    def _of_commands(self) -> None:
+        """What only a function has, and only a command."""
+        if self._has("run") and self._has("with"):
+            cure = "write the values into the command: ${item}, ${params.x}; or give it variables with env"
+            self._tell(NotOfCommands(mark=self._key_mark("with"), stage=self.name, key="with", cure=cure))
+        if self._has("stdout") and not self._has("run"):
+            self._tell(StdoutWithoutRun(mark=self._key_mark("stdout"), stage=self.name))
+
     def _later(self) -> None:
         for key in [key for key in map(str, self.node.entries) if key in NOT_YET_STAGE]:
-            if self._has(key) and not (key == "run" and self._has("call")):
-                what = "a shell command (run)" if key == "run" else f'"{key}" of a stage'
-                instead = "call a function that starts the command with subprocess.run" if key == "run" else ""
-                self._tell(NotYet(mark=self._key_mark(key), what=what, instead=instead))
+            if self._has(key):
+                self._tell(NotYet(mark=self._key_mark(key), what=f'"{key}" of a stage'))
         backend = self.keys.backend if self.keys else None
         if backend in LATER_BACKENDS:
             instead = f"it will need the extra:  pip install prun-pipelines[{backend}]"

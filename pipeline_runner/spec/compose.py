@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
-from pipeline_runner.spec.pipeline import Composed, PipelineSpec, Secret, StageName, StageSpec
+from pipeline_runner.spec.pipeline import Composed, Condition, PipelineSpec, Secret, StageName, StageSpec, holds
 from pipeline_runner.spec.problems import BadReference, BesidePipeline
 from pipeline_runner.spec.rewire import Rename, ends_of, inward, rewired
 from pipeline_runner.syntax.expressions import Ends, ExpressionError
@@ -39,7 +38,7 @@ class Part:
     name: StageName
     inner: PipelineSpec
     needs: tuple[StageName, ...] = ()
-    condition: Any = None
+    condition: Condition | None = None
     marks: Mapping[str, Mark] = field(default_factory=dict)
 
 
@@ -54,7 +53,12 @@ def with_parts(
     stages: dict[StageName, StageSpec] = {}
     for name in map(StageName, order):
         if name in parts:
-            stages |= _inside(parts[name], spec)
+            try:
+                stages |= _inside(parts[name], spec)
+            except Undecided:
+                what = "this and an `if` within that file are both only known during the run"
+                cure = "say one of them in a stage that gives a parameter, or in the other's place"
+                problems.append(BadReference(mark=parts[name].marks.get("if"), what=what, cure=cure))
         elif name in spec.stages:
             stages[name] = spec.stages[name]
     to: Rename = lambda name: ends.get(StageName(name), name)  # noqa: E731
@@ -128,9 +132,11 @@ def _inside(part: Part, outer: PipelineSpec) -> Iterator[tuple[StageName, StageS
     to = inward({name: f"{part.name}.{name}" for name in inner.stages})
     for name, stage in inner.stages.items():
         first = not any(source in inner.stages for source in reads(stage))
+        # The others are skipped as what depends on a skipped stage is.
+        condition = both(part.condition, stage.condition) if first or stage.always else stage.condition
         folder = stage.folder or inner.folder
         needs = [f"{part.name}.{source}" for source in stage.needs]
-        made: StageSpec = rewired(stage, to)
+        made: StageSpec = rewired(replace(stage, condition=condition), to)
         yield (
             StageName(f"{part.name}.{name}"),
             replace(
@@ -145,10 +151,26 @@ def _inside(part: Part, outer: PipelineSpec) -> Iterator[tuple[StageName, StageS
         )
 
 
+class Undecided(Exception):
+    """Two conditions that both are only known during the run."""
+
+
+def both(outer: Condition | None, inner: Condition | None) -> Condition | None:
+    """The condition of a stage that is in another: both must hold. Errors: Undecided."""
+    if outer is None or inner is None:
+        return outer or inner
+    always = outer.always or inner.always
+    for one, other in ((outer, inner), (inner, outer)):
+        if one.known:
+            return replace(other, always=always) if holds(one.value) else one
+    raise Undecided
+
+
 def _marks(stage: StageSpec, part: Part, renamed: Iterable[tuple[str, str]], first: bool) -> dict[str, Mark]:
     """Where what a stage says stands, by the names that it says it with now."""
     own = {f"needs.{new}": stage.marks[f"needs.{old}"] for old, new in renamed if f"needs.{old}" in stage.marks}
     outer = {f"needs.{name}": mark for name in part.needs if (mark := part.marks.get(f"needs.{name}"))}
+    outer |= {"if": part.marks["if"]} if "if" in part.marks and "if" not in stage.marks else {}
     return {**stage.marks, **own, **(outer if first else {})}
 
 

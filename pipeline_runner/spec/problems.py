@@ -257,6 +257,49 @@ class NotYet(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnsafeInShell(Problem):
+    """A value in a shell's text, where it could not arrive as it is."""
+
+    reference: str
+    why: str
+    cure: str
+
+    def sentence(self) -> str:
+        return f"{self.reference} cannot stand here: {self.why}"
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotOfCommands(Problem):
+    """A key that says something of functions, in a stage with `run`."""
+
+    stage: str
+    key: str
+    cure: str
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" runs a command, which has no "{self.key}"'
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StdoutWithoutRun(Problem):
+    """`stdout` in a stage that calls a function."""
+
+    stage: str
+
+    def sentence(self) -> str:
+        return f'"stdout" says what the output of a command becomes; stage "{self.stage}" calls a function'
+
+    def advice(self) -> Sequence[str]:
+        return ("a function's value is what it returns; what it prints is shown by `prun logs`",)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CallAndRun(Problem):
     stage: str
     both: tuple[str, str] = ("call", "run")
@@ -397,6 +440,44 @@ class ReferenceMisplaced(Problem):
 
     def advice(self) -> Sequence[str]:
         return (self.cure,) if self.cure else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadCondition(Problem):
+    """An `if` that says neither yes nor no."""
+
+    what: str
+    cure: str
+
+    def sentence(self) -> str:
+        return self.what
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookTakes(Problem):
+    """A hook that is no stage."""
+
+    hook: str
+    got: str
+
+    def sentence(self) -> str:
+        return f'"{self.hook}" takes what a stage is (call or run, with, …), or a list of such; not {self.got}'
+
+    def advice(self) -> Sequence[str]:
+        return (f"write  {self.hook}: {{call: module:function}}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookNeeds(Problem):
+    """A hook that would wait for a stage."""
+
+    hook: str
+
+    def sentence(self) -> str:
+        return f'"{self.hook}" needs nothing: it runs when every stage has ended'
 
 
 # --------------------------------------------------------------------------------- over, args and with

@@ -15,9 +15,9 @@ from pipeline_runner.errors import PipelineError, Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.build import build_node
 from pipeline_runner.spec.merge import as_node
-from pipeline_runner.spec.over import LATER, SOURCES
-from pipeline_runner.spec.pipeline import Given, Items, PipelineSpec, Source, StageName, StageSpec, Zip
-from pipeline_runner.syntax.reader import Entry, MapNode, Node, Scalar, Value
+from pipeline_runner.spec.over import SOURCES
+from pipeline_runner.spec.pipeline import Batches, Given, Items, PipelineSpec, Source, StageName, StageSpec, Zip
+from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, Value
 
 _FUNCTION = "given:function"
 _ITEMS = {"lines": "(given in Python)"}  # a source whose length nobody can know before it is opened
@@ -29,7 +29,9 @@ class GivenStage(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def call(self) -> Callable[..., Any] | str: ...
+    def call(self) -> Callable[..., Any] | str | None: ...
+    @property
+    def run(self) -> str | Sequence[object] | None: ...
     @property
     def over(self) -> Any: ...
     @property
@@ -87,12 +89,15 @@ def pipeline_from_python(
     params: Mapping[str, Any],
     env: Mapping[str, str],
     workers: int | None,
+    limits: Mapping[str, int],
     defaults: Mapping[str, Any],
+    hooks: Mapping[str, Sequence[GivenStage]],
     folder: Path,
     description: str,
 ) -> PipelineSpec:
     """The checked pipeline. Errors: Problems, all of them together."""
-    problems = _check(stages)
+    after = [stage for given in hooks.values() for stage in given]
+    problems = [*_check(stages), *(problem for stage in after for problem in _check([stage]))]
     here = stages[0].mark if stages else Mark("(python)", 1, 1)
     top = {
         "version": 1,
@@ -100,6 +105,7 @@ def pipeline_from_python(
         "params": params,
         "env": env,
         "workers": workers,
+        "limits": limits,
         "description": description or None,
     }
     entries: dict[Value, Entry] = {
@@ -110,11 +116,14 @@ def pipeline_from_python(
         s.name: _entry(s.name, _stage_node(s, {**defaults, **s.keys}), s.mark) for s in reversed(stages)
     }
     entries["stages"] = _entry("stages", MapNode(dict(reversed(listed.items())), here), here)
+    for kind, given in hooks.items():
+        entries[kind] = _entry(kind, ListNode(tuple(_stage_node(s, s.keys) for s in given), here), here)
     spec = build_node(MapNode(entries, here), "", folder=folder, problems=problems)
     return replace(
         spec,
         name=name,
         stages={StageName(s.name): _put_back(spec.stages[StageName(s.name)], s) for s in stages},
+        hooks={of.name: _put_back(of, s) for of, s in zip(spec.hooks.values(), after, strict=True)},
     )
 
 
@@ -126,7 +135,7 @@ def _check(stages: Sequence[GivenStage]) -> list[Problem]:
         if stage.name in seen:
             problems.append(StageTwice(mark=stage.mark, stage=stage.name, first=seen[stage.name]))
         seen.setdefault(stage.name, stage.mark)
-        if not isinstance(stage.call, str) and not callable(stage.call):
+        if not isinstance(stage.call, str) and not callable(stage.call) and stage.run is None:
             problems.append(NothingGiven(mark=stage.mark, stage=stage.name, got=repr(stage.call)))
         columns = stage.over.values() if _by_name(stage.over) else (stage.over,)
         problems += [
@@ -138,7 +147,11 @@ def _check(stages: Sequence[GivenStage]) -> list[Problem]:
 
 
 def _stage_node(stage: GivenStage, keys: Mapping[str, Any]) -> MapNode:
-    values: dict[str, Any] = {"call": stage.call if isinstance(stage.call, str) else _FUNCTION}
+    values: dict[str, Any] = {}
+    if stage.call is not None:
+        values["call"] = stage.call if isinstance(stage.call, str) else _FUNCTION
+    if stage.run is not None:
+        values["run"] = stage.run if isinstance(stage.run, str) else list(stage.run)
     if stage.over is not None:
         values["over"] = _over_placeholder(stage.over, keys.get("args"))
     values |= {key: _FUNCTION if key == "setup" and callable(value) else value for key, value in stage.keys.items()}
@@ -160,9 +173,7 @@ def _over_placeholder(over: Any, args: object) -> Any:
 
 def _as_in_yaml(over: Any) -> bool:
     """Whether it is a reference, or a mapping that names a source."""
-    return isinstance(over, str) or (
-        isinstance(over, Mapping) and len([k for k in over if k in (*SOURCES, *LATER)]) == 1
-    )
+    return isinstance(over, str) or (isinstance(over, Mapping) and len([k for k in over if k in SOURCES]) == 1)
 
 
 def _by_name(over: Any) -> bool:
@@ -175,7 +186,7 @@ def _columns(over: Any, args: object) -> bool:
 
 
 def _put_back(spec: StageSpec, stage: GivenStage) -> StageSpec:
-    function = spec.function if isinstance(stage.call, str) else Given(stage.call)
+    function = Given(stage.call) if callable(stage.call) else spec.function
     setup = stage.keys.get("setup")
     return replace(
         spec,
@@ -188,7 +199,7 @@ def _put_back(spec: StageSpec, stage: GivenStage) -> StageSpec:
 def _source(built: Source | None, stage: GivenStage) -> Source | None:
     given = stage.over
     if given is None or _as_in_yaml(given):
-        return built
+        return _once(built, stage.name)
     if isinstance(built, Zip) and isinstance(given, Mapping):
         given = list(given.values())
     if isinstance(built, Zip) and isinstance(given, Sequence) and len(given) == len(built.columns):
@@ -196,6 +207,16 @@ def _source(built: Source | None, stage: GivenStage) -> Source | None:
         columns = [b if _as_in_yaml(g) else _items(g, stage.name) for b, g in pairs]
         return replace(built, columns=tuple(columns))
     return _items(given, stage.name)
+
+
+def _once(built: Source | None, stage: str) -> Source | None:
+    """The same, with an iterator in its batches that can be gone through only once."""
+    match built:
+        case Batches(Items(Iterator() as given)):
+            return replace(built, source=_items(given, stage))
+        case Batches(inner) if (filled := _once(inner, stage)) is not None:
+            return replace(built, source=filled)
+    return built
 
 
 def _items(given: Iterable[Any], stage: str) -> Items:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from pipeline_runner.spec import pipeline as spec_module
-from pipeline_runner.spec.pipeline import Computed, FromStage, Given, Items
+from pipeline_runner.spec.command import CommandLine
+from pipeline_runner.spec.pipeline import Computed, FromStage, Given, Items, StageSpec
 from pipeline_runner.syntax.expressions import Ends, Expression, ExpressionError, Reference, Text
 
 Rename = Callable[[str], Ends]  # what a stage's name stands for
 
+_OURS = (StageSpec.__module__, CommandLine.__module__)  # of values that hold references
 _UP = "^"  # before a name: a stage of the file around; no stage's own name can have it
 
 
@@ -50,7 +51,7 @@ def rewired(value: Any, to: Rename) -> Any:
             return [rewired(inner, to) for inner in value]
         case tuple():
             return tuple(rewired(inner, to) for inner in value)
-    if is_dataclass(value) and not isinstance(value, type) and type(value).__module__ == spec_module.__name__:
+    if is_dataclass(value) and not isinstance(value, type) and type(value).__module__ in _OURS:
         told = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
         return replace(value, **{name: rewired(inner, to) for name, inner in told.items()})
     return value

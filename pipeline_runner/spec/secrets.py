@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.masks import SHORTEST, Mask
+from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.pipeline import PipelineSpec, Secret, StageName
 from pipeline_runner.spec.problems import listing
-from pipeline_runner.syntax.expressions import ExpressionError, parse, references
+from pipeline_runner.syntax.expressions import ExpressionError, Raw, parse, references
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar
+from pipeline_runner.worker.shell import COMMAND
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,19 @@ class SecretGiven(Problem):
 
     def advice(self) -> Sequence[str]:
         return ("leave it out, and write ${env.NAME} where the value is needed",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretInWords(Problem):
+    """A secret in the words of a command, which `ps` shows to everyone."""
+
+    stage: str
+
+    def sentence(self) -> str:
+        return f'the command of stage "{self.stage}" has a secret among its words, which `ps` shows to everyone'
+
+    def advice(self) -> Sequence[str]:
+        return ("let the command read it from its environment: in a text for a shell, without raw, or by itself",)
 
 
 def declared(root: MapNode) -> list[Scalar]:
@@ -105,7 +120,7 @@ def missing(spec: PipelineSpec) -> list[Problem]:
     """What keeps a pipeline from being run: secrets that are not there, of stages that would run."""
     problems: list[Problem] = []
     for secret in spec.secrets:
-        needed = [name for name in spec.stages if name in secret.readers]
+        needed = [name for name in (*spec.stages, *spec.hooks) if name in secret.readers]
         if not needed and not secret.everywhere:
             continue
         if not secret.value:
@@ -116,4 +131,15 @@ def missing(spec: PipelineSpec) -> list[Problem]:
     problems += [
         SecretGiven(mark=None, parameter=name) for name, value in spec.given.items() if mask.whole(value) != value
     ]
-    return problems
+    return [*problems, *_shown_by_ps(spec, mask)]
+
+
+def _shown_by_ps(spec: PipelineSpec, mask: Mask) -> Iterator[Problem]:
+    """Commands with a secret among their words: what is in a shell's text, as a value, is not."""
+    for stage in (*spec.stages.values(), *spec.hooks.values()):
+        command = stage.constants.get(COMMAND) if isinstance(stage.constants, Mapping) else None
+        if isinstance(command, CommandLine):
+            raw = [piece.value for word in command.words for piece in word if isinstance(piece, Known)]
+            told = [value for value in raw if not command.shell or isinstance(value, Raw)]
+            if mask.whole(told) != told:
+                yield SecretInWords(mark=stage.mark("run"), stage=stage.name)

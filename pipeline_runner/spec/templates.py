@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline_runner.errors import Problem
+from pipeline_runner.errors import Problem, listed
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import BadReference, ReferenceMisplaced, UnknownName, UnknownStage
 from pipeline_runner.syntax.expressions import (
@@ -15,7 +15,9 @@ from pipeline_runner.syntax.expressions import (
     Part,
     Reference,
     Text,
+    bare,
     expression,
+    inside_of,
     parse,
     references,
     render,
@@ -37,6 +39,7 @@ class Names:
     params: Mapping[str, Any]
     env: Mapping[str, str]
     stages: tuple[str, ...] = ()
+    run: tuple[str, ...] = ("id", "dir")
 
 
 @dataclass
@@ -63,23 +66,51 @@ class Filler:
                 return node.value
 
     def _text(self, node: Scalar, text: str, key: str, roots: tuple[str, ...], why: str) -> Any:
+        parts = self.parts(node, text, key, roots, why)
+        if parts is None:
+            return Broken()
+        return render(parts[0] if len(parts) == 1 else Text(parts), self.known)
+
+    @property
+    def known(self) -> Mapping[str, Any]:
+        """What a template is filled in with before the run."""
+        return {"params": self.names.params, "env": self.names.env}
+
+    def parts(
+        self, node: Scalar, text: str, key: str, roots: tuple[str, ...], why: str = ""
+    ) -> tuple[str | Part, ...] | None:
+        """A text in its parts, not filled in; None: something in it is wrong, and was told."""
         try:
             template = parse(text)
         except ExpressionError as error:
+            if key == "run":
+                error.cure = "; ".join(filter(None, [error.cure, _OF_THE_SHELL]))
+            self._bad(error, node.inside(error.column, error.width))
+            return None
+        return self._checked(node, text, template, key, roots, why)
+
+    def calculate(self, node: Scalar, key: str, roots: tuple[str, ...], why: str = "") -> Any:
+        """The value of a text that is a calculation as it stands, without `${ }` around it."""
+        text = str(node.value)
+        try:
+            template = bare(text)
+        except ExpressionError as error:
             return self._bad(error, node.inside(error.column, error.width))
+        parts = self._checked(node, text, template, key, roots, why)
+        return Broken() if parts is None else render(parts[0], self.known)
+
+    def _checked(
+        self, node: Scalar, text: str, template: str | Part | Text, key: str, roots: tuple[str, ...], why: str
+    ) -> tuple[str | Part, ...] | None:
         parts = template.parts if isinstance(template, Text) else (template,)
         if sum(1 for _ in references(template)) > MOST_REFERENCES:
             self.problems.append(TooLarge(mark=node.mark, what="too many references in one text", most=MOST_REFERENCES))
-            return Broken()
+            return None
         before = len(self.problems)
         checked = [part if isinstance(part, str) else self._part(node, text, part, key, roots, why) for part in parts]
-        if len(self.problems) > before:
-            return Broken()
-        whole = Text(tuple(checked)) if isinstance(template, Text) else checked[0]
-        if isinstance(whole, Text) and (problem := self._no_text(whole, node.mark)):
-            self.problems.append(problem)
-            return Broken()
-        return render(whole, {"params": self.names.params, "env": self.names.env})
+        if len(self.problems) == before and (len(checked) > 1 or key == "run"):
+            self.problems += self._no_text(checked, node.mark, key)
+        return None if len(self.problems) > before else tuple(checked)
 
     def _part(self, node: Scalar, text: str, part: Part, key: str, roots: tuple[str, ...], why: str) -> Part:
         """The part, when all that it names may stand here; else what is wrong with it has been told."""
@@ -107,22 +138,22 @@ class Filler:
                 self._bad(error, mark)
         return part
 
-    def _no_text(self, template: Text, mark: Mark) -> Problem | None:
+    def _no_text(self, parts: Sequence[str | Part], mark: Mark, key: str) -> Iterator[Problem]:
         """What is wrong with a text around a list or mapping of which some is only known during the run."""
-        for part in template.parts:
+        for part in parts:
             if isinstance(part, Reference) and part.root == "params":
                 value = render(part, {"params": self.names.params})
-                if isinstance(value, list | Mapping) and any(references(value)):
-                    what = f"{part} cannot stand inside text: what is in it is only known during the run"
-                    return BadReference(mark=mark, what=what)
-        return None
+                if not isinstance(value, Part) and any(references(value)) and (key == "run" or _many(value)):
+                    what = f"{part} cannot stand inside text: some of it is only known during the run"
+                    yield BadReference(mark=mark, what=what)
 
     def _subtraction(self, reference: Reference, text: str) -> Expression | None:
         """`${params.n-1}`, where no parameter has that name."""
         if not any("-" in str(step) for step in reference.path):
             return None
         try:
-            return expression(text[reference.start + 2 : reference.stop - 1].strip(), reference.start + 2)
+            inside = inside_of(text, reference)
+            return expression(inside.strip(), text.index(inside, reference.start))
         except ExpressionError:
             return None
 
@@ -146,8 +177,9 @@ class Filler:
                 return BadReference(mark=mark, what=f"{ref} does not say which", cure=f"write ${{{ref.root}.NAME}}")
             case "stages" if first not in self.names.stages:
                 return UnknownStage(mark=mark, name=first, known=self.names.stages)
-            case "run" if ref.path not in (("id",), ("dir",)):
-                return BadReference(mark=mark, what=f"{ref} leads nowhere", cure="there is ${run.id} and ${run.dir}")
+            case "run" if first not in self.names.run or (len(ref.path) > 1 and first != "failures"):
+                there_is = listed([f"${{run.{name}}}" for name in self.names.run])
+                return BadReference(mark=mark, what=f"{ref} leads nowhere", cure=f"there is {there_is}")
             case "params" | "env" if deep:
                 try:
                     value = render(ref, {"params": self.names.params, "env": self.names.env})
@@ -168,14 +200,19 @@ class Filler:
         return None
 
 
+_OF_THE_SHELL = "what is the shell's own is written $NAME or $${NAME}"
 _LATER = "its value is only known during the run"
 _WHY = {
     "params": "parameters are not known here",
-    "stages": 'results of stages are only known in "over" and "with"',
+    "stages": 'results of stages are only known in "over", "with" and "if"',
     "item": 'an item is only known in "with" of a stage that has "over"',
     "index": 'an item\'s number is only known in "with" of a stage that has "over"',
     "run": 'the run is only known in "with"',
 }
+
+
+def _many(value: Any) -> bool:
+    return isinstance(value, list | Mapping)
 
 
 def is_broken(value: Any) -> bool:

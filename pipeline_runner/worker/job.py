@@ -10,9 +10,9 @@ from pipeline_runner.axes import Style
 class FunctionSource(NamedTuple):
     """Where a worker finds a function."""
 
-    kind: Literal["module", "file", "pickle"]
+    kind: Literal["module", "file", "pickle", "shell"]
     where: str  # module name, or path of the file
-    attribute: str
+    attribute: str  # kind "shell": what becomes of the command's stdout
     data: bytes = b""  # kind "pickle": by pickle, or dill where it had to be
 
     def __str__(self) -> str:
@@ -33,8 +33,9 @@ class Step(NamedTuple):
 class Job(NamedTuple):
     """A chain of steps. Sent to each worker once, when it first meets a chunk of it."""
 
-    folder: str  # the pipeline's: where calls find relative paths
+    folder: str  # the pipeline's: where functions are found, and calls find relative paths
     steps: tuple[Step, ...]
     setup: FunctionSource | None
     setup_with: bytes
     env: tuple[tuple[str, str], ...]
+    workdir: str = ""  # where calls run instead
