@@ -51,7 +51,18 @@ from pipeline_runner.spec.secrets import mask_of, secrets, with_placeholders
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
 from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
-from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, UnknownAnchor, plain, read
+from pipeline_runner.syntax.reader import (
+    MOST_DEPTH,
+    Entry,
+    ListNode,
+    MapNode,
+    Node,
+    Scalar,
+    TooDeep,
+    UnknownAnchor,
+    plain,
+    read,
+)
 from pipeline_runner.worker.shell import COMMAND
 
 NOT_YET_TOP = LATER_BACKENDS
@@ -233,6 +244,9 @@ class _Builder:
         if found.path in paths:
             circle = (*(place.name for place in opened[paths.index(found.path) :]), found.name)
             self.problems.append(CircleOfFiles(mark=entry.value.mark, files=circle))
+            return None
+        if len(opened) > MOST_DEPTH:
+            self.problems.append(TooDeep(mark=entry.value.mark))
             return None
         root = read_mapping(found, "a pipeline", entry.value.mark, self.problems)
         if root is None:

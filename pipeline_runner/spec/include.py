@@ -23,7 +23,7 @@ from pipeline_runner.spec.problems import (
     describe,
     short,
 )
-from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, plain
+from pipeline_runner.syntax.reader import MOST_DEPTH, Entry, ListNode, MapNode, Node, Scalar, TooDeep, plain
 
 OWN = ("version", "name", "description", "include")  # said by each file of itself
 KEYS = ("file", "allow_outside")
@@ -68,6 +68,9 @@ class _Including:
         if found.path in opened:
             circle = (*(place.name for place in outer[opened.index(found.path) :]), found.name)
             self.problems.append(CircleOfFiles(mark=asked.text.mark, files=circle))
+            return nothing
+        if len(outer) > MOST_DEPTH:
+            self.problems.append(TooDeep(mark=mark))
             return nothing
         if found.path not in self.made:
             root = read_mapping(found, "an included file", asked.text.mark, self.problems)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -390,3 +394,123 @@ def test_plan_and_pictures_show_the_stages_within(project):
 def test_the_json_of_a_run_names_the_stages_within(run):
     told = run("stages: {sums: {pipeline: sums.yaml}}", sums=SUMS).to_json()
     assert json.loads(json.dumps(told))["stages"]["sums.total"]["value"] == 6
+
+
+# Conditions.
+
+AFTER_ALL = """
+    params: {go: true}
+    stages:
+      work: {call: "deeds:same", over: [1]}
+      last: {call: "deeds:same", over: [2], needs: work, if: always}
+"""
+
+
+@pytest.mark.parametrize("condition", ["false", "${params.on}", "${stages.size[0] > 5}"])
+def test_a_false_condition_skips_all_within_also_what_always_runs(run, condition):
+    result = run(
+        f"""
+        params: {{on: false}}
+        stages:
+          size: {{call: "deeds:same", over: [1]}}
+          in: {{pipeline: in.yaml, if: "{condition}", needs: size}}
+          z: {{call: "deeds:same", over: [1], needs: in}}
+        """,
+        **{"in": AFTER_ALL},
+    )
+    assert statuses(result) == {"size": "done", "in.work": "skipped", "in.last": "skipped", "z": "skipped"}
+
+
+def statuses(result):
+    return {name: str(stage.status) for name, stage in result.state.stages.items()}
+
+
+@pytest.mark.parametrize("condition", ["true", "${stages.size[0] == 1}"])
+def test_a_true_condition_lets_all_within_run_as_they_say_themselves(run, condition):
+    result = run(
+        f"stages: {{size: {{call: 'deeds:same', over: [1]}}, in: {{pipeline: in.yaml, if: '{condition}'}}}}",
+        **{"in": AFTER_ALL.replace('deeds:same", over: [1]', 'deeds:boom", over: [1], on_error: finish')},
+    )
+    assert statuses(result) == {"size": "done", "in.work": "failed", "in.last": "done"}
+
+
+def test_a_stage_that_always_runs_has_its_first_stages_run_however_its_sources_ended(run):
+    result = run(
+        "stages: {bad: {call: 'deeds:boom', over: [1]}, in: {pipeline: in.yaml, needs: bad, if: always}}",
+        **{"in": AFTER_ALL},
+    )
+    assert statuses(result) == {"bad": "failed", "in.work": "done", "in.last": "done"}
+
+
+def test_both_conditions_known_only_during_the_run_are_told(project):
+    main = project(
+        "stages: {s: {call: 'deeds:same', over: [1]}, in: {pipeline: in.yaml, if: '${stages.s}', params: {go: '${stages.s}'}}}",
+        **{"in": "params: {go: true}\nstages: {a: {call: 'deeds:same', over: [1], if: '${params.go}'}}"},
+    )
+    (problem,) = problems(main)
+    assert "both only known during the run" in problem.sentence()
+
+
+def test_a_result_given_as_a_parameter_may_be_in_a_condition_and_in_a_command(run):
+    result = run(
+        "stages: {s: {call: 'deeds:total', with: {values: [1, 2]}}, in: {pipeline: in.yaml, params: {n: '${stages.s}'}}}",
+        **{"in": "params: {n: 0}\nstages: {a: {run: 'echo n is ${params.n}', if: '${params.n}'}}"},
+    )
+    assert result["in"] == "n is 3"
+
+
+def test_hooks_of_the_inner_file_are_left_out_and_that_is_said(project):
+    main = project(
+        "stages: {in: {pipeline: in.yaml}}",
+        **{"in": "on_success: {call: 'deeds:join'}\nstages: {a: {call: 'deeds:same', over: [1]}}"},
+    )
+    spec = load(main)
+    assert spec.hooks == {}
+    assert '"on_success" is left out' in spec.warnings[0]
+
+
+def test_hooks_of_an_included_file_count(run):
+    result = run(
+        "include: common.yaml\nstages: {a: {call: 'deeds:same', over: [1]}}",
+        common="on_success: {call: 'deeds:join', with: {status: '${run.status}'}}",
+    )
+    assert str(result.status) == "done"
+    assert any("on_success" in name for name in result.state.stages)
+
+
+def test_a_workdir_within_is_found_from_the_inner_files_folder(run, project):
+    main = project(
+        "stages: {in: {pipeline: lib/in.yaml}}", lib__in="stages: {a: {call: 'deeds.py:where', workdir: sub}}"
+    )
+    (main.parent / "lib" / "sub").mkdir()
+    assert Pipeline.load(main).run(workers=2, state=False)["in"] == "sub"
+
+
+def test_calls_of_another_folder_cannot_be_in_the_runners_own_process(project):
+    main = project(
+        "stages: {in: {pipeline: lib/in.yaml}}",
+        lib__in="stages: {a: {call: 'deeds.py:where', backend: serial}}",
+    )
+    (problem,) = problems(main)
+    assert problem.code == "in-process-misfits"
+
+
+def test_the_command_line_takes_the_names_of_both(project):
+    main = project("stages: {sums: {pipeline: sums.yaml}, other: {call: 'deeds:boom', over: [1]}}", sums=SUMS)
+
+    def prun(*words):
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline_runner", *words],
+            cwd=main.parent,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    told = json.loads(prun("main.yaml", "sums", "--json", "--show", "sums"))
+    assert {name: stage["value"] for name, stage in told["stages"].items()} == {"sums.double": [2, 4], "sums.total": 6}
+    assert list(json.loads(prun("main.yaml", "--until", "sums.double", "--json"))["stages"]) == ["sums.double"]
+    assert prun("replay", "last", "sums.double[1]") == "sums.double[1]: 4\n"

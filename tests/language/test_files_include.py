@@ -140,6 +140,12 @@ def test_many_files_that_include_many_are_each_read_once(project):
     assert spec.params == {"x": 1}
 
 
+def test_files_that_include_one_another_without_end_but_never_in_a_circle_are_told(project):
+    files = {f"f{n}": f"include: f{n + 1}.yaml" for n in range(200)}
+    (problem,) = problems(project("include: f0.yaml\nstages: {a: {call: 'm:f'}}", **files))
+    assert problem.code == "too-deep"
+
+
 def test_a_stage_in_two_included_files_is_told_with_both_places(project):
     path = project(
         "include: [a.yaml, b.yaml]\nstages: {own: {call: 'm:f'}}",

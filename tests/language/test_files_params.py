@@ -55,7 +55,14 @@ def test_a_p_text_is_read_by_the_type_of_the_default(default, text, value):
 
 @pytest.mark.parametrize(
     ("default", "text", "wants"),
-    [("1", "1.5", "a whole number"), ("1", "true", "a whole number"), ("true", "yes", "true or false"), ("[1]", "1", "a list"), ("{a: 1}", "[1]", "a mapping"), ("1", "", "a whole number")],
+    [
+        ("1", "1.5", "a whole number"),
+        ("1", "true", "a whole number"),
+        ("true", "yes", "true or false"),
+        ("[1]", "1", "a list"),
+        ("{a: 1}", "[1]", "a mapping"),
+        ("1", "", "a whole number"),
+    ],
 )
 def test_a_value_of_another_type_is_told(default, text, wants):
     (problem,) = problems(f"params: {{x: {default}}}\n{STAGE}", overrides={"x": text})
@@ -78,7 +85,9 @@ def test_p_with_dots_sets_one_key_within_a_parameter():
 
 
 def test_what_was_set_within_a_parameter_is_kept_with_the_run():
-    assert build(MODEL, overrides={"model.rate": "1"}).given == {"model": {"rate": 1.0, "layers": {"n": 2}, "name": "net"}}
+    assert build(MODEL, overrides={"model.rate": "1"}).given == {
+        "model": {"rate": 1.0, "layers": {"n": 2}, "name": "net"}
+    }
 
 
 def test_a_name_with_a_dot_is_itself_before_it_is_a_path():
@@ -107,7 +116,9 @@ def test_a_file_of_parameters_may_be_yaml_or_json_and_p_wins(tmp_path):
     for name, text in {"p.yaml": "x: 2\ny: [1]", "p.json": json.dumps({"x": 2, "y": [1]})}.items():
         (tmp_path / name).write_text(text)
         spec = build(
-            "params: {x: 1, y: []}\nstages: {a: {call: 'm:f'}}", params=read_params(tmp_path / name), overrides={"x": "3"}
+            "params: {x: 1, y: []}\nstages: {a: {call: 'm:f'}}",
+            params=read_params(tmp_path / name),
+            overrides={"x": "3"},
         )
         assert spec.params == {"x": 3, "y": [1]}
 
@@ -182,10 +193,18 @@ def test_defaults_lie_under_every_stage_and_env_name_by_name():
 
 @pytest.mark.parametrize(
     ("own", "value"),
-    [("<<: *base", 1), ("<<: *base, retry: 2", 2), ("retry: 2, <<: *base", 2), ("<<: [*other, *base]", 5), ("<<: [*base, *other]", 1)],
+    [
+        ("<<: *base", 1),
+        ("<<: *base, retry: 2", 2),
+        ("retry: 2, <<: *base", 2),
+        ("<<: [*other, *base]", 5),
+        ("<<: [*base, *other]", 1),
+    ],
 )
 def test_merge_keys_give_what_the_mapping_does_not_have_itself_and_of_several_the_first_counts(own, value):
-    text = f"x-base: &base {{call: 'm:f', retry: 1}}\nx-other: &other {{call: 'm:f', retry: 5}}\nstages: {{a: {{{own}}}}}"
+    text = (
+        f"x-base: &base {{call: 'm:f', retry: 1}}\nx-other: &other {{call: 'm:f', retry: 5}}\nstages: {{a: {{{own}}}}}"
+    )
     assert build(text).stages["a"].retry.limit == value
 
 
@@ -193,12 +212,20 @@ def test_x_keys_may_hold_anything_references_to_nothing_too():
     assert list(build("x-any: [1, {a: '${params.nothing}'}, ~]\nx-: 1\nstages: {a: {call: 'm:f'}}").stages) == ["a"]
 
 
-SCALARS = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False, width=32)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False, width=32)
+)
 TEXTS = st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Cn", "Zl", "Zp"], exclude_characters="\ufeff"), max_size=12
+    st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Cn", "Zl", "Zp"], exclude_characters="\ufeff"),
+    max_size=12,
 )
 VALUES = st.recursive(
-    SCALARS | TEXTS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=12
+    SCALARS | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=12,
 )
 
 

@@ -95,7 +95,12 @@ def prun(project, tmp_path):
         if token is not None:
             environ["TOKEN"] = token
         done = subprocess.run(
-            [sys.executable, "-m", "pipeline_runner", *words], cwd=folder, env=environ, capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "pipeline_runner", *words],
+            cwd=folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert code is None or done.returncode == code, done.stderr
         assert not told(done.stdout + done.stderr)
@@ -145,7 +150,13 @@ def test_a_secret_is_in_no_output_and_in_no_file(project, prun):
     state = path.parent / ".prun"
     assert len(list(state.rglob("*"))) > 3
     assert kept(state) == []
-    commands = [["show", "last"], ["logs", "last"], ["plan", "pipeline.yaml"], ["replay", "last", "an_item[0]"], ["replay", "last", "a_value"]]
+    commands = [
+        ["show", "last"],
+        ["logs", "last"],
+        ["plan", "pipeline.yaml"],
+        ["replay", "last", "an_item[0]"],
+        ["replay", "last", "a_value"],
+    ]
     for command in commands:
         assert prun(*command).stdout or command[0] == "replay"
     assert "***" in prun("show", "last", "--json").stdout
@@ -178,11 +189,15 @@ def test_workers_find_it_in_their_environment(project, monkeypatch):
 
 
 def test_no_process_has_it_in_its_command_line(project, prun):
-    project(f"{HEAD}env: {{OTHER: '${{env.TOKEN}}'}}\nstages: {{one: {{call: 'deeds:ps', method: multiprocessing.Pool.apply}}}}")
+    project(
+        f"{HEAD}env: {{OTHER: '${{env.TOKEN}}'}}\nstages: {{one: {{call: 'deeds:ps', method: multiprocessing.Pool.apply}}}}"
+    )
     assert "one: false" in prun("pipeline.yaml", code=0).stdout
 
 
-@pytest.mark.parametrize("method", ["pathos.ParallelPool.map", "multiprocessing.Process", "concurrent.futures.ProcessPoolExecutor.map"])
+@pytest.mark.parametrize(
+    "method", ["pathos.ParallelPool.map", "multiprocessing.Process", "concurrent.futures.ProcessPoolExecutor.map"]
+)
 def test_no_process_of_any_library_has_it_in_its_command_line(project, prun, method):
     project(
         f"{HEAD}stages: {{one: {{call: 'deeds:say', over: [1], method: {method}, with: {{token: '${{env.TOKEN}}'}}}}, two: {{call: 'deeds:ps', needs: one}}}}"
@@ -247,7 +262,9 @@ def test_a_secret_that_is_missing_is_asked_for_by_name_when_it_is_to_run(project
 
 
 def test_a_secret_is_not_asked_for_by_stages_that_do_not_run(project, prun):
-    project(f"{HEAD}stages: {{one: {{call: 'deeds:length', with: {{token: '${{env.TOKEN}}'}}}}, two: {{call: 'deeds:spell'}}}}")
+    project(
+        f"{HEAD}stages: {{one: {{call: 'deeds:length', with: {{token: '${{env.TOKEN}}'}}}}, two: {{call: 'deeds:spell'}}}}"
+    )
     prun("pipeline.yaml", "two", token=None, code=0)
     prun("pipeline.yaml", "one", token=None, code=2)
 
@@ -265,7 +282,9 @@ def test_a_secret_too_short_to_be_hidden_is_refused(project, prun, token):
 
 def test_a_secret_given_as_a_parameter_is_refused(project, monkeypatch):
     monkeypatch.setenv("TOKEN", SECRET)
-    path = project(f"{HEAD}params: {{p: ''}}\nstages: {{one: {{call: 'deeds:length', with: {{token: '${{params.p}}'}}}}}}")
+    path = project(
+        f"{HEAD}params: {{p: ''}}\nstages: {{one: {{call: 'deeds:length', with: {{token: '${{params.p}}'}}}}}}"
+    )
     with pytest.raises(Problems, match='the parameter "p" was given the value of a secret'):
         Pipeline.load(path, params={"p": f"x{SECRET}"}).run(state=False)
 
@@ -317,7 +336,9 @@ def test_of_two_secrets_the_longer_is_hidden_whole():
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.text(st.characters(codec="utf-8", exclude_characters="*"), min_size=4, max_size=30).filter(lambda s: len(s.strip()) >= 4),
+    st.text(st.characters(codec="utf-8", exclude_characters="*"), min_size=4, max_size=30).filter(
+        lambda s: len(s.strip()) >= 4
+    ),
     st.text(max_size=20),
     st.text(max_size=20),
 )
@@ -331,3 +352,33 @@ def test_no_form_of_a_secret_is_left_in_any_text(secret, before, after):
 def test_a_run_without_secrets_pays_nothing():
     assert not Mask([])
     assert Mask([]).text("x") == "x"
+
+
+# Commands.
+
+
+def test_a_secret_in_a_shells_text_is_in_no_command_line_and_is_hidden(project, prun, tmp_path):
+    project(
+        f"""\
+{HEAD}stages:
+  say: {{run: 'echo "got ${{env.TOKEN}}" >&2; printf %s ${{env.TOKEN}} | wc -c', over: [1]}}
+  value: {{run: 'printf %s ${{env.TOKEN}}'}}
+  fails: {{run: 'echo ${{env.TOKEN}} >&2; exit 3', over: [1], on_error: skip}}
+  itself: {{run: 'true ${{env.TOKEN}}; cat /proc/$$/cmdline'}}
+"""
+    )
+    done = prun("pipeline.yaml", "--json", "--show", "all")
+    stages = json.loads(done.stdout)["stages"]
+    assert stages["say"]["value"] == [str(len(SECRET))]
+    assert stages["value"]["value"] == MASK
+    assert "/bin/sh" in stages["itself"]["value"]
+    assert MASK not in stages["itself"]["value"]
+    assert "say[0] stderr: got ***" in prun("logs", "last").stdout
+    prun("replay", "last", "value")
+    assert kept(tmp_path / "project" / ".prun") == []
+
+
+@pytest.mark.parametrize("command", ["[echo, '${env.TOKEN}']", "'echo ${env.TOKEN | raw}'"])
+def test_a_secret_among_the_words_of_a_command_is_refused(project, prun, command):
+    project(f"{HEAD}stages: {{one: {{run: {command}}}}}")
+    assert "has a secret among its words" in prun("pipeline.yaml", code=2).stderr
