@@ -27,9 +27,7 @@ def verdict(stage: StageSpec, sources: Mapping[StageName, Status | None], scope:
 
     Errors: ExpressionError; what unpickling a value, or asking it for yes or no, raises.
     """
-    if stage.always:
-        return None
-    lost = {name: status for name, status in sources.items() if status not in (None, *ENDED_WELL)}
+    lost = {name: s for name, s in sources.items() if s not in (None, *ENDED_WELL) and not stage.always}
     for name, status in lost.items():
         if status is not Status.SKIPPED:  # counts for more than a skip
             was = "failed" if status is Status.FAILED else f"was {status}"

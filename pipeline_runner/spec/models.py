@@ -174,6 +174,11 @@ class StageKeys(Written):
     """The Python function: `module:function`, or `file.py:function` (found beside the YAML first)."""
     run: Annotated[Any, Shape(anyOf=[{"type": ["string", "boolean"]}, COMMAND_WORDS])] = None
     """A command: text for `/bin/sh -ec`, in which each `${…}` is quoted, or a list of words without a shell."""
+    pipeline: Annotated[str, Field(min_length=1), Or(REFERENCE)] | None = None
+    """Another file's pipeline as this stage: its stages take its place, as `stage.inner`; `${stages.x}` is the value of
+    its last stage, or a mapping of them where there are several. What is in it is found from that file's folder."""
+    params: Annotated[dict[Word, Any], Or(REFERENCE)] | None = None
+    """Beside `pipeline`: values for that file's parameters. They may speak of `${params}` and `${stages}`."""
     over: Annotated[Any, Shape(definition="Over")] = None
     """Where the items come from: a list, `${stages.x}`, `${params.x}`, or a source such as `{glob: "*.txt"}` or
     `{matrix: {a: [1, 2], b: [x, y]}}`;
@@ -240,6 +245,8 @@ class StageKeys(Written):
     """Environment variables of the stage's workers."""
     workdir: str | None = None
     """The folder in which calls run; it must be there. Left out: the pipeline's."""
+    allow_outside: Flag | None = None
+    """Paths of `pipeline` may lead out of the project's folder."""
     description: str | None = None
     """A sentence for people."""
 
@@ -247,7 +254,16 @@ class StageKeys(Written):
 class Stage(StageKeys):
     """A stage: one function, called for each item of `over`, or once."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["call"]}, {"required": ["run"]}]})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in ("call", "run", "pipeline")]})
+
+
+class IncludedFile(Written):
+    """A file of `include` that may lie outside the project's folder."""
+
+    file: Word
+    """Its path from this file."""
+    allow_outside: bool | None = None
+    """It may lie outside the folder of the pipeline that is run."""
 
 
 class ProfileKeys(Written):
@@ -267,8 +283,8 @@ class ProfileKeys(Written):
     """Named tokens, and how many there are of each."""
     defaults: StageKeys | None = None
     """Stage keys for every stage that does not say otherwise."""
-    secrets: list[str] | None = None
-    """Names read from the environment and masked everywhere. Not in this version yet."""
+    secrets: Annotated[list[Word], BeforeValidator(_several), Or(ONE_TEXT)] | None = None
+    """Variables of the environment whose values are shown and kept nowhere: `***` stands for them."""
     on_success: Hook = None
     """A stage, or a list of them, that runs after a run that ended well (done, or partial). In its `with` there is
     `${run.status}`, `${run.failures}`, `${run.id}` and `${run.dir}`."""
@@ -296,7 +312,7 @@ class Pipeline(ProfileKeys):
     """The version of this language: 1."""
     profiles: dict[Word, Profile] | None = None
     """Named sets of changes, chosen by `--profile NAME`."""
-    include: list[str] | None = None
-    """Other files whose stages and params are merged in. Not in this version yet."""
+    include: Annotated[list[str | IncludedFile], BeforeValidator(_several), Or(ONE_TEXT)] | None = None
+    """Other files, from this one's folder, whose stages, params and other keys are laid under this file's own."""
     stages: Annotated[dict[Annotated[str, Field(pattern=STAGE_NAME)], Stage], Field(min_length=1)]
     """The stages, by name, in any order: what reads what decides who goes first."""
