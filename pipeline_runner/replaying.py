@@ -26,7 +26,7 @@ from pipeline_runner.spec.command import typed
 from pipeline_runner.spec.pipeline import Batches, Command, FromStage, Source, StageName, Zip
 from pipeline_runner.spec.secrets import missing
 from pipeline_runner.spec.sources import items
-from pipeline_runner.state import RunState
+from pipeline_runner.state import RunState, failure_told
 from pipeline_runner.syntax.expressions import Scope, references
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.packing import pack_result
@@ -62,7 +62,7 @@ class Replay:
 
 def replayed(history: History, run: str, plan: Plan, stage: str, item: int) -> Replay:
     """The call `stage[item]` of a run. Errors: UnknownCall, CannotReplay; what importing its function raises."""
-    state = history.state(run)
+    state, plan = history.state(run), plan.with_hooks()
     if stage not in state.stages or StageName(stage) not in plan.stages:
         raise UnknownCall(run, stage, [name for name in state.stages if StageName(name) in plan.stages])
     known = state.stages[stage].calls
@@ -118,7 +118,9 @@ class _Past:
         stage = self.plan.stages[name]
         self._note_change(name, item)
         folder = self.history.store.folder / "runs" / self.run
-        scope: Scope = {"stages": _Kept(self), "run": RunNames(self.run, lambda: _made(folder))}
+        failures = [failure_told(failed) for failed in self.state.failures if failed.stage not in self.state.hooks]
+        seen = RunNames(self.run, lambda: _made(folder), str(self.state.status), failures)
+        scope: Scope = {"stages": _Kept(self), "run": seen}
         constants = constants_of(stage.spec, scope)
         columns, keywords = self._given(name, item, constants.per_call)
         if isinstance(stage.spec.function, Command):

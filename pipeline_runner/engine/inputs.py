@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.keys import whole_reads
+from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.pipeline import (
     Batches,
     Computed,
@@ -162,6 +163,9 @@ def _without_lost(template: Any, stages: Mapping[str, Any]) -> Any:
         case Text(parts):
             kept = [_without_lost(part, stages) for part in parts]
             return Text(tuple(as_text(part) if part is None else part for part in kept))
+        case CommandLine(words):
+            known = [[Known(None) if _without_lost(p, stages) is None else p for p in word] for word in words]
+            return replace(template, words=tuple(map(tuple, known)))
         case Mapping():
             return {key: _without_lost(value, stages) for key, value in template.items()}
         case list():

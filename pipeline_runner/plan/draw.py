@@ -65,7 +65,8 @@ def _children(names: list[StageName], before: str) -> Iterator[tuple[StageName, 
 def _line(plan: Plan, name: StageName, above: Edge | None) -> str:
     arrow = f"{ARROWS[above.kind]} " if above else ""
     others = ", ".join(f"{ARROWS[edge.kind]} {edge.source}" for edge in plan.sources(name) if edge != above)
-    return f"{arrow}{name}  [{plan.stages[name].choice.method.name}]" + (f"  also from {others}" if others else "")
+    how = "skipped" if name in plan.skipped else plan.stages[name].choice.method.name
+    return f"{arrow}{name}  [{how}]" + (f"  also from {others}" if others else "")
 
 
 # Mermaid

@@ -167,6 +167,8 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
         parts |= {f"setup argument {key}": _told(value, numbers, hide) for key, value in _arguments(spec.setup_with)}
     if spec.needs:  # they may have written what it reads
         parts["needs"] = " ".join(sorted(keys[name] for name in spec.needs))
+    if spec.workdir is not None:
+        parts["workdir"] = spec.workdir
     if spec.salt:
         parts["salt"] = _told(spec.salt, numbers, hide)
     if any(reference.root == "run" for reference in _templates(spec)):

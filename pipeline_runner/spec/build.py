@@ -20,7 +20,7 @@ from pipeline_runner.spec.compose import unsuited as beside_pipeline
 from pipeline_runner.spec.conditions import condition
 from pipeline_runner.spec.files import Place, find, read_mapping, read_text
 from pipeline_runner.spec.functions import parse_function
-from pipeline_runner.spec.hooks import SEEN, WHY, hooks, unsuited, without_sources
+from pipeline_runner.spec.hooks import SEEN, WHY, as_hook, hooks, unsuited, without_sources
 from pipeline_runner.spec.include import with_included
 from pipeline_runner.spec.merge import as_node, with_defaults, with_passed, with_profile
 from pipeline_runner.spec.models import LATER_BACKENDS
@@ -293,8 +293,7 @@ class _Builder:
                 self.problems.append(problem)
             spec = _StageBuilder(self, hook.name, hook.entry, hook.node, filled, names, keys).build()
             if spec is not None:
-                # One that fails must not keep the next from running.
-                specs[hook.name] = replace(spec, hook=hook.kind, on_error=OnError.FINISH)
+                specs[hook.name] = as_hook(spec, hook.kind, speaks=filled[0].get("stdout") is None)
         return specs
 
     def _section(self, key: str) -> MapNode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
@@ -112,8 +113,9 @@ def _chunk(value: object) -> object:
 
 
 def _tokens(value: object) -> object:
-    """`[api]` is `{api: 1}`."""
-    return dict.fromkeys(value, 1) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+    """`api` and `[api]` are `{api: 1}`, and `[api, api]` is `{api: 2}`."""
+    names = _several(value)
+    return dict(Counter(names)) if isinstance(names, list) and all(isinstance(v, str) for v in names) else value
 
 
 Count = Annotated[int, Field(ge=1), Or(REFERENCE)]
@@ -130,7 +132,7 @@ FunctionName = Annotated[str, Or(REFERENCE), Shape(anyOf=[{"type": "string", "pa
 Texts = Annotated[list[str], BeforeValidator(_several), Or(ONE_TEXT)]
 Environment = dict[Word, str | int | float | bool | None]
 Limits = dict[Word, Count]
-Tokens = Annotated[Limits, BeforeValidator(_tokens), Or({"type": "array", "items": ONE_TEXT})]
+Tokens = Annotated[Limits, BeforeValidator(_tokens), Or(ONE_TEXT, {"type": "array", "items": ONE_TEXT})]
 Anything = Annotated[Any, Shape()]
 _STAGE = {"definition": "Stage"}
 Hook = Annotated[Any, Shape(anyOf=[_STAGE, {"type": "array", "items": _STAGE}, {"type": "null"}])]
