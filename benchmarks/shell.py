@@ -54,7 +54,8 @@ def main() -> None:
     times, items = 5, int(sys.argv[1]) if len(sys.argv) > 1 else 4000
     print(f"{items} commands, {WORKERS} workers\n")
     print(
-        "| commands | xargs, a second | prun, a second | ratio | with a journal | ratio |\n| --- | --- | --- | --- | --- | --- |"
+        "| commands | xargs, a second | prun, a second | ratio | with a journal | ratio |\n"
+        "| --- | --- | --- | --- | --- | --- |"
     )
     with tempfile.TemporaryDirectory() as top:
         os.environ["XDG_CONFIG_HOME"] = top

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import networkx as nx
@@ -12,11 +12,13 @@ from pipeline_runner.axes import Returns
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.problems import CycleOfStages, ReadsNothing, UnknownStage
 from pipeline_runner.spec.pipeline import (
+    Batches,
     Command,
     Computed,
     FromStage,
     Generate,
     Items,
+    Matrix,
     Source,
     StageName,
     StageSpec,
@@ -33,7 +35,7 @@ class Link:
 
     source: StageName
     target: StageName
-    key: str  # of the target: over, with, run, setup_with, needs
+    key: str  # of the target: over, with, run, setup_with, if, needs
     items: bool = False  # its items are what the target's calls are made of, one by one
 
     @property
@@ -48,6 +50,8 @@ def links(stage: StageSpec) -> Iterator[Link]:
     given = "run" if isinstance(stage.function, Command) else "with"
     for key, template in ((given, stage.constants), ("setup_with", stage.setup_with)):
         yield from _links_of_template(stage.name, key, template)
+    if stage.condition is not None:
+        yield from _links_of_template(stage.name, "if", stage.condition.value)
     for source in stage.needs:
         yield Link(source, stage.name, "needs")
 
@@ -59,6 +63,11 @@ def _links_of_source(target: StageName, source: Source) -> Iterator[Link]:
         case Zip(columns):
             for column in columns:
                 yield from _links_of_source(target, column)
+        case Batches(inner):
+            yield from _links_of_source(target, inner)
+        case Matrix(axes):  # each value of an axis is wanted again and again: it is no stream
+            for axis in axes.values():
+                yield from (replace(link, items=False) for link in _links_of_source(target, axis))
         case Computed(template):
             yield from _links_of_template(target, "over", template)
         case Generate(keywords=keywords):

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline_runner.spec.build import check
-from pipeline_runner.spec.python import pipeline_from_python
-from pipeline_runner.stages import Stage
+from pipeline_runner import Pipeline, Stage, check
 from pipeline_runner.worker import shell
 from pipeline_runner.worker.shell import COMMAND, CannotRun, Invocation, Refused
 
@@ -34,11 +32,9 @@ def hostile(seed: int, count: int) -> list[str]:
     return [*HOSTILE, *("".join(draw.choices(HOSTILE, k=draw.randint(1, 4))) for _ in range(count - len(HOSTILE)))]
 
 
-def line(run, over=("x",)):
+def line(run):
     """The command of a stage, as the engine has it."""
-    spec = pipeline_from_python(
-        "p", [Stage("s", run=run, over=list(over))], params={}, env={}, workers=None, defaults={}, folder=".", description=""
-    )  # fmt: skip
+    spec = Pipeline("p", [Stage("s", run=run, over=["x"])]).spec
     return spec.stages["s"].constants[COMMAND]
 
 
@@ -241,12 +237,6 @@ def test_a_value_that_no_command_can_be_given_is_refused_with_a_sentence(run, it
     assert why in refused.why
     with pytest.raises(CannotRun, match=why):
         shell.run(refused, "text")
-
-
-def test_a_path_that_leads_nowhere_in_one_item_is_that_calls_failure_alone():
-    refused = line("echo ${item.name}").filled({"item": {"other": 1}, "index": 0})
-    assert isinstance(refused, Refused)
-    assert 'there is no "name"' in refused.why
 
 
 @pytest.mark.parametrize("run", ["printf %s ${item}", ["/usr/bin/printf", "%s", "${item}"]])

@@ -287,7 +287,8 @@ def test_a_value_that_no_command_can_be_given_fails_its_own_call_alone(run, tmp_
     )
     assert result["s"] == ["a", "e"]
     assert result["path"] == ["1"]
-    assert {f.failure.type for f in result.failures} == {"CannotRun"}
+    assert {f.failure.type for f in result.failures if f.stage == "s"} == {"CannotRun"}
+    assert {f.failure.type for f in result.failures if f.stage == "path"} == {"NoValue"}
     assert [f.index for f in result.failures if f.stage == "path"] == [0, 1, 3]
 
 
