@@ -14,8 +14,8 @@ class Stage:
 
     `call` is a function, or text like "module:function"; or else `run` is a command. `over` is
     anything iterable, a source as YAML has it ({"range": 10}), or "${stages.name}". All other keys
-    are those of the YAML, by the same names; `with` and `if` are words of Python's, so they are `with_`
-    and `if_` here.
+    are those of the YAML, by the same names; `with` and `if` are words of Python's, so they are
+    `with_` and `if_` here.
 
     Errors: none here; `Pipeline(…)` tells all problems of all its stages together.
     """

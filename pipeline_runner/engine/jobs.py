@@ -9,17 +9,7 @@ from typing import Any
 from pipeline_runner.calls import Unfilled
 from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.plan.threads import variables
-from pipeline_runner.spec.pipeline import (
-    Command,
-    Function,
-    Given,
-    InFile,
-    Named,
-    PipelineSpec,
-    Source,
-    StageSpec,
-    Zip,
-)
+from pipeline_runner.spec.pipeline import Command, Function, Given, InFile, Named, PipelineSpec, Source, StageSpec, Zip
 from pipeline_runner.syntax.expressions import ExpressionError, references, render
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.packing import pack

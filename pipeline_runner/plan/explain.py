@@ -39,8 +39,7 @@ def _counted(count: int, word: str) -> str:
 def _stage(plan: Plan, stage: StagePlan) -> str:
     why = plan.skipped.get(stage.spec.name)
     lines = list(_told("skipped", why)) if why else []
-    lines += _command(stage)
-    lines += _told("method", stage.choice.method.name)
+    lines += [*_command(stage), *_told("method", stage.choice.method.name)]
     if stage.spec.condition is not None and not why:
         lines += _told("if", stage.spec.condition.text)
     lines += _told("calls", ", ".join(_shape(stage)))

@@ -66,16 +66,15 @@ class Filler:
                 return node.value
 
     def _text(self, node: Scalar, text: str, key: str, roots: tuple[str, ...], why: str) -> Any:
-        return self._filled(self.parts(node, text, key, roots, why))
+        parts = self.parts(node, text, key, roots, why)
+        if parts is None:
+            return Broken()
+        return render(parts[0] if len(parts) == 1 else Text(parts), self.known)
 
-    def calculate(self, node: Scalar, key: str, roots: tuple[str, ...], why: str = "") -> Any:
-        """The same of a text that is a calculation as it stands, without `${ }` around it."""
-        text = str(node.value)
-        try:
-            template = bare(text)
-        except ExpressionError as error:
-            return self._bad(error, node.inside(error.column, error.width))
-        return self._filled(self._checked(node, text, template, key, roots, why))
+    @property
+    def known(self) -> Mapping[str, Any]:
+        """What a template is filled in with before the run."""
+        return {"params": self.names.params, "env": self.names.env}
 
     def parts(
         self, node: Scalar, text: str, key: str, roots: tuple[str, ...], why: str = ""
@@ -90,15 +89,15 @@ class Filler:
             return None
         return self._checked(node, text, template, key, roots, why)
 
-    @property
-    def known(self) -> Mapping[str, Any]:
-        """What a template is filled in with before the run."""
-        return {"params": self.names.params, "env": self.names.env}
-
-    def _filled(self, parts: tuple[str | Part, ...] | None) -> Any:
-        if parts is None:
-            return Broken()
-        return render(parts[0] if len(parts) == 1 else Text(parts), self.known)
+    def calculate(self, node: Scalar, key: str, roots: tuple[str, ...], why: str = "") -> Any:
+        """The value of a text that is a calculation as it stands, without `${ }` around it."""
+        text = str(node.value)
+        try:
+            template = bare(text)
+        except ExpressionError as error:
+            return self._bad(error, node.inside(error.column, error.width))
+        parts = self._checked(node, text, template, key, roots, why)
+        return Broken() if parts is None else render(parts[0], self.known)
 
     def _checked(
         self, node: Scalar, text: str, template: str | Part | Text, key: str, roots: tuple[str, ...], why: str
