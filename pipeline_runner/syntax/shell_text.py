@@ -64,7 +64,7 @@ def places(text: str) -> tuple[Place | Unsafe, ...]:
 
 
 _ASSIGNS = re.compile(r"[A-Za-z_]\w*=")
-_COMMAND_NEXT = re.compile(r"(?:^|[;&|({!)\n]|(?<!\S)(?:then|do|else|elif|if|while|until|time))[ \t]*$")
+_COMMAND_NEXT = re.compile(r"(?:[;&|({!)\n]|(?<!\S)(?:then|do|else|elif|if|while|until|time))$")
 _ENDS_WORD = frozenset(" \t\n;&|()<>")
 _REDIRECTS = ("<", ">", ">&", "<&", ">|")
 _HERE = re.compile(r"<<(?P<dash>-?)[ \t]*")
@@ -324,15 +324,24 @@ class _Reader:
         self.found[first:] = [UNENDED] * (len(self.found) - first)
 
     def _redirected(self, word: int | None) -> bool:
-        before = self.text[: self.at if word is None else word].rstrip(" \t")
-        return before.endswith(_REDIRECTS)
+        end = self._without_blanks(self.at if word is None else word)
+        return self.text[max(0, end - 2) : end].endswith(_REDIRECTS)
 
     def _case(self, opened: list[str], begin: int, word: int | None) -> None:
         """A `case` or its `esac`, where the word that ends here is one."""
         said = "" if word is None else self.text[word : self.at]
-        if said not in ("case", "esac") or not _COMMAND_NEXT.search(self.text[begin:word]):
+        if word is None or said not in ("case", "esac"):
+            return
+        end = self._without_blanks(word)
+        if end > begin and not _COMMAND_NEXT.search(self.text[max(begin, end - 6) : end]):
             return
         if said == "case":
             opened.append("case")
         elif opened and opened[-1] == "case":
             opened.pop()
+
+    def _without_blanks(self, at: int) -> int:
+        """Where what stands before this place ends."""
+        while at and self.text[at - 1] in " \t":
+            at -= 1
+        return at
