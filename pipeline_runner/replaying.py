@@ -15,16 +15,18 @@ from typing import Any
 from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.engine.inputs import RunNames, constants_of, fan_out, read_whole
 from pipeline_runner.engine.jobs import environment, job, keywords_of
+from pipeline_runner.engine.places import Writing, names
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
+from pipeline_runner.record.files import Files
 from pipeline_runner.record.history import History, UnknownCall
-from pipeline_runner.record.keys import by_number, by_path, digest, path_digests, recipes
+from pipeline_runner.record.keys import by_number, by_path, digest, numbered, path_digests, recipes
 from pipeline_runner.record.lineage import deepened, side_by_side
 from pipeline_runner.running import gives
 from pipeline_runner.spec.pipeline import Computed, FromStage, Source, StageName, Zip
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState
-from pipeline_runner.syntax.expressions import Scope, follow, references, render
+from pipeline_runner.syntax.expressions import follow, render
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.packing import pack_result
 from pipeline_runner.worker.steps import prepare, set_up
@@ -111,7 +113,10 @@ class _Past:
         stage = self.plan.stages[name]
         self._note_change(name, item)
         folder = self.history.store.folder / "runs" / self.run
-        scope: Scope = {"stages": _Kept(self), "run": RunNames(self.run, lambda: _made(folder))}
+        scope: dict[str, Any] = {"stages": _Kept(self), "run": RunNames(self.run, lambda: _made(folder))}
+        writing = self._writing(name)
+        if writing is not None and stage.spec.over is None:
+            scope |= names(writing.places(0, None))
         constants = constants_of(stage.spec, scope)
         columns, keywords = self._given(name, item, constants.per_call)
         described = job(self.plan.pipeline, [stage], [constants.fixed], [True])
@@ -161,9 +166,14 @@ class _Past:
         sources = () if over is None else over.columns if isinstance(over, Zip) else (over,)
         values = [self._argument(name, source, item) for source in sources]
         self._must_be_the_same(name, item, sources, values)
-        if not varying:
+        if not varying and not self.plan.stages[name].spec.outs:
             return values, None
-        return values, keywords_of(varying)(item, values[0] if len(values) == 1 else tuple(values))
+        given = None if not values else values[0] if len(values) == 1 else tuple(values)
+        return values, keywords_of(varying, self._writing(name))(item, given)
+
+    def _writing(self, name: StageName) -> Writing | None:
+        spec = self.plan.stages[name].spec
+        return Writing(spec, self.plan.pipeline.folder, {}) if spec.outs else None
 
     def _argument(self, name: StageName, source: Source, item: int) -> Any:
         if isinstance(source, FromStage):
@@ -189,7 +199,7 @@ class _Past:
         then = None if row is None else row.digest(item)
         if then is None:
             return
-        if any(read_whole(self.plan.stages[name].spec)):
+        if any(read_whole(self.plan.stages[name].spec)) or self.plan.stages[name].spec.deps:
             self.notes.append(
                 f"{name}[{item}] is given what its source gives now, which may be another item than it was"
             )
@@ -205,9 +215,7 @@ class _Past:
             Calls(number, (([value],),), digests=self._told_apart(source, item, value))
             for source, value in zip(sources, values, strict=True)
         ]
-        constants = self.plan.stages[name].spec.constants
-        numbered = any(reference.root == "index" for reference in references(constants))
-        return deepened(number, side_by_side(columns), b"", numbered=numbered)
+        return deepened(number, side_by_side(columns), b"", numbered=numbered(self.plan.stages[name].spec))
 
     def _told_apart(self, source: Source, item: int, value: Any) -> bytes | None:
         folder = self.plan.pipeline.folder
@@ -224,7 +232,7 @@ class _Past:
             )
         if by_number(source):
             return None
-        return path_digests(folder, [value]) if by_path(source) else digest(value)
+        return path_digests(folder, Files(), [value]) if by_path(source) else digest(value)
 
     def _note_change(self, name: StageName, item: int) -> None:
         """Say so when the stage is not what it was."""

@@ -44,7 +44,8 @@ from pipeline_runner.engine.messages import (
     WorkerRefused,
 )
 from pipeline_runner.engine.outcomes import Outcomes
-from pipeline_runner.engine.reuse import Before, Reusing
+from pipeline_runner.engine.places import Writing, names
+from pipeline_runner.engine.reuse import Before, NotThere, Reusing
 from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
 from pipeline_runner.errors import TooFewDescriptors, told_plainly
@@ -237,8 +238,11 @@ class Engine:
         head = course.head
         try:
             scope = {"stages": Values(self.plan, self.results), "run": RunNames(self.id, self._folder)}
+            writing = Writing(head.spec, self.plan.pipeline.folder, self._books.taken) if head.spec.outs else None
+            if writing is not None and head.spec.over is None:
+                scope |= names(writing.places(0, None))  # its `with` may be a list, which is filled in only here
             constants = [constants_of(plan.spec, scope) for plan in course.stages]
-            intake, calls = self._intake(course, constants[0].per_call)
+            intake, calls = self._intake(course, constants[0].per_call, writing)
             described = job(
                 self.plan.pipeline,
                 course.stages,
@@ -275,24 +279,37 @@ class Engine:
         )
         self._rounds.begin(course, calls)
 
-    def _intake(self, course: Course, varying: Mapping[str, Any]) -> tuple[Intake, int | None]:
-        """What the chain's calls are drawn from: without those that an earlier run has ended well."""
-        record, names = self._books.record, course.chain.stages
+    def _intake(self, course: Course, varying: Mapping[str, Any], writing: Writing | None) -> tuple[Intake, int | None]:
+        """What the chain's calls are drawn from: without those that need not be made."""
+        record, stages, head = self._books.record, course.chain.stages, course.head
+        reads = [self._books.read(plan.spec) for plan in course.stages]
         if record is None:
-            return intake_of(self.plan, course.head, varying, self.results, self.moved)
-        course.salts = [self._books.salt(plan.spec) for plan in course.stages]
+            return intake_of(self.plan, head, varying, self.results, self.moved, writing=writing)
+        course.salts = [self._books.salt(plan.spec) + read for plan, read in zip(course.stages, reads, strict=True)]
         intake, calls = intake_of(
-            self.plan, course.head, varying, self.results, self.moved, record.tell_apart, course.salts[0]
+            self.plan,
+            head,
+            varying,
+            self.results,
+            self.moved,
+            record.tell_apart,
+            course.salts[0],
+            writing=writing,
+            files=lambda deps: record.deps_of_call(head.spec.name, deps),
         )
         before = [
-            Before(record.earlier(name), self._books.wanted(name), salt)
-            for name, salt in zip(names, course.salts, strict=True)
+            Before(record.earlier(name, wanted=wanted or name is not stages[-1]), wanted, salt)
+            for name, salt in zip(stages, course.salts, strict=True)
+            for wanted in [self._books.wanted(name)]
         ]
+        taken = sum(name in self.plan.taken for name in stages)
         course.reuses = any(step.kept is not None for step in before)
-        if not course.reuses:
+        if not course.reuses and not taken:
             return intake, calls
         tell = lambda reused: self._inbox.put(CallsKept(course.number, reused))  # noqa: E731
-        return Reusing(intake, before, tell, lambda calls, step: course.feed.again(Owed(calls, step))), calls
+        go_on = lambda calls, step: course.feed.again(Owed(calls, step))  # noqa: E731
+        refuse = lambda step, index: NotThere(stages[step], index, record.why_unknown(stages[step]))  # noqa: E731
+        return Reusing(intake, before, tell, go_on, taken=taken, refuse=refuse), calls
 
     def _ticket(self, course: Course, chunk: int, step: int, size: int) -> Ticket:
         """Called in the driver's thread."""

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pipeline_runner.axes import Returns, Status
-from pipeline_runner.engine.intake import Deepened, Described, FromItems, FromValues, Intake, Once, PerCall, SideBySide
+from pipeline_runner.engine.intake import (
+    Deepened,
+    Depending,
+    Described,
+    FromItems,
+    FromValues,
+    Intake,
+    Once,
+    PerCall,
+    SideBySide,
+)
 from pipeline_runner.engine.jobs import keywords_of, per_call
+from pipeline_runner.engine.places import Writing
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
-from pipeline_runner.record.keys import whole_reads
+from pipeline_runner.record.deps import filled
+from pipeline_runner.record.deps import varying as deps_of_call
+from pipeline_runner.record.keys import numbered, whole_reads
 from pipeline_runner.spec.pipeline import Computed, FromStage, Items, Source, StageName, StageSpec, Zip
 from pipeline_runner.spec.sources import items, size
 from pipeline_runner.state import RunState
-from pipeline_runner.syntax.expressions import Scope, follow, references, render
+from pipeline_runner.syntax.expressions import Scope, follow, render
 
 TellApart = Callable[[Sequence[Any]], bytes]  # items → 8 bytes for each that tell it from others
+FilesOf = Callable[[Sequence[str]], bytes]  # paths → 8 bytes that stand for them, with what is in them
 
 
 class StageUnfinished(PipelineError):
@@ -114,19 +129,25 @@ def intake_of(
     moved: Callable[[], None],
     tell_apart: Callable[[Source], TellApart | None] = lambda source: None,
     salt: bytes = b"",
+    *,
+    writing: Writing | None = None,
+    files: FilesOf | None = None,
 ) -> tuple[Intake, int | None]:
     """What the stage's calls are drawn from, and how many they are where that is known.
 
     `tell_apart` gives, for a source, how its items are told apart; None: by their numbers, or not at all.
-    `salt` stands for what every call is given beside its items.
+    `salt` stands for what every call is given beside its items, `files` for the files that each reads for itself.
     Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
     """
     over = stage.spec.over
     opened, calls = _Opener(plan, results, moved, tell_apart).open(over, shortest=stage.spec.shortest)
-    numbered = any(reference.root == "index" for reference in references(varying))
-    if salt or numbered:
-        opened = Deepened(opened, salt, numbered=numbered)
-    return (PerCall(opened, keywords_of(varying)) if varying else opened), calls
+    by_index = numbered(stage.spec)
+    if salt or by_index:
+        opened = Deepened(opened, salt, numbered=by_index)
+    own = deps_of_call(stage.spec)
+    if own and files is not None:
+        opened = Depending(opened, lambda index, item: files(filled(own, index, item)))
+    return (PerCall(opened, keywords_of(varying, writing)) if varying or writing else opened), calls
 
 
 @dataclass(frozen=True)
@@ -148,8 +169,12 @@ class _Opener:
                 fanned = fan_out(str(template), render(template, {"stages": Values(self.plan, self.results)}))
                 return self._described(source, FromItems(iter(fanned), len(fanned))), len(fanned)
             case _:
+                sample = self.plan.sample
                 known = size(source, self.plan.pipeline.folder)
-                return self._described(source, FromItems(items(source, self.plan.pipeline.folder), known)), known
+                given = items(source, self.plan.pipeline.folder)
+                if sample is not None:
+                    known, given = None if known is None else min(known, sample), islice(given, sample)
+                return self._described(source, FromItems(given, known)), known
 
     def _described(self, source: Source, intake: Intake) -> Intake:
         how = self.tell_apart(source)

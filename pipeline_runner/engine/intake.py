@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
 from pipeline_runner.errors import PipelineError
-from pipeline_runner.record.lineage import deepened, side_by_side, told_apart
+from pipeline_runner.record.lineage import deepened, each_deepened, side_by_side, told_apart
 
 
 class UnequalColumns(PipelineError):
@@ -315,10 +315,32 @@ class PerCall(_Over):
         calls = self._intake.draw(most)
         if not calls:
             return calls
-        columns = [column_values(column) for column in calls.columns]
-        items = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
-        given = [self._keywords(index, item) for index, item in zip(calls.indices, items, strict=True)]
+        given = [self._keywords(index, item) for index, item in zip(calls.indices, items_of(calls), strict=True)]
         return replace(calls, keywords=(given,))
+
+
+class Depending(_Over):
+    """Another intake's calls, each of which reads files of its own: `deps` that speak of ${item} or ${index}."""
+
+    def __init__(self, intake: Intake, files: Callable[[int, Any], bytes]) -> None:
+        super().__init__(intake)
+        self._files = files  # 8 bytes that stand for the files of a call, with what is in them
+
+    def draw(self, most: int) -> Calls | None:
+        """Errors: DepMissing; ExpressionError when ${item.x} leads nowhere."""
+        calls = self._intake.draw(most)
+        if not calls:
+            return calls
+        told = [self._files(index, item) for index, item in zip(calls.indices, items_of(calls), strict=True)]
+        return replace(calls, digests=each_deepened(calls.indices, calls.digests, told))
+
+
+def items_of(calls: Calls) -> list[Any]:
+    """What `${item}` is for each of these calls: its item, the row of a zip, or nothing."""
+    columns = [column_values(column) for column in calls.columns]
+    if not columns:
+        return [None] * len(calls)
+    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
 
 class Described(_Over):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline_runner.engine.places import Writing, keyword, names
 from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.spec.pipeline import Function, Given, InFile, Named, PipelineSpec, Zip
 from pipeline_runner.syntax.expressions import references, render
@@ -25,6 +26,7 @@ def job(pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence
             names=plan.spec.over.names if isinstance(plan.spec.over, Zip) else (),
             constants=pack(given),
             wanted=want,
+            outs=bool(plan.spec.outs),
         )
         for plan, given, want in zip(stages, constants, wanted, strict=True)
     )
@@ -55,14 +57,18 @@ def function_source(function: Function) -> FunctionSource:
 
 def per_call(template: Any) -> bool:
     """Whether a `with` is different for each call."""
-    return any(reference.root in ("item", "index") for reference in references(template))
+    return any(reference.root in ("item", "index", "out", "outs") for reference in references(template))
 
 
-def keywords_of(template: Mapping[str, Any]) -> Callable[[int, Any], dict[str, Any]]:
-    """The part of a `with` that speaks of ${item} or ${index}, as a function of them."""
+def keywords_of(template: Mapping[str, Any], writing: Writing | None = None) -> Callable[[int, Any], dict[str, Any]]:
+    """The part of a `with` that speaks of ${item}, ${index} or ${out}, as a function of the first two."""
 
     def keywords(index: int, item: Any) -> dict[str, Any]:
-        filled: dict[str, Any] = render(template, {"item": item, "index": index})
-        return filled
+        scope = {"item": item, "index": index}
+        if writing is None:
+            filled: dict[str, Any] = render(template, scope)
+            return filled
+        places = writing.places(index, item)
+        return {**render(template, {**scope, **names(places)}), **keyword(places)}
 
     return keywords

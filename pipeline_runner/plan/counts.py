@@ -14,20 +14,29 @@ from pipeline_runner.spec.sources import is_open, size
 Counts = Mapping[StageName, int | None]  # of the stages planned so far
 
 
-def calls(stage: StageSpec, stages: Mapping[StageName, StageSpec], counts: Counts, folder: Path) -> int | None:
-    """How many calls the stage makes; None: not known yet."""
+def calls(
+    stage: StageSpec,
+    stages: Mapping[StageName, StageSpec],
+    counts: Counts,
+    folder: Path,
+    sample: int | None = None,
+) -> int | None:
+    """How many calls the stage makes; None: not known yet. `sample`: of a source that needs no stage, at most so many
+    items are meant."""
     if stage.over is None:
         return 1
     if isinstance(stage.over, Zip):
-        lengths = [_length(column, stages, counts, folder) for column in stage.over.columns]
+        lengths = [_length(column, stages, counts, folder, sample) for column in stage.over.columns]
         known = [length for length in lengths if length is not None]
         return min(known) if len(known) == len(lengths) and known else None
-    return _length(stage.over, stages, counts, folder)
+    return _length(stage.over, stages, counts, folder, sample)
 
 
-def _length(source: Source, stages: Mapping[StageName, StageSpec], counts: Counts, folder: Path) -> int | None:
+def _length(
+    source: Source, stages: Mapping[StageName, StageSpec], counts: Counts, folder: Path, sample: int | None
+) -> int | None:
     if is_open(source):
-        return size(source, folder)
+        return sampled(size(source, folder), sample)
     if not isinstance(source, FromStage):
         return None
     read = stages.get(source.stage)
@@ -37,7 +46,12 @@ def _length(source: Source, stages: Mapping[StageName, StageSpec], counts: Count
     return counts.get(source.stage)
 
 
-def unequal(stage: StageSpec, folder: Path) -> Iterator[Problem]:
+def sampled(length: int | None, sample: int | None) -> int | None:
+    """What is left of a length."""
+    return length if length is None or sample is None else min(length, sample)
+
+
+def unequal(stage: StageSpec, folder: Path, sample: int | None = None) -> Iterator[Problem]:
     """The problem of a zip whose columns are known to have unequal lengths."""
     if not isinstance(stage.over, Zip) or stage.shortest:
         return
@@ -45,7 +59,7 @@ def unequal(stage: StageSpec, folder: Path) -> Iterator[Problem]:
     lengths = [
         (name, length)
         for name, column in zip(names, stage.over.columns, strict=True)
-        if is_open(column) and (length := size(column, folder)) is not None
+        if is_open(column) and (length := sampled(size(column, folder), sample)) is not None
     ]
     if len({length for _, length in lengths}) > 1:
         yield UnequalColumns(mark=stage.mark("over"), stage=stage.name, lengths=tuple(lengths))

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
+from pipeline_runner.plan.forecast import Forecast, Outlook, span
 from pipeline_runner.plan.plan import Edge, Group, Plan, StagePlan
 
 WIDTH = 100  # columns
 INDENT = "  "
 
 
-def explain(plan: Plan) -> str:
-    """Every stage with its method and the reasons, then who runs beside whom."""
-    blocks = [_title(plan), *(_stage(plan, stage) for stage in plan.stages.values()), _waves(plan)]
+def explain(plan: Plan, forecast: Forecast | None = None) -> str:
+    """Every stage with what becomes of it, its method and the reasons, then who runs beside whom."""
+    outlooks = {} if forecast is None else forecast.stages
+    stages = (_stage(plan, stage, outlooks.get(name)) for name, stage in plan.stages.items())
+    blocks = [_title(plan), *stages, _waves(plan)]
+    if forecast is not None and forecast.seconds is not None:
+        blocks.append(f"In all about {span(forecast.seconds)}, as long as it took before.")
     if plan.pipeline.warnings:
         blocks.append("\n".join(f"warning: {warning}" for warning in plan.pipeline.warnings))
     return "\n\n".join(blocks) + "\n"
@@ -33,8 +38,11 @@ def _counted(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def _stage(plan: Plan, stage: StagePlan) -> str:
-    lines = list(_told("method", stage.choice.method.name))
+def _stage(plan: Plan, stage: StagePlan, outlook: Outlook | None) -> str:
+    lines = [] if outlook is None else list(_told("now", _outlook(plan, stage, outlook)))
+    for why in () if outlook is None else outlook.because:
+        lines += _told("because", why)
+    lines += _told("method", stage.choice.method.name)
     lines += _told("calls", ", ".join(_shape(stage)))
     lines += _told("why", stage.choice.why)
     if stage.choice.runner_up is not None:
@@ -42,6 +50,10 @@ def _stage(plan: Plan, stage: StagePlan) -> str:
     for edge in plan.sources(stage.spec.name):
         lines += _told(str(edge.kind), f"{edge.source} → {edge.target}: {edge.why}")
     return "\n".join([stage.spec.name, *lines])
+
+
+def _outlook(plan: Plan, stage: StagePlan, outlook: Outlook) -> str:
+    return f"not run; {outlook}" if stage.spec.name in plan.taken else str(outlook)
 
 
 def _shape(stage: StagePlan) -> Iterator[str]:
@@ -81,18 +93,33 @@ def _group(group: Group) -> str:
     return ", ".join(" → ".join(chain.stages) for chain in group.chains)
 
 
-def as_json(plan: Plan) -> dict[str, object]:
+def as_json(plan: Plan, forecast: Forecast | None = None) -> dict[str, object]:
     """The plan as plain data. Groups and waves are numbered from 0."""
+    outlooks = {} if forecast is None else {name: _outlook_json(one) for name, one in forecast.stages.items()}
     group_of = {stage: number for number, group in enumerate(plan.groups) for stage in group.stages}
     return {
         "pipeline": plan.pipeline.name,
         "file": plan.pipeline.file,
         "workers": plan.workers,
-        "stages": {name: _stage_json(stage) | {"group": group_of[name]} for name, stage in plan.stages.items()},
+        "stages": {
+            name: _stage_json(stage) | {"group": group_of[name]} | outlooks.get(name, {})
+            for name, stage in plan.stages.items()
+        },
         "edges": [_edge_json(edge) for edge in plan.edges],
         "groups": [{"chains": [list(chain.stages) for chain in group.chains]} for group in plan.groups],
         "waves": [list(wave) for wave in plan.waves],
         "warnings": list(plan.pipeline.warnings),
+        **({} if forecast is None else {"seconds": forecast.seconds}),
+    }
+
+
+def _outlook_json(outlook: Outlook) -> dict[str, object]:
+    return {
+        "action": str(outlook.action),
+        "calls": outlook.calls,
+        "reused": outlook.reused,
+        "because": list(outlook.because),
+        "seconds": outlook.seconds,
     }
 
 

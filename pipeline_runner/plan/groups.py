@@ -176,7 +176,10 @@ def fuses(first: StagePlan, second: StagePlan) -> bool:
         and a.memory_bytes is b.memory_bytes is None
         and b.chunk in (None, a.chunk)
         and b.window in (None, a.window)
-        and not any(reference.root in ("item", "index") for reference in references(b.constants))
+        and not any(reference.root in ("item", "index") for reference in references([b.constants, list(b.deps)]))
+        # Calls of a trip are reused from its beginning on: what is made in every run does not come before what is not.
+        and (a.cache or not b.cache)
+        and not (a.outs or b.outs)  # what stands of them is looked after stage by stage
     )
 
 

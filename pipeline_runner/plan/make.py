@@ -15,25 +15,39 @@ from pipeline_runner.plan.counts import calls, unequal
 from pipeline_runner.plan.cpus import usable
 from pipeline_runner.plan.graph import Graph, draw, order
 from pipeline_runner.plan.groups import could_stream, edges, groups
+from pipeline_runner.plan.outs import unwritable, written_twice
 from pipeline_runner.plan.plan import Choice, Plan, StagePlan
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
 
 WINDOW = 4  # chunks in flight for each worker, where the pipeline does not say
 
 
-def make_plan(spec: PipelineSpec, *, workers: int | None = None, table: Table | None = None) -> Plan:
+def make_plan(
+    spec: PipelineSpec,
+    *,
+    workers: int | None = None,
+    table: Table | None = None,
+    sample: int | None = None,
+    taken: frozenset[StageName] = frozenset(),
+) -> Plan:
     """Decide everything that can be decided before the run. Errors: Problems, all of them together.
 
     `workers` is for the whole run; left out: what the pipeline says, else the CPUs this process may use.
+    `sample`: only so many items of each source that needs no stage. `taken`: stages that are not run.
     """
-    plan, problems = attempt(spec, workers=workers, table=table)
+    plan, problems = attempt(spec, workers=workers, table=table, sample=sample, taken=taken)
     if plan is None:
         raise Problems(problems)
     return plan
 
 
 def attempt(
-    spec: PipelineSpec, *, workers: int | None = None, table: Table | None = None
+    spec: PipelineSpec,
+    *,
+    workers: int | None = None,
+    table: Table | None = None,
+    sample: int | None = None,
+    taken: frozenset[StageName] = frozenset(),
 ) -> tuple[Plan | None, list[Problem]]:
     """The plan, or every problem that stands in its way."""
     rows = table or whole_table()
@@ -43,19 +57,21 @@ def attempt(
     counts: dict[StageName, int | None] = {}
     for name in order(graph):
         stage = spec.stages[name]
-        problems.extend(unequal(stage, spec.folder))
-        counts[name] = calls(stage, spec.stages, counts, spec.folder)
+        problems.extend(unequal(stage, spec.folder, sample))
+        problems.extend(unwritable(stage))
+        counts[name] = calls(stage, spec.stages, counts, spec.folder, sample)
         try:
             choice = choose(stage, rows, _inflows(graph, stages, name))
         except Problems as found:
             problems.extend(found.problems)
         else:
             stages[name] = _planned(stage, choice, counts[name], workers)
+    problems.extend(written_twice(spec.stages))
     if problems:
         return None, sorted(problems, key=_place)
     found_edges = edges(graph, stages)
     found_groups, waves = groups(stages, found_edges)
-    return Plan(spec, workers, stages, found_edges, found_groups, waves), []
+    return Plan(spec, workers, stages, found_edges, found_groups, waves, sample, taken), []
 
 
 def _place(problem: Problem) -> tuple[int, int]:

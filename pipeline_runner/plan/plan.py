@@ -81,6 +81,8 @@ class Plan:
     edges: tuple[Edge, ...]
     groups: tuple[Group, ...]  # in an order in which they could run one by one
     waves: tuple[tuple[int, ...], ...]  # numbers of groups that may run side by side; for show, never a barrier
+    sample: int | None = None  # only so many items of each source that needs no stage
+    taken: frozenset[StageName] = frozenset()  # stages that are not run: what their readers read was made before
 
     def sources(self, stage: StageName) -> tuple[Edge, ...]:
         """What the stage waits for or reads."""

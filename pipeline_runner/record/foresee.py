@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeGuard
 
 from pipeline_runner.calls import Calls
 from pipeline_runner.plan.plan import Plan
-from pipeline_runner.record.keys import by_path, digests, path_digests, whole_reads
-from pipeline_runner.record.lineage import SIZE, deepened, of_whole, side_by_side, told_apart, weight
+from pipeline_runner.record.deps import Read, filled, fixed, read, salt, varying
+from pipeline_runner.record.files import Files
+from pipeline_runner.record.keys import by_path, digests, numbered, path_digests, whole_reads
+from pipeline_runner.record.lineage import SIZE, deepened, each_deepened, of_whole, side_by_side, told_apart, weight
 from pipeline_runner.record.recipe import Recipe, call_key
-from pipeline_runner.spec.pipeline import Computed, FromStage, Generate, Items, Range, Source, StageName, StageSpec, Zip
-from pipeline_runner.spec.sources import items
-from pipeline_runner.syntax.expressions import references
+from pipeline_runner.spec.pipeline import (
+    FromStage,
+    Generate,
+    Items,
+    Range,
+    Source,
+    StageName,
+    StageSpec,
+    Zip,
+)
+from pipeline_runner.spec.sources import Opened, is_open, items
 
 
 @dataclass(frozen=True)
@@ -37,52 +49,94 @@ class Foreseen:
         return [call_key(recipe.key, index, self.digest(index)) for index in range(self.calls)]
 
 
-def foresee(plan: Plan) -> dict[StageName, Foreseen | None]:
-    """Each stage's calls; None where only a run can tell: of what a generator gives, of the items in one call's value.
+def foresee(plan: Plan, files: Files | None = None) -> dict[StageName, Foreseen | None]:
+    """Each stage's calls; None where only a run can tell: of what a generator gives, of the items in one call's value,
+    of files that another stage may write before they are read.
 
-    Lists, files and folders are read. Errors: SourceError where they cannot be.
+    Lists, files and folders are read. Errors: SourceError, DepMissing where they cannot be.
     """
-    found: dict[StageName, Foreseen | None] = {}
-    for name, stage in plan.stages.items():
-        calls = _calls(plan, stage.spec.over, found, shortest=stage.spec.shortest)
-        found[name] = None if calls is None else _with_more(stage.spec, calls, found)
-    return found
+    foreseer = Foreseer(plan, files or Files())
+    for name in plan.stages:
+        foreseer.foresee(name)
+    return foreseer.found
 
 
-def _with_more(spec: StageSpec, calls: Foreseen, found: Mapping[StageName, Foreseen | None]) -> Foreseen | None:
-    """With what each call is given beside its item: whole results, its number."""
-    named = whole_reads(spec)
-    sources = {name: found[name] for name in (*named, *spec.needs)}
-    lineages = {name: source.lineage() for name, source in sources.items() if source is not None}
-    if len(lineages) < len(sources):
-        return None
-    needed = sorted(lineages[name] for name in spec.needs if name not in named)
-    salt = b"".join([*(lineages[name] for name in named), *needed])
-    numbered = any(reference.root == "index" for reference in references(spec.constants))
-    return Foreseen(calls.calls, deepened(range(calls.calls), calls.digests, salt, numbered=numbered))
+@dataclass
+class Foreseer:
+    """Foresees one stage after the other, in the plan's order. `stays`: whether all that a stage waits for leaves its
+    files as they are, since none of it will run."""
 
+    plan: Plan
+    files: Files
+    stays: Callable[[StageName], bool] = lambda stage: False
+    found: dict[StageName, Foreseen | None] = field(default_factory=dict)
 
-def _calls(
-    plan: Plan, source: Source | None, found: Mapping[StageName, Foreseen | None], *, shortest: bool = False
-) -> Foreseen | None:
-    match source:
-        case None:
-            return Foreseen(1, None)
-        case Range(start, stop, step):
-            return Foreseen(len(range(start, stop, step)), None)
-        case FromStage(reference):
-            one_call = plan.stages[source.stage].spec.over is None
-            return None if one_call or len(reference.path) > 1 else found[source.stage]
-        case Zip(columns):
-            return _rows([_calls(plan, column, found) for column in columns], shortest=shortest)
-        case Generate() | Computed():
+    def foresee(self, name: StageName) -> Foreseen | None:
+        """Errors: SourceError, DepMissing."""
+        spec = self.plan.stages[name].spec
+        self.found[name] = None  # what those who read it know of it, if it raises
+        calls = self._calls(spec, spec.over, shortest=spec.shortest)
+        self.found[name] = None if calls is None else self._with_more(spec, calls)
+        return self.found[name]
+
+    def _settled(self, spec: StageSpec) -> bool:
+        """Whether files are now as they will be when the stage begins."""
+        return not self.plan.sources(spec.name) or self.stays(spec.name)
+
+    def _calls(self, spec: StageSpec, source: Source | None, *, shortest: bool = False) -> Foreseen | None:
+        match source:
+            case None:
+                return Foreseen(1, None)
+            case Range(start, stop, step):
+                return Foreseen(len(range(start, stop, step)[: self.plan.sample]), None)
+            case FromStage(reference):
+                one_call = self.plan.stages[source.stage].spec.over is None
+                return None if one_call or len(reference.path) > 1 else self.found[source.stage]
+            case Zip(columns):
+                return _rows([self._calls(spec, column) for column in columns], shortest=shortest)
+        if not self._had(source, spec):
             return None
-        case Items(values) if not isinstance(values, Sequence):
-            return None  # it may be drawn from only once
-    given = list(items(source, plan.pipeline.folder))
-    if by_path(source):
-        return Foreseen(len(given), path_digests(plan.pipeline.folder, given))
-    return Foreseen(len(given), told_apart(digests, given))
+        folder = self.plan.pipeline.folder
+        given = list(islice(items(source, folder), self.plan.sample))
+        if by_path(source):
+            return Foreseen(len(given), path_digests(folder, self.files, given))
+        return Foreseen(len(given), told_apart(digests, given))
+
+    def _had(self, source: Source | None, spec: StageSpec) -> TypeGuard[Opened]:
+        """Whether the items of a source can be had without running anything, and will be the same then."""
+        if source is None or not is_open(source) or isinstance(source, Generate):
+            return False
+        if isinstance(source, Items):
+            return isinstance(source.values, Sequence)  # else it may be drawn from only once
+        return self._settled(spec)
+
+    def _with_more(self, spec: StageSpec, calls: Foreseen) -> Foreseen | None:
+        """With what each call is given beside its item: whole results, files, its number."""
+        named = whole_reads(spec)
+        sources = {name: self.found[name] for name in (*named, *spec.needs)}
+        lineages = {name: source.lineage() for name, source in sources.items() if source is not None}
+        if len(lineages) < len(sources) or (spec.deps and not self._settled(spec)):
+            return None
+        needed = sorted(lineages[name] for name in spec.needs if name not in named)
+        more = b"".join([*(lineages[name] for name in named), *needed, salt(self.deps(spec))])
+        given = deepened(range(calls.calls), calls.digests, more, numbered=numbered(spec))
+        return self._with_own_files(spec, Foreseen(calls.calls, given))
+
+    def deps(self, spec: StageSpec) -> Read:
+        """What is now in the files that each call of a stage reads. Errors: DepMissing."""
+        return read(spec.name, self.plan.pipeline.folder, fixed(spec), self.files)
+
+    def _with_own_files(self, spec: StageSpec, calls: Foreseen) -> Foreseen | None:
+        """With the files that each call reads for itself."""
+        own = varying(spec)
+        if not own:
+            return calls
+        if not self._had(spec.over, spec):
+            return None
+        folder = self.plan.pipeline.folder
+        given = islice(items(spec.over, folder), calls.calls)
+        salts = [salt(read(spec.name, folder, filled(own, at, item), self.files)) for at, item in enumerate(given)]
+        return Foreseen(calls.calls, each_deepened(range(calls.calls), calls.digests, salts))
 
 
 def _rows(columns: Sequence[Foreseen | None], *, shortest: bool) -> Foreseen | None:

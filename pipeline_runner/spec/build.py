@@ -42,8 +42,8 @@ from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, UnknownAnchor, plain, read
 
 NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
-NOT_YET_STAGE = ("run", "if", "limits", "outs", "stdout", "workdir")
-NO_EFFECT_YET = ("cache", "priority", "threads")  # left out, they cannot change the answer
+NOT_YET_STAGE = ("run", "if", "limits", "stdout", "workdir")
+NO_EFFECT_YET = ("priority", "threads")  # left out, they cannot change the answer
 
 
 def load(
@@ -285,10 +285,11 @@ def _allowed(key: object, stage: MapNode) -> tuple[tuple[str, ...], str]:
     """Which references may stand in a key of a stage, and why no others."""
     if key == "over":
         return (*KNOWN_BEFORE, "stages"), 'in "over" there is no item yet, and no run'
-    if key == "with" and "over" in stage.entries:
-        return (*KNOWN_BEFORE, "stages", "run", "item", "index"), ""
+    call = ("item", "index") if "over" in stage.entries else ()
+    if key in ("deps", "outs"):
+        return (*KNOWN_BEFORE, *call), ""
     if key == "with":
-        return (*KNOWN_BEFORE, "stages", "run"), ""
+        return (*KNOWN_BEFORE, "stages", "run", *call, *(("out", "outs") if "outs" in stage.entries else ())), ""
     return KNOWN_BEFORE, ""
 
 
@@ -351,6 +352,7 @@ class _StageBuilder:
             salt="" if keys.salt is None else as_text(keys.salt),
             deps=tuple(keys.deps or ()),
             outs=tuple(keys.outs or ()),
+            allow_outside=bool(keys.allow_outside),
             description=keys.description or "",
             marks=self._marks(places),
         )

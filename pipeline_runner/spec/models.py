@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.backends import table
 from pipeline_runner.spec import durations, sizes
+from pipeline_runner.syntax.expressions import Expression, Reference, Text
 
 LATER_BACKENDS = ("dask", "ray", "mpi")  # known words; each needs an extra that this version does not have
 STAGE_NAME = "^[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff-]*$"  # not \\w, which editors take for ASCII
@@ -102,6 +103,10 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _one_or_several(value: object) -> object:
+    return [value] if isinstance(value, str | Reference | Expression | Text) else value
+
+
 def _retry(value: object) -> object:
     return {"limit": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -113,6 +118,15 @@ def _chunk(value: object) -> object:
 def _tokens(value: object) -> object:
     """`[api]` is `{api: 1}`."""
     return dict.fromkeys(value, 1) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+
+
+def _path(value: object) -> object:
+    """A path: text, or a template of one."""
+    if isinstance(value, str) and not value:
+        raise PydanticCustomError("empty_path", "a path that is not empty")
+    if not isinstance(value, str | Reference | Expression | Text):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    return value
 
 
 Count = Annotated[int, Field(ge=1), Or(REFERENCE)]
@@ -127,6 +141,9 @@ LongSpan = Annotated[
 Size = Annotated[int, Field(gt=0), BeforeValidator(_bytes), Or({"type": "string", "pattern": sizes.PATTERN}, REFERENCE)]
 FunctionName = Annotated[str, Or(REFERENCE), Shape(anyOf=[{"type": "string", "pattern": FUNCTION}, REFERENCE])]
 Texts = Annotated[list[str], BeforeValidator(_several), Or(ONE_TEXT)]
+Paths = Annotated[
+    list[Annotated[Any, BeforeValidator(_path), Shape(**ONE_TEXT)]], BeforeValidator(_one_or_several), Or(ONE_TEXT)
+]
 Environment = dict[Word, str | int | float | bool | None]
 Limits = dict[Word, Count]
 Tokens = Annotated[Limits, BeforeValidator(_tokens), Or({"type": "array", "items": ONE_TEXT})]
@@ -218,13 +235,17 @@ class StageKeys(Written):
     priority: Annotated[int, Or(REFERENCE)] | None = None
     """Who goes first. Accepted; not acted on yet."""
     cache: Flag | None = None
-    """Reuse results across runs. Accepted; not acted on yet."""
+    """Reuse results of any run: a call whose function, arguments, sources and files are the same is not made again."""
     salt: Annotated[Any, Shape(type=["string", "integer", "number"])] = None
     """Another one, and nothing that was kept counts any more: each call is made again."""
-    deps: Texts | None = None
-    """Files and folders that calls read: when their contents change, calls are made again."""
-    outs: Texts | None = None
-    """Files that must exist after the call. Not in this version yet."""
+    deps: Paths | None = None
+    """Files, folders and patterns (`conf/*.yaml`) that calls read, also with `${item}`: when their contents change,
+    calls are made again."""
+    outs: Paths | None = None
+    """Files and folders that must exist after the call, also with `${item}`. `${out}` and `${outs[0]}` in `with` and
+    `run` are temporary names, renamed when the call has ended well."""
+    allow_outside: Flag | None = None
+    """Let `outs` be outside of the project's folder."""
     stdout: Literal["text", "lines", "json", "none"] | None = None
     """What the output of `run` becomes. Not in this version yet."""
     env: Environment | None = None

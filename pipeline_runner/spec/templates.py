@@ -147,9 +147,11 @@ _LATER = "its value is only known during the run"
 _WHY = {
     "params": "parameters are not known here",
     "stages": 'results of stages are only known in "over" and "with"',
-    "item": 'an item is only known in "with" of a stage that has "over"',
-    "index": 'an item\'s number is only known in "with" of a stage that has "over"',
+    "item": 'an item is only known in "with", "deps" and "outs" of a stage that has "over"',
+    "index": 'an item\'s number is only known in "with", "deps" and "outs" of a stage that has "over"',
     "run": 'the run is only known in "with"',
+    "out": 'it stands for a file that is being written, in "with" of a stage that has "outs"',
+    "outs": 'they stand for files that are being written, in "with" of a stage that has "outs"',
 }
 
 

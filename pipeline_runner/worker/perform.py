@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, Done, Failed, Failure, Outcome, Perform, Receipt, Rest, Task, Ticket
 from pipeline_runner.calls import column_values as values_of
-from pipeline_runner.worker import capture, limits, surroundings
+from pipeline_runner.worker import capture, limits, outs, surroundings
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.link import Link, link_to
@@ -33,6 +33,7 @@ def row(ticket: Ticket, payload: bytes) -> Receipt:
     began = perf_counter()
     with capture.calls(link, ticket), enter(job, link.process):
         outcomes = _outcomes(ticket, job, payload, link)
+        outcomes[:0] = outs.told()
     link.ended(ticket, outcomes, perf_counter() - began)
     if link.process:
         limits.bury_orphans()

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline_runner.axes import Style
 from pipeline_runner.worker.functions import resolve
 from pipeline_runner.worker.job import FunctionSource, Job, Step
+from pipeline_runner.worker.outs import writing
 
 Spread = Callable[[Any], tuple[Sequence[Any], Mapping[str, Any]]]  # an input → its positions and keywords
 
@@ -56,6 +57,8 @@ def _call(step: Step, folder: str) -> Call:
         function = _listing(function)
     elif inspect.iscoroutinefunction(function):
         function = _awaiting(function)
+    if step.outs:
+        function = writing(function)
     constants = pickle.loads(step.constants)
     fixed: Mapping[str, Any] = constants if isinstance(constants, dict) else {}
     spread = _spread(step, constants if isinstance(constants, list) else ())
