@@ -51,7 +51,7 @@ def sampled(length: int | None, sample: int | None) -> int | None:
     return length if length is None or sample is None else min(length, sample)
 
 
-def unequal(stage: StageSpec, folder: Path, sample: int | None = None) -> Iterator[Problem]:
+def unequal(stage: StageSpec, folder: Path) -> Iterator[Problem]:
     """The problem of a zip whose columns are known to have unequal lengths."""
     if not isinstance(stage.over, Zip) or stage.shortest:
         return
@@ -59,7 +59,7 @@ def unequal(stage: StageSpec, folder: Path, sample: int | None = None) -> Iterat
     lengths = [
         (name, length)
         for name, column in zip(names, stage.over.columns, strict=True)
-        if is_open(column) and (length := sampled(size(column, folder), sample)) is not None
+        if is_open(column) and (length := size(column, folder)) is not None
     ]
     if len({length for _, length in lengths}) > 1:
         yield UnequalColumns(mark=stage.mark("over"), stage=stage.name, lengths=tuple(lengths))

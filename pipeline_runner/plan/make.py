@@ -57,7 +57,7 @@ def attempt(
     counts: dict[StageName, int | None] = {}
     for name in order(graph):
         stage = spec.stages[name]
-        problems.extend(unequal(stage, spec.folder, sample))
+        problems.extend(unequal(stage, spec.folder))
         problems.extend(unwritable(stage))
         counts[name] = calls(stage, spec.stages, counts, spec.folder, sample)
         try:

@@ -15,7 +15,7 @@ from pipeline_runner.axes import Returns, Status
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.forecast import Action, Forecast, Outlook
 from pipeline_runner.plan.plan import EdgeKind, Plan, StagePlan
-from pipeline_runner.record.deps import DepMissing
+from pipeline_runner.record.deps import DepMissing, varying
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.foresee import Foreseen, Foreseer
@@ -151,6 +151,8 @@ class _Teller:
                 return f"what {function} gives is known only when it runs"
             case Computed(template):
                 return f"the items of {template} are known only when its stages have run"
+            case FromStage() if varying(spec):
+                return f'which files it reads is known only when "{spec.over.stage}" has run'
             case FromStage():
                 return f'how many items "{spec.over.stage}" gives is known only when it has run'
         return "it reads what stages before it may write"
