@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline_runner.axes import OnError
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.problems import UnequalColumns
-from pipeline_runner.spec.pipeline import FromStage, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.pipeline import Batches, FromStage, Source, StageName, StageSpec, Zip
 from pipeline_runner.spec.sources import is_open, size
 
 Counts = Mapping[StageName, int | None]  # of the stages planned so far
@@ -37,6 +37,9 @@ def _length(
 ) -> int | None:
     if is_open(source):
         return sampled(size(source, folder), sample)
+    if isinstance(source, Batches):
+        items = _length(source.source, stages, counts, folder, None)
+        return None if items is None else -(-items // source.size)
     if not isinstance(source, FromStage):
         return None
     read = stages.get(source.stage)

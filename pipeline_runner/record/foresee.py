@@ -7,17 +7,30 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeGuard
 
+from pipeline_runner.axes import Returns
 from pipeline_runner.calls import Calls
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.deps import Read, filled, fixed, read, salt, varying
 from pipeline_runner.record.files import Files
-from pipeline_runner.record.keys import by_path, digests, numbered, path_digests, whole_reads
-from pipeline_runner.record.lineage import SIZE, deepened, each_deepened, of_whole, side_by_side, told_apart, weight
+from pipeline_runner.record.keys import numbered, whole_reads
+from pipeline_runner.record.lineage import (
+    SIZE,
+    deepened,
+    each_deepened,
+    in_lists,
+    of_whole,
+    side_by_side,
+    told_apart,
+    weight,
+)
 from pipeline_runner.record.recipe import Recipe, call_key
 from pipeline_runner.spec.pipeline import (
+    Batches,
     FromStage,
     Generate,
     Items,
+    Matrix,
     Range,
     Source,
     StageName,
@@ -94,21 +107,20 @@ class Foreseer:
                 return None if one_call or len(reference.path) > 1 else self.found[source.stage]
             case Zip(columns):
                 return _rows([self._calls(spec, column) for column in columns], shortest=shortest)
+            case Batches(inner, in_one) if not is_open(source):
+                within = None if _in_order_of_ends(self.plan, inner) else self._calls(spec, inner)
+                return None if within is None else _in_lists(within, in_one)
         if not self._had(source, spec):
             return None
-        folder = self.plan.pipeline.folder
-        given = list(islice(items(source, folder), self.plan.sample))
-        if by_path(source):
-            return Foreseen(len(given), path_digests(folder, self.files, given))
-        return Foreseen(len(given), told_apart(digests, given))
+        given = list(islice(items(source, self.plan.pipeline.folder), self.plan.sample))
+        how = telling_apart(source, self.plan.pipeline.folder, self.files)
+        return Foreseen(len(given), None if how is None else told_apart(how, given))
 
     def _had(self, source: Source | None, spec: StageSpec) -> TypeGuard[Opened]:
         """Whether the items of a source can be had without running anything, and will be the same then."""
-        if source is None or not is_open(source) or isinstance(source, Generate):
+        if source is None or not is_open(source) or _only_once(source):
             return False
-        if isinstance(source, Items):
-            return isinstance(source.values, Sequence)  # else it may be drawn from only once
-        return self._settled(spec)
+        return isinstance(source, Items) or self._settled(spec)
 
     def _with_more(self, spec: StageSpec, calls: Foreseen) -> Foreseen | None:
         """With what each call is given beside its item: whole results, files, its number."""
@@ -137,6 +149,34 @@ class Foreseer:
         given = islice(items(spec.over, folder), calls.calls)
         salts = [salt(read(spec.name, folder, filled(own, at, item), self.files)) for at, item in enumerate(given)]
         return Foreseen(calls.calls, each_deepened(range(calls.calls), calls.digests, salts))
+
+
+def _only_once(source: Source) -> bool:
+    """Whether what it gives now may be something else when it is drawn from again."""
+    match source:
+        case Generate():
+            return True
+        case Items(values):
+            return not isinstance(values, Sequence)
+        case Matrix(axes):
+            return any(map(_only_once, axes.values()))
+        case Batches(inner):
+            return _only_once(inner)
+    return False
+
+
+def _in_order_of_ends(plan: Plan, source: Source) -> bool:
+    """Whether the items come as they end, so that nobody knows yet which of them go together."""
+    match source:
+        case FromStage():
+            return plan.stages[source.stage].choice.returns is Returns.UNORDERED
+        case Batches(inner):
+            return _in_order_of_ends(plan, inner)
+    return False
+
+
+def _in_lists(calls: Foreseen, in_one: int) -> Foreseen:
+    return Foreseen(-(-calls.calls // in_one), in_lists(range(calls.calls), calls.digests, in_one))
 
 
 def _rows(columns: Sequence[Foreseen | None], *, shortest: bool) -> Foreseen | None:

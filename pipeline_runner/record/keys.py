@@ -24,7 +24,9 @@ from pipeline_runner.record.files import Files
 from pipeline_runner.record.packages import ask_again, package_version
 from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.source import source_recipe, whole_recipe
+from pipeline_runner.spec.opening import is_url, stamp
 from pipeline_runner.spec.pipeline import (
+    Batches,
     Computed,
     FromStage,
     Function,
@@ -32,6 +34,7 @@ from pipeline_runner.spec.pipeline import (
     Given,
     Glob,
     InFile,
+    Matrix,
     Named,
     Range,
     Source,
@@ -88,7 +91,17 @@ def digest(value: Any) -> bytes:
 
 def path_digests(folder: Path, files: Files, paths: Sequence[Any]) -> bytes:
     """The same of files' names: with what is in each file, since its call will read it."""
-    return b"".join(digest(files.told(folder, path)) for path in paths)
+    return b"".join(digest(with_contents(folder, files, path)) for path in paths)
+
+
+def with_contents(folder: Path, files: Files, path: Any) -> Any:
+    """A file's name with what is in it, or with what its own filesystem says; alone where there is none."""
+    if isinstance(path, str) and is_url(path):
+        try:
+            return path, stamp(path, folder)
+        except Exception:  # a filesystem's library may raise anything: the call itself will tell
+            return path
+    return files.told(folder, path)
 
 
 class _Unknowable(Exception):
@@ -295,6 +308,8 @@ def _source(source: Source | None, numbers: Mapping[StageName, int]) -> Any:
             return ["range", start, step]
         case Zip(columns, names):
             return ["zip", [_source(column, numbers) for column in columns], list(names)]
+        case Batches(inner):
+            return ["batches", _source(inner, numbers)]
         case Generate() | _:
             return "items"
 
@@ -307,6 +322,11 @@ def _stages_of(source: Source | None) -> Iterator[StageName]:
         case Zip(columns):
             for column in columns:
                 yield from _stages_of(column)
+        case Batches(inner):
+            yield from _stages_of(inner)
+        case Matrix(axes):
+            for axis in axes.values():
+                yield from _stages_of(axis)
         case Computed(template):
             yield from (StageName(str(read.path[0])) for read in references(template) if read.root == "stages")
         case Generate(keywords=keywords):
