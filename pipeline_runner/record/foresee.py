@@ -50,6 +50,10 @@ class Foreseen:
     def digest(self, index: int) -> bytes | None:
         return None if self.digests is None else self.digests[SIZE * index : SIZE * (index + 1)]
 
+    def first(self, most: int) -> Foreseen:
+        """No more than so many of them."""
+        return Foreseen(min(self.calls, most), None if self.digests is None else self.digests[: SIZE * most])
+
     def lineage(self) -> bytes:
         """What tells the whole result from another, if no call of it fails."""
         told = 0 if self.digests is None else weight(range(self.calls), self.digests)
@@ -97,22 +101,27 @@ class Foreseer:
         return not self.plan.sources(spec.name) or self.stays(spec.name)
 
     def _calls(self, spec: StageSpec, source: Source | None, *, shortest: bool = False) -> Foreseen | None:
+        whole = self._whole(spec, source, shortest=shortest)
+        most = self.plan.sample if is_open(source) else None
+        return whole if whole is None or most is None else whole.first(most)
+
+    def _whole(self, spec: StageSpec, source: Source | None, *, shortest: bool = False) -> Foreseen | None:
         match source:
             case None:
                 return Foreseen(1, None)
             case Range(start, stop, step):
-                return Foreseen(len(range(start, stop, step)[: self.plan.sample]), None)
+                return Foreseen(len(range(start, stop, step)), None)
             case FromStage(reference):
                 one_call = self.plan.stages[source.stage].spec.over is None
                 return None if one_call or len(reference.path) > 1 else self.found[source.stage]
             case Zip(columns):
                 return _rows([self._calls(spec, column) for column in columns], shortest=shortest)
-            case Batches(inner, in_one) if not is_open(source):
-                within = None if _in_order_of_ends(self.plan, inner) else self._calls(spec, inner)
+            case Batches(inner, in_one):
+                within = None if _in_order_of_ends(self.plan, inner) else self._whole(spec, inner)
                 return None if within is None else _in_lists(within, in_one)
         if not self._had(source, spec):
             return None
-        given = list(islice(items(source, self.plan.pipeline.folder), self.plan.sample))
+        given = list(items(source, self.plan.pipeline.folder))
         how = telling_apart(source, self.plan.pipeline.folder, self.files)
         return Foreseen(len(given), None if how is None else told_apart(how, given))
 
