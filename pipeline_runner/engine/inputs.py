@@ -21,7 +21,7 @@ from pipeline_runner.engine.intake import (
     PerCall,
     SideBySide,
 )
-from pipeline_runner.engine.jobs import keywords_of, per_call, workdir
+from pipeline_runner.engine.jobs import item_of, keywords_of, per_call, workdir
 from pipeline_runner.engine.places import Writing
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
@@ -200,8 +200,8 @@ def intake_of(
         opened = Deepened(opened, salt, numbered=by_index)
     own = deps_of_call(stage.spec)
     if own and files is not None:
-        opened = Depending(opened, lambda index, item: files(filled(own, index, item)))
-    return (PerCall(opened, keywords_of(varying, writing)) if varying or writing else opened), calls
+        opened = Depending(opened, lambda index, item: files(filled(own, index, item)), item_of(over))
+    return (PerCall(opened, keywords_of(varying, writing), item_of(over)) if varying or writing else opened), calls
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import eq
@@ -406,40 +406,50 @@ class First(_Over):
 class PerCall(_Over):
     """Another intake's calls, each with keywords of its own: a `with` that speaks of ${item} or ${index}."""
 
-    def __init__(self, intake: Intake, keywords: Callable[[int, Any], dict[str, Any] | Unfilled]) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        keywords: Callable[[int, Any], dict[str, Any] | Unfilled],
+        item: Callable[[Sequence[Any]], Any],
+    ) -> None:
         super().__init__(intake)
         self._keywords = keywords
+        self._item = item  # from one value of each column
 
     def draw(self, most: int) -> Calls | None:
         calls = self._intake.draw(most)
         if not calls:
             return calls
-        given = [self._keywords(index, item) for index, item in zip(calls.indices, items_of(calls), strict=True)]
+        items = items_of(calls, self._item)
+        given = [self._keywords(index, item) for index, item in zip(calls.indices, items, strict=True)]
         return replace(calls, keywords=(given,))
 
 
 class Depending(_Over):
     """Another intake's calls, each of which reads files of its own: `deps` that speak of ${item} or ${index}."""
 
-    def __init__(self, intake: Intake, files: Callable[[int, Any], bytes]) -> None:
+    def __init__(
+        self, intake: Intake, files: Callable[[int, Any], bytes], item: Callable[[Sequence[Any]], Any]
+    ) -> None:
         super().__init__(intake)
         self._files = files  # 8 bytes that stand for the files of a call, with what is in them
+        self._item = item  # from one value of each column
 
     def draw(self, most: int) -> Calls | None:
         """Errors: DepMissing; ExpressionError when ${item.x} leads nowhere."""
         calls = self._intake.draw(most)
         if not calls:
             return calls
-        told = [self._files(index, item) for index, item in zip(calls.indices, items_of(calls), strict=True)]
+        items = items_of(calls, self._item)
+        told = [self._files(index, item) for index, item in zip(calls.indices, items, strict=True)]
         return replace(calls, digests=each_deepened(calls.indices, calls.digests, told))
 
 
-def items_of(calls: Calls) -> list[Any]:
-    """What `${item}` is for each of these calls: its item, the row of a zip, or nothing."""
-    columns = [column_values(column) for column in calls.columns]
-    if not columns:
+def items_of(calls: Calls, item: Callable[[Sequence[Any]], Any]) -> list[Any]:
+    """What `${item}` is for each of these calls; nothing for a call that has none."""
+    if not calls.columns:
         return [None] * len(calls)
-    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+    return [item(row) for row in zip(*map(column_values, calls.columns), strict=True)]
 
 
 class Described(_Over):

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from pipeline_runner.plan.forecast import Forecast, Outlook, span
 from pipeline_runner.plan.plan import Edge, Group, Plan, StagePlan
+from pipeline_runner.spec.pipeline import Command
 
 WIDTH = 100  # columns
 INDENT = "  "
@@ -46,7 +47,7 @@ def _stage(plan: Plan, stage: StagePlan, outlook: Outlook | None) -> str:
         lines += _told("now", _outlook(plan, stage, outlook))
         for because in outlook.because:
             lines += _told("because", because)
-    lines += _told("method", stage.choice.method.name)
+    lines += [*_command(stage), *_told("method", stage.choice.method.name)]
     if stage.spec.condition is not None and not why:
         lines += _told("if", stage.spec.condition.text)
     lines += _told("calls", ", ".join(_shape(stage)))
@@ -60,6 +61,13 @@ def _stage(plan: Plan, stage: StagePlan, outlook: Outlook | None) -> str:
 
 def _outlook(plan: Plan, stage: StagePlan, outlook: Outlook) -> str:
     return f"not run; {outlook}" if stage.spec.name in plan.taken else str(outlook)
+
+
+def _command(stage: StagePlan) -> Iterator[str]:
+    """A command as it is written, line by line."""
+    if isinstance(stage.spec.function, Command):
+        for number, line in enumerate(stage.spec.function.written.split("\n")):
+            yield f"{INDENT}{'' if number else 'run':<9}{line}".rstrip()
 
 
 def _shape(stage: StagePlan) -> Iterator[str]:
@@ -143,7 +151,9 @@ def _outlook_json(outlook: Outlook) -> dict[str, object]:
 def _stage_json(stage: StagePlan) -> dict[str, object]:
     choice = stage.choice
     second = choice.runner_up
+    command = stage.spec.function
     return {
+        **({"run": command.written, "stdout": command.stdout} if isinstance(command, Command) else {}),
         "method": choice.method.name,
         "backend": choice.backend.keyword,
         "dispatch": str(choice.method.dispatch),
