@@ -122,7 +122,7 @@ class _Past:
         constants = constants_of(stage.spec, scope)
         columns, keywords = self._given(name, item, constants.per_call)
         if isinstance(stage.spec.function, Command):
-            self._note_command(name, item, constants.fixed if keywords is None else keywords)
+            self._note_command(name, item, constants.fixed if COMMAND in constants.fixed else keywords)
         described = job(self.plan.pipeline, [stage], [constants.fixed], [True])
 
         def call() -> Any:
