@@ -14,6 +14,7 @@ class Action(StrEnum):
     RUN = "run"  # some of its calls, or all
     REUSE = "reuse"  # all that they give is there
     DEFERRED = "deferred"  # only the run itself can tell
+    SKIP = "skip"  # its condition, or that of a stage before it, is false
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ class Outlook:
                 return f"reuse {_all(self.calls or 0)}"
             case Action.DEFERRED:
                 return "known when it begins"
+            case Action.SKIP:
+                return "skip"
         if not self.reused:
             return "run" if self.calls is None else f"run {_all(self.calls)}"
         return f"run {(self.calls or 0) - self.reused} of {self.calls} calls, {self.reused} reused"
 
     def _about(self) -> str:
-        return "" if self.seconds is None or self.action is Action.REUSE else f"; about {span(self.seconds)}"
+        return "" if not self.seconds or self.action is Action.REUSE else f"; about {span(self.seconds)}"
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ class _Teller:
         for name, stage in self.plan.stages.items():
             outlook = self._of(stage)
             sources = [edge.source for edge in self.plan.sources(name)]
-            self.still[name] = outlook.action is Action.REUSE and all(self.still[source] for source in sources)
+            idle = outlook.action in (Action.REUSE, Action.SKIP)
+            self.still[name] = idle and all(self.still[source] for source in sources)
             self.told[name] = outlook
         return Forecast(self.plan, self.told, self._in_all())
 
@@ -107,6 +108,9 @@ class _Teller:
 
     def _of(self, stage: StagePlan) -> Outlook:
         name = stage.spec.name
+        if name in self.plan.skipped:
+            self._foreseer.found[name] = None
+            return Outlook(Action.SKIP, 0, because=(self.plan.skipped[name],), seconds=0.0)
         try:
             calls = self._foreseer.foresee(name)
         except (SourceError, DepMissing) as error:
@@ -179,13 +183,11 @@ class _Teller:
         if missing:
             there = "is not as it was written" if os.path.lexists(missing) else "is not there any more"
             return (f"{os.path.relpath(missing, os.path.realpath(self.plan.pipeline.folder))} {there}",)
-        return ("an item, or a file that one names, is new or has changed",) if stage.spec.over else self._owed(name)
-
-    def _owed(self, name: StageName) -> tuple[str, ...]:
         sources = [edge.source for edge in self.plan.sources(name)]
         if sources:
             return (f"what it reads of {' and '.join(sources)} has changed",)
-        return ("its call has not ended well",)
+        over = stage.spec.over is not None
+        return ("an item, or a file that one names, is new or has changed" if over else "its call has not ended well",)
 
     def _not_looked_for(self, spec: StageSpec) -> str:
         if self.looking.force:

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline_runner import Pipeline, Stage
 from pipeline_runner.plan.forecast import Action
-from pipeline_runner.record.clean import chosen, clean
+from pipeline_runner.record.clean import beyond, chosen, clean
 from pipeline_runner.record.history import History
 from pipeline_runner.record.store import Store
 
@@ -354,4 +354,21 @@ def test_a_journal_of_the_format_before_grows(project):
         connection.execute(f"PRAGMA application_id = {0x70720000 + 2}")
         connection.commit()
     assert project.run()["a"] == [2, 4]
+    assert project.made() == []
+
+
+def test_the_oldest_runs_beyond_a_size_are_dropped_and_what_others_share_counts_once(project):
+    project.stages({"a": over([1], "large")})
+    runs = [project.run().id for _ in range(3)]
+    history = History(Store(project.state, create=False))
+    newest_first = history.runs()
+    assert beyond(history, newest_first, 10**9) == set()
+    assert beyond(history, newest_first, 420_000) == set()  # one file of 400 kB, and what happened in three runs
+    assert beyond(history, newest_first, 1) == set(runs[:2])
+
+    clean(history, chosen(newest_first, beyond=beyond(history, newest_first, 1)))
+
+    assert history.names() == runs[2:]
+    project.made()
+    project.run()
     assert project.made() == []
