@@ -205,10 +205,12 @@ class Pipeline:
         on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]] = (),
         state: State = None,
         resume: bool | str = False,
+        force: bool = False,
+        cache: bool = True,
         chaos: str | Mapping[str, float] | None = None,
     ) -> Run:
         """Run it in the background; `run["count"]` is what that stage's `returns` says."""
-        return Run(self._engine(workers, keep, on_event, state, resume, chaos))
+        return Run(self._engine(workers, keep, on_event, state, resume, chaos, force, cache))
 
     async def arun(self, *, workers: int | None = None, keep: Keep = "all") -> Result:
         """Run it without blocking an event loop. Cancelling the task cancels the run."""
