@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar
@@ -46,6 +46,13 @@ class Problem:
         snippet = self.mark.snippet() if self.mark else ""
         lines = [where + self.sentence(), *([snippet] if snippet else []), *(f"  {line}" for line in self.advice())]
         return "\n".join(lines)
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """As people read them: down each file, the files as they were met. Those without a place come first."""
+    found = list(problems)
+    files = {name: number for number, name in enumerate(dict.fromkeys(p.mark.file for p in found if p.mark))}
+    return sorted(found, key=lambda p: (files[p.mark.file], p.mark.line, p.mark.column) if p.mark else (-1, 0, 0))
 
 
 class Problems(PipelineError):

@@ -33,9 +33,11 @@ def plan(
     """Show the plan of a pipeline: what would be run and what reused, and why; each stage's method, why, and what came
     second; groups and waves."""
     from pipeline_runner.pipeline import Pipeline
+    from pipeline_runner.spec.secrets import mask_of
 
     pipeline = Pipeline.of(options.load(file, given, params, profile)).part(
         stages=stages or (), until=until or (), since=since or (), only=only or (), sample=sample
     )
-    told = pipeline.forecast(workers=workers, state=state, force=force, cache=not no_cache)
-    typer.echo(json.dumps(told.to_json(), indent=2, ensure_ascii=False) if as_json else told.explain().rstrip("\n"))
+    made = pipeline.forecast(workers=workers, state=state, force=force, cache=not no_cache)
+    told = json.dumps(made.to_json(), indent=2, ensure_ascii=False) if as_json else made.explain().rstrip("\n")
+    typer.echo(mask_of(pipeline.spec).text(told))

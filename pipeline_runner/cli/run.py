@@ -79,6 +79,7 @@ def command(
     from pipeline_runner.reporters.bars import Bars
     from pipeline_runner.reporters.summary import summary
     from pipeline_runner.reporters.values import shown
+    from pipeline_runner.spec.secrets import mask_of
 
     if resume is None:
         if file is None:
@@ -96,8 +97,9 @@ def command(
         if not quiet:
             console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
     if dry_run:
-        told = pipeline.forecast(workers=workers, state=state, resume=resume or "", force=force, cache=not no_cache)
-        typer.echo(json.dumps(told.to_json(), ensure_ascii=False) if as_json else told.explain().rstrip("\n"))
+        made = pipeline.forecast(workers=workers, state=state, resume=resume or "", force=force, cache=not no_cache)
+        told = json.dumps(made.to_json(), ensure_ascii=False) if as_json else made.explain().rstrip("\n")
+        typer.echo(mask_of(spec).text(told))
         return
     everything = "all" in (show or ())
     with stdout_for_results(), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending(terminal) as ending:
@@ -121,7 +123,7 @@ def command(
             if name in result.state.hooks:
                 continue  # what a hook gives is nobody's result
             if wanted(name) and stage.status in ("done", "reused"):
-                typer.echo(_printable(shown(name, result[name])))
+                typer.echo(_printable(result.hidden(shown(name, result[name]))))
     if not quiet or result.exit_code:
         summary(
             result.state,
@@ -149,7 +151,12 @@ def _following(pipeline: Pipeline, result: Result, state: str | None) -> Next | 
 
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:
     readers = result.readers
-    return lambda name: everything or name in show or not readers(name)
+
+    def wanted(name: str) -> bool:
+        asked = any(f"{name}.".startswith(f"{word}.") for word in show)
+        return everything or asked or not readers(name)
+
+    return wanted
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from textwrap import wrap
+from collections.abc import Iterable, Iterator, Mapping
+from textwrap import indent, wrap
 
 from pipeline_runner.plan.forecast import Forecast, Outlook, span
 from pipeline_runner.plan.plan import Edge, Group, Plan, StagePlan
-from pipeline_runner.spec.pipeline import Command
+from pipeline_runner.spec.pipeline import Command, StageName
 
 WIDTH = 100  # columns
 INDENT = "  "
@@ -17,13 +17,37 @@ AFTER = {"on_success": "After a run that ended well", "on_failure": "After a run
 def explain(plan: Plan, forecast: Forecast | None = None) -> str:
     """Every stage with what becomes of it, its method and the reasons, then who runs beside whom."""
     outlooks = {} if forecast is None else forecast.stages
-    everything = (*plan.stages.values(), *plan.hooks.values())
-    blocks = [_title(plan), *(_stage(plan, stage, outlooks.get(stage.spec.name)) for stage in everything), _waves(plan)]
+    hooks = (_stage(plan, hook, None) for hook in plan.hooks.values())
+    blocks = [_title(plan), *_stages(plan, "", outlooks), *hooks, _waves(plan)]
     if forecast is not None and forecast.seconds is not None:
         blocks.append(f"In all about {span(forecast.seconds)}, as long as it took before.")
     if plan.pipeline.warnings:
         blocks.append("\n".join(f"warning: {warning}" for warning in plan.pipeline.warnings))
     return "\n\n".join(blocks) + "\n"
+
+
+def _stages(plan: Plan, outer: str, outlooks: Mapping[StageName, Outlook]) -> Iterator[str]:
+    """The stages of a pipeline; those of a pipeline within it below its name, where the first of them stands."""
+    told: set[str] = set()
+    for name, stage in plan.stages.items():
+        unit = directly(outer, name)
+        if unit is None or unit in told:
+            continue
+        told.add(unit)
+        if unit == name:
+            yield _stage(plan, stage, outlooks.get(name))
+            continue
+        count = sum(other.startswith(f"{unit}.") for other in plan.stages)
+        yield f"{unit}: {_counted(count, 'stage')} of {plan.pipeline.composed[StageName(unit)].file}"
+        yield from (indent(block, INDENT) for block in _stages(plan, unit, outlooks))
+
+
+def directly(outer: str, stage: str) -> str | None:
+    """What of a pipeline a stage is, or is in; None where it is outside. The whole pipeline is ""."""
+    if not outer:
+        return stage.partition(".")[0]
+    inside = stage.removeprefix(f"{outer}.")
+    return None if inside == stage else f"{outer}.{inside.partition('.')[0]}"
 
 
 def _title(plan: Plan) -> str:
@@ -134,6 +158,10 @@ def as_json(plan: Plan, forecast: Forecast | None = None) -> dict[str, object]:
         "groups": [{"chains": [list(chain.stages) for chain in group.chains]} for group in plan.groups],
         "waves": [list(wave) for wave in plan.waves],
         "warnings": list(plan.pipeline.warnings),
+        "pipelines": {
+            name: {"file": one.file, "stages": [stage for stage in plan.stages if stage.startswith(f"{name}.")]}
+            for name, one in plan.pipeline.composed.items()
+        },
         **({} if forecast is None else {"seconds": forecast.seconds}),
     }
 

@@ -9,7 +9,7 @@ from functools import cache
 from pipeline_runner.axes import Dispatch, Returns, StartMethod
 from pipeline_runner.backends import Table
 from pipeline_runner.backends import table as whole_table
-from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.methods import Backend
 from pipeline_runner.plan.choose import Inflow, choose
 from pipeline_runner.plan.counts import calls, unequal
@@ -23,6 +23,7 @@ from pipeline_runner.plan.skips import is_off, skipped
 from pipeline_runner.plan.threads import threads
 from pipeline_runner.plan.tokens import most_at_once, wrong
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
+from pipeline_runner.spec.secrets import mask_of
 
 WINDOW = 4  # chunks in flight for each worker, where the pipeline does not say
 
@@ -63,9 +64,10 @@ def attempt(
     ordered = order(graph)
     for name in ordered:
         stage = spec.stages[name]
+        folder = spec.folder_of(stage)
         problems.extend(_lacking(stage, spec, first=not graph.in_degree(name)))
-        problems.extend(unequal(stage, spec.folder))
-        counts[name] = calls(stage, spec.stages, counts, spec.folder, sample)
+        problems.extend(unequal(stage, folder))
+        counts[name] = calls(stage, spec.stages, counts, folder, sample)
         try:
             choice = choose(stage, rows, _inflows(graph, stages, stage))
         except Problems as found:
@@ -80,9 +82,9 @@ def attempt(
             hooks[name] = _planned(hook, choose(hook, rows, []), count, workers, spec)
         except Problems as found:
             problems.extend(found.problems)
-    problems.extend(written_twice({**spec.stages, **spec.hooks}))
+    problems.extend(written_twice(spec))
     if problems:
-        return None, sorted(problems, key=_place)
+        return None, mask_of(spec).whole(in_order(problems))
     off = skipped(ordered, spec.stages, graph)
     found_edges = edges(graph, stages)
     found_groups, waves = groups(stages, found_edges)
@@ -93,13 +95,13 @@ def _lacking(stage: StageSpec, spec: PipelineSpec, *, first: bool) -> Iterator[P
     """What a stage asks for and there is not. `first`: no stage comes before it that could make it."""
     yield from wrong(stage, spec.limits)
     yield from unwritable(stage)
-    if first and stage.workdir is not None and not (spec.folder / stage.workdir).is_dir() and not is_off(stage):
+    if (
+        first
+        and stage.workdir is not None
+        and not (spec.folder_of(stage) / stage.workdir).is_dir()
+        and not is_off(stage)
+    ):
         yield WorkdirMissing(mark=stage.mark("workdir"), stage=stage.name, workdir=stage.workdir)
-
-
-def _place(problem: Problem) -> tuple[int, int]:
-    """Where the problem stands, so that people read them down the file; those without a place come first."""
-    return (problem.mark.line, problem.mark.column) if problem.mark else (0, 0)
 
 
 def _inflows(graph: Graph, stages: dict[StageName, StagePlan], spec: StageSpec) -> list[Inflow]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline_runner.errors import Problem
-from pipeline_runner.spec.pipeline import StageName, StageSpec
+from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +64,12 @@ def unwritable(stage: StageSpec) -> Iterator[Problem]:
             yield OutOfEveryCall(mark=stage.mark("outs"), stage=stage.name, out=out)
 
 
-def written_twice(stages: Mapping[StageName, StageSpec]) -> Iterator[Problem]:
+def written_twice(spec: PipelineSpec) -> Iterator[Problem]:
+    """Outs that two stages have."""
     first: dict[str, StageName] = {}
-    for name, stage in stages.items():
+    for name, stage in {**spec.stages, **spec.hooks}.items():
         for out in fixed(stage):
-            other = first.setdefault(os.path.normpath(out), name)
+            other = first.setdefault(os.path.normpath(spec.folder_of(stage) / out), name)
             if other != name:
                 yield OutOfTwoStages(mark=stage.mark("outs"), stage=name, other=other, out=out)
 

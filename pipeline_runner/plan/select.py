@@ -29,19 +29,19 @@ def part_of(spec: PipelineSpec, part: Part) -> tuple[PipelineSpec, frozenset[Sta
     if part.sample is not None and part.sample < 1:
         raise UsageError(f"a sample has at least 1 item, not {part.sample}")
     for name in (*part.stages, *part.until, *part.since, *part.only):
-        if name not in spec.stages:
-            known = list(spec.stages)
+        if not spec.named(name):
+            known = [*spec.stages, *spec.composed]
             raise UsageError(
-                f'there is no stage "{name}"{did_you_mean(name, known)}\n  the stages are: {", ".join(known)}'
+                f'there is no stage "{name}"{did_you_mean(name, known)}\n  the stages are: {", ".join(spec.stages)}'
             )
     needed = {name: [link.source for link in links(stage)] for name, stage in spec.stages.items()}
     run = set(spec.stages)
     if part.stages or part.until:
-        run &= _all(_names(part.stages, part.until), needed)
+        run &= _all(_names(spec, part.stages, part.until), needed)
     if part.since:
-        run &= _all(_names(part.since), _turned(needed))
+        run &= _all(_names(spec, part.since), _turned(needed))
     if part.only:
-        run &= set(_names(part.only))
+        run &= set(_names(spec, part.only))
     if not run:
         raise UsageError("no stage is left to run: what was asked for has no stage in common")
     kept = _all(run, needed)
@@ -57,8 +57,8 @@ def select(spec: PipelineSpec, wanted: Sequence[str]) -> PipelineSpec:
     return part_of(spec, Part(stages=wanted))[0]
 
 
-def _names(*groups: Sequence[str]) -> list[StageName]:
-    return [StageName(name) for group in groups for name in group]
+def _names(spec: PipelineSpec, *groups: Sequence[str]) -> list[StageName]:
+    return [stage for group in groups for name in group for stage in spec.named(name)]
 
 
 def _all(start: Iterable[StageName], nexts: Mapping[StageName, Sequence[StageName]]) -> set[StageName]:

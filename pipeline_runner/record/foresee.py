@@ -121,8 +121,8 @@ class Foreseer:
                 return None if within is None else _in_lists(within, in_one)
         if not self._had(source, spec):
             return None
-        given = list(items(source, self.plan.pipeline.folder))
-        how = telling_apart(source, self.plan.pipeline.folder, self.files)
+        given = list(items(source, self.plan.pipeline.folder_of(spec)))
+        how = telling_apart(source, self.plan.pipeline.folder_of(spec), self.files)
         return Foreseen(len(given), None if how is None else told_apart(how, given))
 
     def _had(self, source: Source | None, spec: StageSpec) -> TypeGuard[Opened]:
@@ -145,7 +145,7 @@ class Foreseer:
 
     def deps(self, spec: StageSpec) -> Read:
         """What is now in the files that each call of a stage reads. Errors: DepMissing."""
-        return read(spec.name, self.plan.pipeline.folder, fixed(spec), self.files)
+        return read(spec.name, self.plan.pipeline.folder_of(spec), fixed(spec), self.files)
 
     def _with_own_files(self, spec: StageSpec, calls: Foreseen) -> Foreseen | None:
         """With the files that each call reads for itself."""
@@ -154,7 +154,7 @@ class Foreseer:
             return calls
         if not self._had(spec.over, spec):
             return None
-        folder = self.plan.pipeline.folder
+        folder = self.plan.pipeline.folder_of(spec)
         given = islice(items(spec.over, folder), calls.calls)
         salts = [salt(read(spec.name, folder, filled(own, at, item), self.files)) for at, item in enumerate(given)]
         return Foreseen(calls.calls, each_deepened(range(calls.calls), calls.digests, salts))

@@ -42,4 +42,8 @@ class Looking:
             return None
         earlier = Earlier(store, run, stage, recipe, anybodys=self.anybodys(plan, stage), wanted=wanted)
         outs = plan.stages[stage].spec.outs
-        return Standing(earlier, store, recipe, len(outs), plan.pipeline.folder, files) if outs else earlier
+        return (
+            Standing(earlier, store, recipe, len(outs), plan.pipeline.folder_of(plan.stages[stage].spec), files)
+            if outs
+            else earlier
+        )

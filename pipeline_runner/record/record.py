@@ -26,6 +26,7 @@ from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
 from pipeline_runner.record.why import deps_changes, last_read, why_not
 from pipeline_runner.spec.pipeline import Source, StageName, StageSpec
+from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.worker.perform import pack_payload
 
 
@@ -47,7 +48,7 @@ class Record:
         self.store = store
         self.run = run
         self._plan = plan
-        self._folder: Path = plan.pipeline.folder
+        self._mask = mask_of(plan.pipeline)
         self._resume = resume = looking.resume
         self._looking = looking
         self.files = Files(store)
@@ -69,6 +70,9 @@ class Record:
         self._journal.take(event)
 
     def keep(self, stage: StageName, indices: Sequence[int], digests: bytes | None, data: bytes | None) -> None:
+        """Keep what calls gave; not where a secret is in it, so that those calls are made again by who resumes."""
+        if data is not None and self._mask.held(data):
+            return
         self._journal.keep(stage, indices, digests, data)
 
     def given(self, stage: StageName, index: int, calls: Calls) -> None:
@@ -76,6 +80,8 @@ class Record:
         try:
             payload = pack_payload(calls)
         except Exception:  # an argument that cannot be pickled: perhaps the very reason of the failure
+            return
+        if self._mask.held(payload):
             return
         self._journal.given(stage, index, payload)
 
@@ -87,7 +93,7 @@ class Record:
         """Keep what a call has written: (path, digest of what is in it)."""
         recipe = self._keys[stage]
         if recipe is not None:
-            key = out_key(self.store, self._folder, recipe, index, digest)
+            key = out_key(self.store, self._folder(stage), recipe, index, digest)
             for row in rows(self.store, recipe, key, files):
                 self._journal.wrote(row)
 
@@ -106,13 +112,16 @@ class Record:
         """Why nothing of a stage can be known again; nothing where it can."""
         return self._recipes[stage].unknown
 
+    def _folder(self, stage: StageName) -> Path:
+        return self._plan.pipeline.folder_of(self._plan.stages[stage].spec)
+
     def deps(self, stage: StageSpec) -> Read:
         """What is in the files that each call of a stage reads, now that it begins. Errors: DepMissing."""
-        return read(stage.name, self._folder, fixed(stage), self.files)
+        return read(stage.name, self._folder(stage.name), fixed(stage), self.files)
 
     def deps_of_call(self, stage: StageName, deps: Sequence[str]) -> bytes:
         """8 bytes that stand for the files that one call reads. Errors: DepMissing."""
-        return salt(read(stage, self._folder, deps, self.files))
+        return salt(read(stage, self._folder(stage), deps, self.files))
 
     def deps_changed(self, stage: StageName, now: Read) -> Iterator[CallsOutdated]:
         """What there is to say of calls that are kept of a stage whose files have changed since."""
@@ -129,9 +138,9 @@ class Record:
         if kept:
             yield CallsOutdated(stage=stage, calls=kept, why=tuple(map(str, deps_changes(then, now))))
 
-    def tell_apart(self, source: Source) -> Callable[[Sequence[Any]], bytes] | None:
+    def tell_apart(self, source: Source, folder: Path) -> Callable[[Sequence[Any]], bytes] | None:
         """How the items of a source are told apart from those of an earlier run; None: by their numbers."""
-        return telling_apart(source, self._folder, self.files)
+        return telling_apart(source, folder, self.files)
 
     def news(self) -> Iterator[Event]:
         """What there is to say before a run goes on: what of the earlier one does not count any more."""

@@ -99,18 +99,18 @@ def add_to_path(folder: str) -> None:
         sys.meta_path.append(_FileFinder())
     if _projects[:1] == [folder] and folder in sys.path:
         return
-    if folder in _projects and folder in sys.path:
-        sys.path.remove(folder)
+    standard = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")]
+    is_standard = [path in standard or path.endswith("lib-dynload") for path in sys.path]
+    after = max((i for i, yes in enumerate(is_standard) if yes), default=-1) + 1
+    # Directly behind it: a worker has inherited the runner's path, with the folders of a pipeline's other files in it.
+    # A project may also stand before the standard library, as a script's own folder does, and then stays there.
+    if folder in sys.path[after:]:
+        del sys.path[sys.path.index(folder, after)]
     if folder in _projects:
         _projects.remove(folder)
     _projects.insert(0, folder)
     if folder not in sys.path:
-        standard = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")]
-        before = [*_projects[1:], *(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))]
-        # A project may also stand before the standard library: a script's own folder does.
-        after = max((i for i, path in enumerate(sys.path) if path in standard), default=-1) + 1
-        places = (i for i, path in enumerate(sys.path) if i >= after and path in before)
-        sys.path.insert(next(places, len(sys.path)), folder)
+        sys.path.insert(after, folder)
     importlib.invalidate_caches()
 
 
