@@ -202,4 +202,11 @@ class Rest(NamedTuple):
     start: int
 
 
-Outcome = Done | Failed | Rest
+class Wrote(NamedTuple):
+    """A call has put its `outs` in their places."""
+
+    call: int  # its number in the stage
+    files: tuple[tuple[str, str], ...]  # (path, digest of what is in it)
+
+
+Outcome = Done | Failed | Rest | Wrote

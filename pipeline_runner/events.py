@@ -82,6 +82,14 @@ class CallsReused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DepsRead(Event):
+    """What was in a stage's `deps` when it began."""
+
+    stage: str
+    files: tuple[tuple[str, str], ...]  # (path, digest)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CallsOutdated(Event):
     """Calls that an earlier run has ended well, and that are made again: what they depend on has changed."""
 

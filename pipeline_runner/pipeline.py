@@ -17,9 +17,12 @@ from pipeline_runner.engine.books import Listener
 from pipeline_runner.engine.chaos import chaos_from
 from pipeline_runner.engine.engine import Engine
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
+from pipeline_runner.plan.forecast import Forecast
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
-from pipeline_runner.plan.select import select
+from pipeline_runner.plan.select import Part, part_of, select
+from pipeline_runner.record.foretell import foretell, refuse_missing
+from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.record import Record, about_run, identity, last_run
 from pipeline_runner.record.store import Store
 from pipeline_runner.running import Result, Run, as_json, gives
@@ -41,6 +44,9 @@ class Pipeline:
 
     Errors: Problems, with every problem at once.
     """
+
+    _taken: frozenset[StageName] = frozenset()  # stages of this part that are not run
+    _sample: int | None = None
 
     def __init__(
         self,
@@ -105,13 +111,56 @@ class Pipeline:
         """The same pipeline with only these stages and what they need. Errors: UsageError for a stage there is not."""
         return type(self).of(select(self.spec, stages))
 
+    def part(
+        self,
+        *,
+        stages: Sequence[str] = (),
+        until: Sequence[str] = (),
+        since: Sequence[str] = (),
+        only: Sequence[str] = (),
+        sample: int | None = None,
+    ) -> Self:
+        """The same pipeline, of which only a part runs.
+
+        stages:  only these, and what they need; `until` is the same.
+        since:   only these, and what is made of them. What they read must be there from before.
+        only:    just these. What they read must be there from before.
+        sample:  so many items of each source that needs no stage.
+        Errors:  UsageError for a stage that there is not, or when no stage is left.
+        """
+        spec, taken = part_of(self.spec, Part(stages, until, since, only, sample))
+        part = type(self).of(spec)
+        part._taken, part._sample = taken | (self._taken & set(spec.stages)), sample or self._sample
+        return part
+
     @property
     def name(self) -> str:
         return self.spec.name
 
     def plan(self, *, workers: int | None = None) -> Plan:
         """What will run, by which method and why. Nothing is run. Errors: Problems."""
-        return make_plan(self.spec, workers=workers)
+        return make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken)
+
+    def forecast(
+        self,
+        *,
+        workers: int | None = None,
+        state: State = None,
+        resume: str = "",
+        force: bool = False,
+        cache: bool = True,
+    ) -> Forecast:
+        """What a run would make, and what it would reuse, with the reasons and about how long it would take.
+
+        Nothing is run or imported. Errors: Problems; StoreError.
+        """
+        looking = Looking(bool(resume), force, cache)
+        return foretell(self.plan(workers=workers), self._store(state), looking, resume)
+
+    def _store(self, state: State) -> Store | None:
+        """The store that is there already, or None."""
+        folder = state_folder(self.spec, state)
+        return None if folder is None or not (folder / "journal.db").exists() else Store(folder, create=False)
 
     def run(
         self,
@@ -122,6 +171,9 @@ class Pipeline:
         on_engine: Callable[[Engine], None] | None = None,
         state: State = None,
         resume: bool | str = False,
+        force: bool = False,
+        cache: bool = True,
+        sample: int | None = None,
         chaos: str | Mapping[str, float] | None = None,
     ) -> Result:
         """Run it and wait for the end. A failed stage is told in the result, not raised.
@@ -132,11 +184,15 @@ class Pipeline:
         state:     the folder of the journal; None: `.prun` beside the pipeline's file, or $PRUN_STATE; nowhere for a
                    pipeline made in Python; False: nowhere.
         resume:    a run's id, or True for the last one: only what it still owes is run.
+        force:     make every call anew, also of stages that say `cache: true`.
+        cache:     False: reuse nothing of other runs, and leave nothing for them.
+        sample:    only so many items of each source that needs no stage; `part` says what else may be left out.
         chaos:     kill=0.05 or {"kill": 0.05, "seed": 7}: kill a worker that begins a chunk with this probability; the
                    result is the same.
         Errors:    Problems, before anything runs; KeyboardInterrupt, after all is ended.
         """
-        engine = self._engine(workers, keep, on_event, state, resume, chaos)
+        self = self if sample is None else self.part(sample=sample)
+        engine = self._engine(workers, keep, on_event, state, resume, chaos, force, cache)
         if on_engine is not None:
             on_engine(engine)
         with self._in_folder(engine.plan):
@@ -150,10 +206,12 @@ class Pipeline:
         on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]] = (),
         state: State = None,
         resume: bool | str = False,
+        force: bool = False,
+        cache: bool = True,
         chaos: str | Mapping[str, float] | None = None,
     ) -> Run:
         """Run it in the background; `run["count"]` is what that stage's `returns` says."""
-        return Run(self._engine(workers, keep, on_event, state, resume, chaos))
+        return Run(self._engine(workers, keep, on_event, state, resume, chaos, force, cache))
 
     async def arun(self, *, workers: int | None = None, keep: Keep = "all") -> Result:
         """Run it without blocking an event loop. Cancelling the task cancels the run."""
@@ -173,6 +231,8 @@ class Pipeline:
         state: State,
         resume: bool | str,
         chaos: str | Mapping[str, float] | None,
+        force: bool = False,
+        cache: bool = True,
     ) -> Engine:
         strikes = chaos_from(chaos)
         if problems := missing(self.spec):
@@ -180,25 +240,32 @@ class Pipeline:
         plan = self.plan(workers=workers)
         keeper = _keeper(plan, keep)
         listeners: Sequence[Listener] = (on_event,) if callable(on_event) else tuple(on_event)
-        record = self._record(plan, state, resume)
+        record = self._record(plan, state, Looking(bool(resume), force, cache), resume)
         run = new_run_id() if record is None else record.run
         folder = _run_folder(run, None if record is None else record.store.folder)
         return Engine(plan, run=run, folder=folder, keep=keeper, listeners=listeners, record=record, chaos=strikes)
 
-    def _record(self, plan: Plan, state: State, resume: bool | str) -> Record | None:
+    def _record(self, plan: Plan, state: State, looking: Looking, resume: bool | str) -> Record | None:
         """The journal of the run to be; None: nothing is kept. Errors: StoreError, UsageError."""
+        if looking.resume and looking.force:
+            raise UsageError("to resume is to make only what is owed, and to force is to make all: say one of them")
         folder = state_folder(self.spec, state)
         if folder is None:
             if resume:
                 raise UsageError(
                     "nothing was kept of an earlier run: a pipeline made in Python resumes with state=FOLDER"
                 )
+            if plan.taken:
+                raise UsageError("nothing was kept of an earlier run from which sources could be taken")
             return None
         store = Store(folder, thorough=bool(resume))
         run = new_run_id()
         if resume:
             run = resumed_run(store, identity(plan), resume)
-        return Record(store, run, plan, resume=bool(resume), about=self._about(plan))
+        if plan.taken:
+            refuse_missing(plan, foretell(plan, store, looking))
+        about = self._about(plan) | ({} if looking.cache else {"uncached": True})
+        return Record(store, run, plan, looking=looking, about=about)
 
     def _about(self, plan: Plan) -> dict[str, Any]:
         return {

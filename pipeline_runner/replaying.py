@@ -15,11 +15,13 @@ from typing import Any
 from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.engine.inputs import RunNames, constants_of, read_whole, settled
 from pipeline_runner.engine.jobs import environment, item_of, job, keywords_of, workdir
+from pipeline_runner.engine.places import Writing, names
 from pipeline_runner.errors import Problems, UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.apart import telling_apart
+from pipeline_runner.record.files import Files
 from pipeline_runner.record.history import History, UnknownCall
-from pipeline_runner.record.keys import digest, recipes
+from pipeline_runner.record.keys import digest, numbered, recipes
 from pipeline_runner.record.lineage import deepened, in_lists, side_by_side
 from pipeline_runner.running import gives
 from pipeline_runner.spec.command import typed
@@ -27,7 +29,6 @@ from pipeline_runner.spec.pipeline import Batches, Command, FromStage, Source, S
 from pipeline_runner.spec.secrets import missing
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState, failure_told
-from pipeline_runner.syntax.expressions import Scope, references
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.packing import pack_result
 from pipeline_runner.worker.shell import COMMAND, Invocation
@@ -120,11 +121,14 @@ class _Past:
         folder = self.history.store.folder / "runs" / self.run
         failures = [failure_told(failed) for failed in self.state.failures if failed.stage not in self.state.hooks]
         seen = RunNames(self.run, lambda: _made(folder), str(self.state.status), failures)
-        scope: Scope = {"stages": _Kept(self), "run": seen}
+        scope: dict[str, Any] = {"stages": _Kept(self), "run": seen}
+        writing = self._writing(name)
+        if writing is not None and stage.spec.over is None:
+            scope |= names(writing.places(0, None))
         constants = constants_of(stage.spec, scope)
         columns, keywords = self._given(name, item, constants.per_call)
         if isinstance(stage.spec.function, Command):
-            self._note_command(name, item, constants.fixed if keywords is None else keywords)
+            self._note_command(name, item, constants.fixed if COMMAND in constants.fixed else keywords)
         described = job(self.plan.pipeline, [stage], [constants.fixed], [True])
 
         def call() -> Any:
@@ -174,9 +178,13 @@ class _Past:
         sources = () if over is None else over.columns if isinstance(over, Zip) else (over,)
         values = [self._argument(name, source, item) for source in sources]
         self._must_be_the_same(name, item, sources, values)
-        if not varying:
+        if not varying and not self.plan.stages[name].spec.outs:
             return values, None
-        return values, keywords_of(varying)(item, item_of(over)(values))
+        return values, keywords_of(varying, self._writing(name))(item, item_of(over)(values) if values else None)
+
+    def _writing(self, name: StageName) -> Writing | None:
+        spec = self.plan.stages[name].spec
+        return Writing(spec, self._folder(name), {}) if spec.outs else None
 
     def _argument(self, name: StageName, source: Source, item: int) -> Any:
         if isinstance(source, FromStage) and self._goes_through(source):
@@ -212,7 +220,7 @@ class _Past:
         then = None if row is None else row.digest(item)
         if then is None:
             return
-        if any(read_whole(self.plan.stages[name].spec)):
+        if any(read_whole(self.plan.stages[name].spec)) or self.plan.stages[name].spec.deps:
             self.notes.append(
                 f"{name}[{item}] is given what its source gives now, which may be another item than it was"
             )
@@ -228,9 +236,7 @@ class _Past:
             Calls(number, (([value],),), digests=self._told_apart(name, source, item, value))
             for source, value in zip(sources, values, strict=True)
         ]
-        constants = self.plan.stages[name].spec.constants
-        numbered = any(reference.root == "index" for reference in references(constants))
-        return deepened(number, side_by_side(columns), b"", numbered=numbered)
+        return deepened(number, side_by_side(columns), b"", numbered=numbered(self.plan.stages[name].spec))
 
     def _told_apart(self, name: StageName, source: Source, item: int, value: Any) -> bytes | None:
         if isinstance(source, Batches):
@@ -246,7 +252,7 @@ class _Past:
             return self._digest(
                 source.stage, item, sources, [self._argument(source.stage, one, item) for one in sources]
             )
-        how = telling_apart(source, self._folder(name))
+        how = telling_apart(source, self._folder(name), Files())
         return None if how is None else how([value])
 
     def _folder(self, name: StageName) -> Path:

@@ -33,6 +33,15 @@ def clean(
         str | None,
         typer.Option("--older", metavar="TIME", help="Drop those older than this, for example 7d.", show_default=False),
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="SIZE",
+            help="Drop the oldest beyond this size, for example 2GB.",
+            show_default=False,
+        ),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Drop all of them.")] = False,
     dry_run: Annotated[
         bool, typer.Option("-n", "--dry-run", help="Say what would be dropped and drop nothing.")
@@ -41,16 +50,17 @@ def clean(
 ) -> None:
     """Drop runs, and the values that nobody needs any more. A run that is at work stays, whatever is asked.
 
-    With --keep and --older together, only what both would drop. With nothing said, no run is dropped: only what
-    belongs to none.
+    With --keep, --older and --size together, only what all would drop. With nothing said, no run is dropped: only
+    what belongs to none. What a cached stage has reused belongs to each run that did.
     """
-    from pipeline_runner.record.clean import chosen
+    from pipeline_runner.record.clean import beyond, chosen
     from pipeline_runner.record.clean import clean as do
 
     history = kept.history(state)
     named = [history.find(run) for run in runs or ()]
     found = history.runs()
-    dropped = chosen(found, named=named, keep=0 if everything else keep, older_than=_before(older))
+    too_old = None if size is None else beyond(history, found, _size(size))
+    dropped = chosen(found, named=named, keep=0 if everything else keep, older_than=_before(older), beyond=too_old)
     if dry_run:
         typer.echo(_would(dropped, len(found)))
     else:
@@ -69,6 +79,16 @@ def _before(older: str | None) -> float | None:
     return time() - span
 
 
+def _size(text: str) -> int:
+    """So many bytes. Errors: UsageError."""
+    from pipeline_runner.spec.sizes import size as read
+
+    found = read(text)
+    if found is None:
+        raise UsageError(f"--size {text}: that is no size; write 500MB or 2GiB")
+    return found
+
+
 def _would(dropped: list[Told], runs: int) -> str:
     idle = [told for told in dropped if told.status is not None]
     lines = [f"would drop {told.run}  {told.pipeline}  {kept.when(told.began)}" for told in idle]
@@ -79,7 +99,7 @@ def _would(dropped: list[Told], runs: int) -> str:
 def _did(cleaned: Cleaned) -> str:
     lines = [f"dropped {run}" for run in cleaned.dropped]
     lines += [f"left {run}, which is at work" for run in cleaned.at_work]
-    lines.append(f"dropped {_runs(len(cleaned.dropped))}, kept {cleaned.kept}; freed {size(cleaned.freed_bytes)}")
+    lines.append(f"dropped {_runs(len(cleaned.dropped))}, kept {cleaned.kept}; freed {in_words(cleaned.freed_bytes)}")
     if not cleaned.swept:
         lines.append("a run is at work: what else can be freed is freed by the next clean after it")
     return "\n".join(lines)
@@ -89,7 +109,7 @@ def _runs(number: int) -> str:
     return f"{number} run" if number == 1 else f"{number} runs"
 
 
-def size(size_bytes: int) -> str:
+def in_words(size_bytes: int) -> str:
     """A number of bytes as people say it."""
     if size_bytes < 1000:
         return f"{size_bytes} bytes"

@@ -52,6 +52,35 @@ Stages = Annotated[
     list[str] | None,
     typer.Argument(metavar="[STAGE]...", help="Only these stages and what they need.", show_default=False),
 ]
+Since = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="STAGE",
+        help="Only this stage and what is made of it; what it reads is taken from before.",
+        show_default=False,
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only", metavar="STAGE", help="Just this stage; what it reads is taken from before.", show_default=False
+    ),
+]
+Sample = Annotated[
+    int | None,
+    typer.Option(
+        "--sample",
+        metavar="N",
+        min=1,
+        help="Only the first N items of each source that needs no stage.",
+        show_default=False,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Make every call anew, cached or not.")]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Reuse nothing of other runs, and leave nothing for them to reuse.")
+]
 Until = Annotated[
     list[str] | None,
     typer.Option("--until", metavar="STAGE", help="Only up to this stage.", show_default=False),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline_runner.cli.options import File, Given, Params, Profile, Workers, load
+from pipeline_runner.cli import options
 
 
 def register(app: typer.Typer) -> None:
@@ -15,17 +15,29 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    file: File,
-    given: Given = None,
-    params: Params = None,
-    profile: Profile = None,
-    workers: Workers = None,
+    file: options.File,
+    stages: options.Stages = None,
+    given: options.Given = None,
+    params: options.Params = None,
+    profile: options.Profile = None,
+    workers: options.Workers = None,
+    until: options.Until = None,
+    since: options.Since = None,
+    only: options.Only = None,
+    sample: options.Sample = None,
+    force: options.Force = False,
+    no_cache: options.NoCache = False,
+    state: options.State = None,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
-    """Show the plan of a pipeline: each stage's method, why, and what came second; groups and waves."""
-    from pipeline_runner.plan.make import make_plan
+    """Show the plan of a pipeline: what would be run and what reused, and why; each stage's method, why, and what came
+    second; groups and waves."""
+    from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.spec.secrets import mask_of
 
-    made = make_plan(load(file, given, params, profile), workers=workers)
+    pipeline = Pipeline.of(options.load(file, given, params, profile)).part(
+        stages=stages or (), until=until or (), since=since or (), only=only or (), sample=sample
+    )
+    made = pipeline.forecast(workers=workers, state=state, force=force, cache=not no_cache)
     told = json.dumps(made.to_json(), indent=2, ensure_ascii=False) if as_json else made.explain().rstrip("\n")
-    typer.echo(mask_of(made.pipeline).text(told))
+    typer.echo(mask_of(pipeline.spec).text(told))

@@ -49,7 +49,14 @@ def command(
         bool, typer.Option("-k", "--keep-going", help="After a failure, let everything independent end.")
     ] = False,
     until: options.Until = None,
-    dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Show the plan and run nothing.")] = False,
+    since: options.Since = None,
+    only: options.Only = None,
+    sample: options.Sample = None,
+    force: options.Force = False,
+    no_cache: options.NoCache = False,
+    dry_run: Annotated[
+        bool, typer.Option("-n", "--dry-run", help="Say what would be run and why, as `prun plan`, and run nothing.")
+    ] = False,
     resume: options.Resume = None,
     state: options.State = None,
     chaos: Annotated[
@@ -80,7 +87,9 @@ def command(
         spec = options.load(file, given, params, profile)
     else:
         spec, resume = resumed(file, given, params, profile, state, resume)
-    pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec).only(*(stages or ()), *(until or ()))
+    pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec).part(
+        stages=stages or (), until=until or (), since=since or (), only=only or (), sample=sample
+    )
     terminal = Terminal()
     console = Console(stderr=True)
     unkept = [] if dry_run else filter(None, [key_not_kept()])
@@ -88,8 +97,8 @@ def command(
         if not quiet:
             console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
     if dry_run:
-        plan = pipeline.plan(workers=workers)
-        told = json.dumps(plan.to_json(), ensure_ascii=False) if as_json else plan.explain().rstrip("\n")
+        made = pipeline.forecast(workers=workers, state=state, resume=resume or "", force=force, cache=not no_cache)
+        told = json.dumps(made.to_json(), ensure_ascii=False) if as_json else made.explain().rstrip("\n")
         typer.echo(mask_of(spec).text(told))
         return
     everything = "all" in (show or ())
@@ -101,6 +110,8 @@ def command(
             on_engine=ending.of,
             state=state,
             resume=resume or False,
+            force=force,
+            cache=not no_cache,
             chaos=chaos,
         )
     terminal.leave_if_gone()

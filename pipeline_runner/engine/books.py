@@ -15,8 +15,9 @@ from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.inputs import read_whole
 from pipeline_runner.engine.results import Results
 from pipeline_runner.engine.veil import veiled
-from pipeline_runner.events import Event
+from pipeline_runner.events import DepsRead, Event
 from pipeline_runner.plan.plan import EdgeKind, Plan
+from pipeline_runner.record.deps import fixed, found, salt
 from pipeline_runner.record.lineage import through
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec, Zip
@@ -54,6 +55,7 @@ class Books:
             for number, chain in enumerate(chain for group in plan.groups for chain in group.chains)
         ]
         self.course_of = {name: course for course in self.courses for name in course.chain.stages}
+        self.taken: dict[str, tuple[str, int]] = {}  # files that calls write, and which call it is
         self._unread = {name: len(plan.readers(name)) for name in plan.stages}
 
     # Events.
@@ -100,8 +102,9 @@ class Books:
         return self._keep(name) or any(edge.kind is EdgeKind.BARRIER for edge in self.plan.readers(name))
 
     def wanted(self, name: StageName) -> bool:
-        """Whether anyone but the next stage of its own chain reads a stage's values."""
-        if self.kept(name):
+        """Whether anyone but the next stage of its own chain reads a stage's values, now or in another run."""
+        stage = self.plan.stages[name]
+        if self.kept(name) or (stage.spec.cache and stage.choice.returns is not Returns.NONE):
             return True
         own = self.course_of[name]
         readers = (edge for edge in self.plan.readers(name) if edge.kind is not EdgeKind.ORDER)
@@ -139,6 +142,19 @@ class Books:
         named, needed = read_whole(stage)
         lineages = [self.results[name].lineage() for name in named]
         return b"".join(lineages + sorted(self.results[name].lineage() for name in needed))
+
+    def read(self, stage: StageSpec) -> bytes:
+        """What tells the files that each call of a stage reads from those of another time. Errors: DepMissing."""
+        if self.record is None:
+            for dep in fixed(stage):
+                found(stage.name, self.plan.pipeline.folder_of(stage), dep)
+            return b""
+        told = self.record.deps(stage)
+        for event in self.record.deps_changed(stage.name, told):
+            self.publish(event)
+        if told:
+            self.publish(DepsRead(stage=stage.name, files=told))
+        return salt(told)
 
     def digests(self, course: Course, calls: Calls, step: int) -> bytes | None:
         """The digests of a chain's calls at one of its steps."""

@@ -44,7 +44,8 @@ from pipeline_runner.engine.messages import (
     WorkerRefused,
 )
 from pipeline_runner.engine.outcomes import Outcomes
-from pipeline_runner.engine.reuse import Before, Reusing
+from pipeline_runner.engine.places import Writing, names
+from pipeline_runner.engine.reuse import Before, NotThere, Reusing
 from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
 from pipeline_runner.engine.verdict import ENDED_WELL, FOLLOWS, verdict
@@ -54,7 +55,6 @@ from pipeline_runner.plan.skips import is_off
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState, failure_told
-from pipeline_runner.syntax.expressions import Scope
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 
@@ -261,7 +261,7 @@ class Engine:
             self._end(course, found.status, found.why)
         return found is None
 
-    def _scope(self, course: Course) -> Scope:
+    def _scope(self, course: Course) -> dict[str, Any]:
         """What the templates of a chain may read."""
         run = RunNames(self.id, self._folder)
         if course.head.spec.hook:
@@ -279,8 +279,15 @@ class Engine:
         try:
             in_its_folder(self.plan.pipeline, head.spec)
             scope = self._scope(course)
+            writing = (
+                Writing(head.spec, self.plan.pipeline.folder_of(head.spec), self._books.taken)
+                if head.spec.outs
+                else None
+            )
+            if writing is not None and head.spec.over is None:
+                scope |= names(writing.places(0, None))  # its `with` may be a list, which is filled in only here
             constants = [constants_of(plan.spec, scope) for plan in course.stages]
-            intake, calls = self._intake(course, constants[0].per_call)
+            intake, calls = self._intake(course, constants[0].per_call, writing)
             described = job(
                 self.plan.pipeline,
                 course.stages,
@@ -317,26 +324,39 @@ class Engine:
         )
         self._rounds.begin(course, calls)
 
-    def _intake(self, course: Course, varying: Mapping[str, Any]) -> tuple[Intake, int | None]:
-        """What the chain's calls are drawn from: without those that an earlier run has ended well."""
-        record, names = self._books.record, course.chain.stages
-        if record is None or course.head.spec.hook:
-            return intake_of(self.plan, course.head, varying, self.results, self.moved)
-        course.salts = [self._books.salt(plan.spec) for plan in course.stages]
+    def _intake(self, course: Course, varying: Mapping[str, Any], writing: Writing | None) -> tuple[Intake, int | None]:
+        """What the chain's calls are drawn from: without those that need not be made."""
+        record, stages, head = self._books.record, course.chain.stages, course.head
+        reads = [self._books.read(plan.spec) for plan in course.stages]
+        if record is None or head.spec.hook:
+            return intake_of(self.plan, head, varying, self.results, self.moved, writing=writing)
+        course.salts = [self._books.salt(plan.spec) + read for plan, read in zip(course.stages, reads, strict=True)]
         intake, calls = intake_of(
-            self.plan, course.head, varying, self.results, self.moved, record.tell_apart, course.salts[0]
+            self.plan,
+            head,
+            varying,
+            self.results,
+            self.moved,
+            record.tell_apart,
+            course.salts[0],
+            writing=writing,
+            files=lambda deps: record.deps_of_call(head.spec.name, deps),
         )
         if course.head.spec.always and not self._sources_ended_well(course):
             return intake, calls  # what was done after another failure is to be done again
         before = [
-            Before(record.earlier(name), self._books.wanted(name), salt)
-            for name, salt in zip(names, course.salts, strict=True)
+            Before(record.earlier(name, wanted=wanted or name is not stages[-1]), wanted, salt)
+            for name, salt in zip(stages, course.salts, strict=True)
+            for wanted in [self._books.wanted(name)]
         ]
+        taken = sum(name in self.plan.taken for name in stages)
         course.reuses = any(step.kept is not None for step in before)
-        if not course.reuses:
+        if not course.reuses and not taken:
             return intake, calls
         tell = lambda reused: self._inbox.put(CallsKept(course.number, reused))  # noqa: E731
-        return Reusing(intake, before, tell, lambda calls, step: course.feed.again(Owed(calls, step))), calls
+        go_on = lambda calls, step: course.feed.again(Owed(calls, step))  # noqa: E731
+        refuse = lambda step, index: NotThere(stages[step], index, record.why_unknown(stages[step]))  # noqa: E731
+        return Reusing(intake, before, tell, go_on, taken=taken, refuse=refuse), calls
 
     def _sources_ended_well(self, course: Course) -> bool:
         sources = self.plan.sources(course.chain.head)

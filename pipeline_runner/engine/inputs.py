@@ -12,7 +12,9 @@ from pipeline_runner.axes import Returns, Status
 from pipeline_runner.engine.intake import (
     Batched,
     Deepened,
+    Depending,
     Described,
+    First,
     FromItems,
     FromValues,
     Intake,
@@ -21,10 +23,13 @@ from pipeline_runner.engine.intake import (
     SideBySide,
 )
 from pipeline_runner.engine.jobs import item_of, keywords_of, per_call, workdir
+from pipeline_runner.engine.places import Writing
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
-from pipeline_runner.record.keys import whole_reads
+from pipeline_runner.record.deps import filled
+from pipeline_runner.record.deps import varying as deps_of_call
+from pipeline_runner.record.keys import numbered, whole_reads
 from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.pipeline import (
     Batches,
@@ -40,9 +45,10 @@ from pipeline_runner.spec.pipeline import (
 )
 from pipeline_runner.spec.sources import Opened, is_open, items, size
 from pipeline_runner.state import RunState
-from pipeline_runner.syntax.expressions import Reference, Scope, Text, as_text, follow, references, render
+from pipeline_runner.syntax.expressions import Reference, Scope, Text, as_text, follow, render
 
 TellApart = Callable[[Sequence[Any]], bytes]  # items → 8 bytes for each that tell it from others
+FilesOf = Callable[[Sequence[str]], bytes]  # paths → 8 bytes that stand for them, with what is in them
 
 
 class StageUnfinished(PipelineError):
@@ -181,21 +187,27 @@ def intake_of(
     moved: Callable[[], None],
     tell_apart: Callable[[Source, Path], TellApart | None] = lambda source, folder: None,
     salt: bytes = b"",
+    *,
+    writing: Writing | None = None,
+    files: FilesOf | None = None,
 ) -> tuple[Intake, int | None]:
     """What the stage's calls are drawn from, and how many they are where that is known.
 
     `tell_apart` gives, for a source, how its items are told apart; None: by their numbers, or not at all.
-    `salt` stands for what every call is given beside its items.
+    `salt` stands for what every call is given beside its items, `files` for the files that each reads for itself.
     Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
     """
     over = stage.spec.over
     folder = plan.pipeline.folder_of(stage.spec)
     values = Values(plan, results, partial=stage.spec.always)
     opened, calls = _Opener(plan, folder, results, values, moved, tell_apart).open(over, shortest=stage.spec.shortest)
-    numbered = any(reference.root == "index" for reference in references(varying))
-    if salt or numbered:
-        opened = Deepened(opened, salt, numbered=numbered)
-    return (PerCall(opened, keywords_of(varying), item_of(over)) if varying else opened), calls
+    by_index = numbered(stage.spec)
+    if salt or by_index:
+        opened = Deepened(opened, salt, numbered=by_index)
+    own = deps_of_call(stage.spec)
+    if own and files is not None:
+        opened = Depending(opened, lambda index, item: files(filled(own, index, item)), item_of(over))
+    return (PerCall(opened, keywords_of(varying, writing), item_of(over)) if varying or writing else opened), calls
 
 
 @dataclass(frozen=True)
@@ -208,6 +220,15 @@ class _Opener:
     tell_apart: Callable[[Source, Path], TellApart | None]
 
     def open(self, source: Source | None, *, shortest: bool = False, column: bool = False) -> tuple[Intake, int | None]:
+        opened, calls = self._whole(source, shortest=shortest, column=column)
+        most = self.plan.sample if is_open(source) else None
+        if most is None:
+            return opened, calls
+        return First(opened, most), None if calls is None else min(calls, most)
+
+    def _whole(
+        self, source: Source | None, *, shortest: bool = False, column: bool = False
+    ) -> tuple[Intake, int | None]:
         match source:
             case None:
                 return Once(), 1
@@ -219,7 +240,7 @@ class _Opener:
                 fanned = fan_out(str(template), render(template, {"stages": self.values}))
                 return self._described(source, FromItems(iter(fanned), len(fanned))), len(fanned)
             case Batches(inner, in_one):
-                opened, calls = self.open(inner, column=column)
+                opened, calls = self._whole(inner, column=column)
                 return Batched(opened, in_one), None if calls is None else -(-calls // in_one)
             case _:
                 whole = settled(source, self.values)

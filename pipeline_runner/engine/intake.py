@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, Unfilled, column_values, cut_column
 from pipeline_runner.errors import PipelineError
-from pipeline_runner.record.lineage import SIZE, deepened, in_lists, side_by_side, told_apart
+from pipeline_runner.record.lineage import SIZE, deepened, each_deepened, in_lists, side_by_side, told_apart
 
 HELD = 1 << 16  # items at most that one draw makes into lists
 
@@ -378,6 +378,31 @@ class _Over:
         self._intake.leave()
 
 
+class First(_Over):
+    """The first so many of another intake's calls."""
+
+    def __init__(self, intake: Intake, most: int) -> None:
+        super().__init__(intake)
+        self._left = most
+        self._total = 0
+
+    @property
+    def size(self) -> int | None:
+        left = self._intake.size
+        return left if left is None else min(left, self._left)
+
+    @property
+    def total(self) -> int:
+        return self._total
+
+    def draw(self, most: int) -> Calls | None:
+        calls = self._intake.draw(min(most, self._left)) if self._left else None
+        drawn = 0 if calls is None else len(calls)
+        self._left -= drawn
+        self._total += drawn
+        return calls
+
+
 class PerCall(_Over):
     """Another intake's calls, each with keywords of its own: a `with` that speaks of ${item} or ${index}."""
 
@@ -395,9 +420,36 @@ class PerCall(_Over):
         calls = self._intake.draw(most)
         if not calls:
             return calls
-        items = map(self._item, zip(*map(column_values, calls.columns), strict=True))
+        items = items_of(calls, self._item)
         given = [self._keywords(index, item) for index, item in zip(calls.indices, items, strict=True)]
         return replace(calls, keywords=(given,))
+
+
+class Depending(_Over):
+    """Another intake's calls, each of which reads files of its own: `deps` that speak of ${item} or ${index}."""
+
+    def __init__(
+        self, intake: Intake, files: Callable[[int, Any], bytes], item: Callable[[Sequence[Any]], Any]
+    ) -> None:
+        super().__init__(intake)
+        self._files = files  # 8 bytes that stand for the files of a call, with what is in them
+        self._item = item  # from one value of each column
+
+    def draw(self, most: int) -> Calls | None:
+        """Errors: DepMissing; ExpressionError when ${item.x} leads nowhere."""
+        calls = self._intake.draw(most)
+        if not calls:
+            return calls
+        items = items_of(calls, self._item)
+        told = [self._files(index, item) for index, item in zip(calls.indices, items, strict=True)]
+        return replace(calls, digests=each_deepened(calls.indices, calls.digests, told))
+
+
+def items_of(calls: Calls, item: Callable[[Sequence[Any]], Any]) -> list[Any]:
+    """What `${item}` is for each of these calls; nothing for a call that has none."""
+    if not calls.columns:
+        return [None] * len(calls)
+    return [item(row) for row in zip(*map(column_values, calls.columns), strict=True)]
 
 
 class Described(_Over):

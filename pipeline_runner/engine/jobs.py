@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline_runner.calls import Unfilled
+from pipeline_runner.engine.places import Writing, keyword, names
 from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.plan.threads import variables
 from pipeline_runner.spec.pipeline import Command, Function, Given, InFile, Named, PipelineSpec, Source, StageSpec, Zip
@@ -28,6 +29,7 @@ def job(pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence
             names=plan.spec.over.names if isinstance(plan.spec.over, Zip) else (),
             constants=pack(given),
             wanted=want,
+            outs=bool(plan.spec.outs),
         )
         for plan, given, want in zip(stages, constants, wanted, strict=True)
     )
@@ -66,7 +68,7 @@ def function_source(function: Function | Command) -> FunctionSource:
 
 def per_call(template: Any) -> bool:
     """Whether a `with` is different for each call."""
-    return any(reference.root in ("item", "index") for reference in references(template))
+    return any(reference.root in ("item", "index", "out", "outs") for reference in references(template))
 
 
 def item_of(over: Source | None) -> Callable[[Sequence[Any]], Any]:
@@ -80,14 +82,20 @@ def item_of(over: Source | None) -> Callable[[Sequence[Any]], Any]:
             return lambda row: row[0]
 
 
-def keywords_of(template: Mapping[str, Any]) -> Callable[[int, Any], dict[str, Any] | Unfilled]:
-    """The part of a `with` that speaks of ${item} or ${index}, as a function of them."""
+def keywords_of(
+    template: Mapping[str, Any], writing: Writing | None = None
+) -> Callable[[int, Any], dict[str, Any] | Unfilled]:
+    """The part of a `with` that speaks of ${item}, ${index} or ${out}, as a function of the first two."""
 
     def keywords(index: int, item: Any) -> dict[str, Any] | Unfilled:
+        scope = {"item": item, "index": index}
         try:
-            filled: dict[str, Any] = render(template, {"item": item, "index": index})
+            if writing is None:
+                filled: dict[str, Any] = render(template, scope)
+                return filled
+            places = writing.places(index, item)
+            return {**render(template, {**scope, **names(places)}), **keyword(places)}
         except ExpressionError as error:
             return Unfilled(error.message)
-        return filled
 
     return keywords

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import assert_never
 
 from pipeline_runner import events
 from pipeline_runner.axes import OnError
-from pipeline_runner.calls import Calls, Done, Failed, Failure, Pack, Rest
+from pipeline_runner.calls import Calls, Done, Failed, Failure, Pack, Rest, Wrote
 from pipeline_runner.engine.books import Books
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Flight, Owed
@@ -39,6 +39,8 @@ class Outcomes:
             course.progress += len(reused.numbers)
             self._books.publish(events.CallsReused(stage=name, indices=reused.numbers))
             results.made(reused.numbers, reused.digests)
+            if reused.adopt and self._books.record is not None:
+                self._books.record.adopt(name, reused.numbers, reused.digests, reused.values)
             if reused.values is not None:
                 results.put(reused.numbers, reused.values)
 
@@ -69,6 +71,8 @@ class Outcomes:
                 case Rest(start):
                     ended = start
                     course.feed.again(Owed(flight.calls.cut(start, len(flight.calls)), flight.step))
+                case Wrote(index, files):
+                    self._wrote(course, flight, index, files)
                 case _:
                     assert_never(outcome)
         course.sizes.learn(ended, message.took_s)
@@ -83,6 +87,12 @@ class Outcomes:
                 stage=course.head.spec.name, chunk=message.chunk, calls=ended, took_s=message.took_s, pid=message.pid
             )
         )
+
+    def _wrote(self, course: Course, flight: Flight, index: int, files: Sequence[tuple[str, str]]) -> None:
+        if self._books.record is not None:
+            at = flight.calls.indices.index(index)
+            digest = self._books.digests(course, flight.calls.cut(at, at + 1), flight.step)
+            self._books.record.wrote(course.chain.stages[flight.step], index, digest, files)
 
     def _done(self, course: Course, flight: Flight, done: Done) -> None:
         indices = flight.calls.indices[done.start : done.stop]

@@ -9,15 +9,29 @@ from typing import Protocol
 
 from pipeline_runner.calls import Calls, Pack
 from pipeline_runner.engine.intake import Intake
+from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.lineage import through
 
 AT_ONCE = 4096  # calls that are looked up together
+
+
+class NotThere(PipelineError):
+    """A call of a stage that is not to run is not there from before."""
+
+    def __init__(self, stage: str, index: int, why: str = "") -> None:
+        super().__init__(stage, index, why)
+        self.stage, self.index, self.why = stage, index, why
+
+    def __str__(self) -> str:
+        why = f": {self.why}" if self.why else ", as it would be made now"
+        return f'{self.stage}[{self.index}] is not there from before{why}; run stage "{self.stage}" first'
 
 
 class Found(Protocol):
     """Some neighbouring calls that an earlier run has kept: record.Found is one."""
 
     calls: int
+    own: bool  # of this run, from an earlier try
 
     def take(self, calls: int, digests: bytes | None) -> Pack | None: ...
 
@@ -45,6 +59,7 @@ class Reused:
     numbers: range
     digests: bytes | None
     values: Pack | None  # where anybody reads them
+    adopt: bool = False  # another run has made them
 
 
 class Reusing:
@@ -60,11 +75,16 @@ class Reusing:
         steps: Sequence[Before],
         tell: Callable[[Sequence[Reused]], None],
         go_on: Callable[[Calls, int], None],
+        *,
+        taken: int = 0,
+        refuse: Callable[[int, int], Exception] = lambda step, index: AssertionError("no call of it is to be made"),
     ) -> None:
         self._intake = intake
         self._steps = steps
         self._tell = tell
         self._go_on = go_on  # these calls are to begin at this step
+        self._taken = taken  # of the first so many steps no call is to be made
+        self._refuse = refuse  # (step, call): what to say where one would have to be
         self._gone_on = 0
         self._owed: list[Calls] = []
 
@@ -110,6 +130,8 @@ class Reusing:
         while at < len(calls):
             kept = self._kept(calls.indices, at, digests)
             if kept is None:
+                if self._taken:
+                    raise self._refuse(0, calls.indices[at])
                 at += 1
                 continue
             reused, carried = kept
@@ -118,6 +140,8 @@ class Reusing:
             owed_from = at + len(reused[0].numbers)
             told += reused
             if carried is not None:
+                if len(reused) < self._taken:
+                    raise self._refuse(len(reused), calls.indices[at])
                 self._gone_on += 1
                 rest = replace(calls.cut(at, owed_from), columns=((carried,),), keywords=None)
                 self._go_on(rest, len(reused))
@@ -167,7 +191,8 @@ class Reusing:
             told = _cut(digests[step], 0, calls)
             pack = None if one is None else one.take(calls, told)
             values = pack if self._steps[step].wanted else None
-            reused.append(Reused(step, range(index, index + calls), told, values))
+            adopt = one is not None and not one.own
+            reused.append(Reused(step, range(index, index + calls), told, values, adopt))
         return reused, pack._replace(digests=None) if carry and pack is not None else None
 
 

@@ -14,22 +14,31 @@ from pipeline_runner.spec.sources import is_open, size
 Counts = Mapping[StageName, int | None]  # of the stages planned so far
 
 
-def calls(stage: StageSpec, stages: Mapping[StageName, StageSpec], counts: Counts, folder: Path) -> int | None:
-    """How many calls the stage makes; None: not known yet."""
+def calls(
+    stage: StageSpec,
+    stages: Mapping[StageName, StageSpec],
+    counts: Counts,
+    folder: Path,
+    sample: int | None = None,
+) -> int | None:
+    """How many calls the stage makes; None: not known yet. `sample`: of a source that needs no stage, at most so many
+    items are meant."""
     if stage.over is None:
         return 1
     if isinstance(stage.over, Zip):
-        lengths = [_length(column, stages, counts, folder) for column in stage.over.columns]
+        lengths = [_length(column, stages, counts, folder, sample) for column in stage.over.columns]
         known = [length for length in lengths if length is not None]
         return min(known) if len(known) == len(lengths) and known else None
-    return _length(stage.over, stages, counts, folder)
+    return _length(stage.over, stages, counts, folder, sample)
 
 
-def _length(source: Source, stages: Mapping[StageName, StageSpec], counts: Counts, folder: Path) -> int | None:
+def _length(
+    source: Source, stages: Mapping[StageName, StageSpec], counts: Counts, folder: Path, sample: int | None
+) -> int | None:
     if is_open(source):
-        return size(source, folder)
+        return sampled(size(source, folder), sample)
     if isinstance(source, Batches):
-        items = _length(source.source, stages, counts, folder)
+        items = _length(source.source, stages, counts, folder, None)
         return None if items is None else -(-items // source.size)
     if not isinstance(source, FromStage):
         return None
@@ -38,6 +47,11 @@ def _length(source: Source, stages: Mapping[StageName, StageSpec], counts: Count
     if read is None or read.over is None or len(source.reference.path) > 1 or read.on_error is OnError.SKIP:
         return None
     return counts.get(source.stage)
+
+
+def sampled(length: int | None, sample: int | None) -> int | None:
+    """What is left of a length."""
+    return length if length is None or sample is None else min(length, sample)
 
 
 def unequal(stage: StageSpec, folder: Path) -> Iterator[Problem]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from textwrap import indent, wrap
 
+from pipeline_runner.plan.forecast import Forecast, Outlook, span
 from pipeline_runner.plan.plan import Edge, Group, Plan, StagePlan
 from pipeline_runner.spec.pipeline import Command, StageName
 
@@ -13,16 +14,19 @@ INDENT = "  "
 AFTER = {"on_success": "After a run that ended well", "on_failure": "After a run that failed"}
 
 
-def explain(plan: Plan) -> str:
-    """Every stage with its method and the reasons, then who runs beside whom."""
-    hooks = (_stage(plan, hook) for hook in plan.hooks.values())
-    blocks = [_title(plan), *_stages(plan, ""), *hooks, _waves(plan)]
+def explain(plan: Plan, forecast: Forecast | None = None) -> str:
+    """Every stage with what becomes of it, its method and the reasons, then who runs beside whom."""
+    outlooks = {} if forecast is None else forecast.stages
+    hooks = (_stage(plan, hook, None) for hook in plan.hooks.values())
+    blocks = [_title(plan), *_stages(plan, "", outlooks), *hooks, _waves(plan)]
+    if forecast is not None and forecast.seconds is not None:
+        blocks.append(f"In all about {span(forecast.seconds)}, as long as it took before.")
     if plan.pipeline.warnings:
         blocks.append("\n".join(f"warning: {warning}" for warning in plan.pipeline.warnings))
     return "\n\n".join(blocks) + "\n"
 
 
-def _stages(plan: Plan, outer: str) -> Iterator[str]:
+def _stages(plan: Plan, outer: str, outlooks: Mapping[StageName, Outlook]) -> Iterator[str]:
     """The stages of a pipeline; those of a pipeline within it below its name, where the first of them stands."""
     told: set[str] = set()
     for name, stage in plan.stages.items():
@@ -31,11 +35,11 @@ def _stages(plan: Plan, outer: str) -> Iterator[str]:
             continue
         told.add(unit)
         if unit == name:
-            yield _stage(plan, stage)
+            yield _stage(plan, stage, outlooks.get(name))
             continue
         count = sum(other.startswith(f"{unit}.") for other in plan.stages)
         yield f"{unit}: {_counted(count, 'stage')} of {plan.pipeline.composed[StageName(unit)].file}"
-        yield from (indent(block, INDENT) for block in _stages(plan, unit))
+        yield from (indent(block, INDENT) for block in _stages(plan, unit, outlooks))
 
 
 def directly(outer: str, stage: str) -> str | None:
@@ -60,9 +64,13 @@ def _counted(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def _stage(plan: Plan, stage: StagePlan) -> str:
+def _stage(plan: Plan, stage: StagePlan, outlook: Outlook | None) -> str:
     why = plan.skipped.get(stage.spec.name)
     lines = list(_told("skipped", why)) if why else []
+    if outlook is not None and not why:
+        lines += _told("now", _outlook(plan, stage, outlook))
+        for because in outlook.because:
+            lines += _told("because", because)
     lines += [*_command(stage), *_told("method", stage.choice.method.name)]
     if stage.spec.condition is not None and not why:
         lines += _told("if", stage.spec.condition.text)
@@ -73,6 +81,10 @@ def _stage(plan: Plan, stage: StagePlan) -> str:
     for edge in plan.sources(stage.spec.name):
         lines += _told(str(edge.kind), f"{edge.source} → {edge.target}: {edge.why}")
     return "\n".join([stage.spec.name, *lines])
+
+
+def _outlook(plan: Plan, stage: StagePlan, outlook: Outlook) -> str:
+    return f"not run; {outlook}" if stage.spec.name in plan.taken else str(outlook)
 
 
 def _command(stage: StagePlan) -> Iterator[str]:
@@ -127,15 +139,18 @@ def _group(group: Group) -> str:
     return ", ".join(" → ".join(chain.stages) for chain in group.chains)
 
 
-def as_json(plan: Plan) -> dict[str, object]:
+def as_json(plan: Plan, forecast: Forecast | None = None) -> dict[str, object]:
     """The plan as plain data. Groups and waves are numbered from 0."""
+    outlooks = {} if forecast is None else {name: _outlook_json(one) for name, one in forecast.stages.items()}
     group_of = {stage: number for number, group in enumerate(plan.groups) for stage in group.stages}
     return {
         "pipeline": plan.pipeline.name,
         "file": plan.pipeline.file,
         "workers": plan.workers,
         "stages": {
-            name: _stage_json(stage) | {"group": group_of[name], "skipped": plan.skipped.get(name)}
+            name: _stage_json(stage)
+            | {"group": group_of[name], "skipped": plan.skipped.get(name)}
+            | outlooks.get(name, {})
             for name, stage in plan.stages.items()
         },
         "hooks": {name: _stage_json(stage) | {"after": stage.spec.hook} for name, stage in plan.hooks.items()},
@@ -147,6 +162,17 @@ def as_json(plan: Plan) -> dict[str, object]:
             name: {"file": one.file, "stages": [stage for stage in plan.stages if stage.startswith(f"{name}.")]}
             for name, one in plan.pipeline.composed.items()
         },
+        **({} if forecast is None else {"seconds": forecast.seconds}),
+    }
+
+
+def _outlook_json(outlook: Outlook) -> dict[str, object]:
+    return {
+        "action": str(outlook.action),
+        "calls": outlook.calls,
+        "reused": outlook.reused,
+        "because": list(outlook.because),
+        "seconds": outlook.seconds,
     }
 
 

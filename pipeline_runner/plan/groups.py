@@ -192,7 +192,10 @@ def fuses(first: StagePlan, second: StagePlan) -> bool:
         and b.window in (None, a.window)
         and not (a.waits or b.waits or a.limits or b.limits)
         and a.priority == b.priority
-        and not any(reference.root in ("item", "index") for reference in references(b.constants))
+        and not any(reference.root in ("item", "index") for reference in references([b.constants, list(b.deps)]))
+        # Calls of a trip are reused from its beginning on: what is made in every run does not come before what is not.
+        and (a.cache or not b.cache)
+        and not (a.outs or b.outs)  # what stands of them is looked after stage by stage
     )
 
 

@@ -16,6 +16,7 @@ from pipeline_runner.plan.counts import calls, unequal
 from pipeline_runner.plan.cpus import usable
 from pipeline_runner.plan.graph import Graph, draw, order
 from pipeline_runner.plan.groups import could_stream, edges, groups
+from pipeline_runner.plan.outs import unwritable, written_twice
 from pipeline_runner.plan.plan import Choice, Plan, StagePlan
 from pipeline_runner.plan.problems import WorkdirMissing
 from pipeline_runner.plan.skips import is_off, skipped
@@ -27,19 +28,32 @@ from pipeline_runner.spec.secrets import mask_of
 WINDOW = 4  # chunks in flight for each worker, where the pipeline does not say
 
 
-def make_plan(spec: PipelineSpec, *, workers: int | None = None, table: Table | None = None) -> Plan:
+def make_plan(
+    spec: PipelineSpec,
+    *,
+    workers: int | None = None,
+    table: Table | None = None,
+    sample: int | None = None,
+    taken: frozenset[StageName] = frozenset(),
+) -> Plan:
     """Decide everything that can be decided before the run. Errors: Problems, all of them together.
 
     `workers` is for the whole run; left out: what the pipeline says, else the CPUs this process may use.
+    `sample`: only so many items of each source that needs no stage. `taken`: stages that are not run.
     """
-    plan, problems = attempt(spec, workers=workers, table=table)
+    plan, problems = attempt(spec, workers=workers, table=table, sample=sample, taken=taken)
     if plan is None:
         raise Problems(problems)
     return plan
 
 
 def attempt(
-    spec: PipelineSpec, *, workers: int | None = None, table: Table | None = None
+    spec: PipelineSpec,
+    *,
+    workers: int | None = None,
+    table: Table | None = None,
+    sample: int | None = None,
+    taken: frozenset[StageName] = frozenset(),
 ) -> tuple[Plan | None, list[Problem]]:
     """The plan, or every problem that stands in its way."""
     rows = table or whole_table()
@@ -53,7 +67,7 @@ def attempt(
         folder = spec.folder_of(stage)
         problems.extend(_lacking(stage, spec, first=not graph.in_degree(name)))
         problems.extend(unequal(stage, folder))
-        counts[name] = calls(stage, spec.stages, counts, folder)
+        counts[name] = calls(stage, spec.stages, counts, folder, sample)
         try:
             choice = choose(stage, rows, _inflows(graph, stages, stage))
         except Problems as found:
@@ -68,17 +82,19 @@ def attempt(
             hooks[name] = _planned(hook, choose(hook, rows, []), count, workers, spec)
         except Problems as found:
             problems.extend(found.problems)
+    problems.extend(written_twice(spec))
     if problems:
         return None, mask_of(spec).whole(in_order(problems))
     off = skipped(ordered, spec.stages, graph)
     found_edges = edges(graph, stages)
     found_groups, waves = groups(stages, found_edges)
-    return Plan(spec, workers, stages, found_edges, found_groups, waves, off, hooks), []
+    return Plan(spec, workers, stages, found_edges, found_groups, waves, off, hooks, sample, taken), []
 
 
 def _lacking(stage: StageSpec, spec: PipelineSpec, *, first: bool) -> Iterator[Problem]:
     """What a stage asks for and there is not. `first`: no stage comes before it that could make it."""
     yield from wrong(stage, spec.limits)
+    yield from unwritable(stage)
     if (
         first
         and stage.workdir is not None

@@ -84,6 +84,8 @@ class Plan:
     waves: tuple[tuple[int, ...], ...]  # numbers of groups that may run side by side; for show, never a barrier
     skipped: Mapping[StageName, str] = field(default_factory=dict)  # known before the run, and why: a clause
     hooks: Mapping[StageName, StagePlan] = field(default_factory=dict)  # what runs after all stages
+    sample: int | None = None  # only so many items of each source that needs no stage
+    taken: frozenset[StageName] = frozenset()  # stages that are not run: what their readers read was made before
 
     def with_hooks(self) -> Plan:
         """What a run has: the hooks as stages after all others, each by itself."""

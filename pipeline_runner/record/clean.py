@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_runner.record.errors import store_error
+from pipeline_runner.record.files import forget_missing
 from pipeline_runner.record.history import History, Told
 from pipeline_runner.record.locks import Locked
 from pipeline_runner.record.owner import owner
@@ -31,20 +32,54 @@ class Cleaned:
 
 
 def chosen(
-    runs: Sequence[Told], *, named: Sequence[str] = (), keep: int | None = None, older_than: float | None = None
+    runs: Sequence[Told],
+    *,
+    named: Sequence[str] = (),
+    keep: int | None = None,
+    older_than: float | None = None,
+    beyond: Collection[str] | None = None,
 ) -> list[Told]:
     """The runs to drop: those named; with `keep`, all but the newest so many of each pipeline; with `older_than`,
-    those that began before that moment. Both: only what both mean. `runs` come newest first."""
+    those that began before that moment; with `beyond`, those of them. Several: only what all mean. `runs` come newest
+    first."""
     dropped = [told for told in runs if told.run in named]
-    if keep is None and older_than is None:
+    if keep is None and older_than is None and beyond is None:
         return dropped
     seen: dict[object, int] = {}
     for told in runs:
         pipeline = told.about.get("identity")
         seen[pipeline] = seen.get(pipeline, 0) + 1
         spared = (keep is not None and seen[pipeline] <= keep) or (older_than is not None and told.began >= older_than)
+        spared = spared or (beyond is not None and told.run not in beyond)
         if not spared and told not in dropped:
             dropped.append(told)
+    return dropped
+
+
+def beyond(history: History, runs: Sequence[Told], most_bytes: int) -> set[str]:
+    """The oldest runs, without which the others take no more than so many bytes, about. The newest stays in any case.
+
+    A file of values that several runs share is counted once. Errors: StoreError.
+    """
+    taken: dict[str, int] = {}
+    files: dict[str, list[str]] = {}
+    with _database(history.store) as connection:
+        for table, column in (("done", "data"), ("event", "body"), ("given", "data")):
+            for run, size in connection.execute(f"SELECT run, sum(length({column})) FROM {table} GROUP BY run"):
+                taken[str(run)] = taken.get(str(run), 0) + (size or 0)
+        for run, file in connection.execute("SELECT DISTINCT run, file FROM done WHERE file IS NOT NULL"):
+            files.setdefault(str(run), []).append(str(file))
+    counted: set[str] = set()
+    so_far = 0
+    dropped: set[str] = set()
+    for told in runs:
+        so_far += taken.get(told.run, 0)
+        for file in set(files.get(told.run, ())) - counted:
+            counted.add(file)
+            with suppress(OSError):
+                so_far += (history.store.values / file).stat().st_size
+        if so_far > most_bytes and told is not runs[0]:
+            dropped.add(told.run)
     return dropped
 
 
@@ -103,6 +138,8 @@ def _sweep(store: Store, runs: set[str]) -> None:
             if f"{path.parent.name}/{path.name}" not in needed:
                 path.unlink(missing_ok=True)
         connection.execute("DELETE FROM recipe WHERE key NOT IN (SELECT recipe FROM done)")
+        connection.execute("DELETE FROM out WHERE recipe NOT IN (SELECT recipe FROM done)")
+        forget_missing(connection)
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for folder in (store.folder / "runs").glob("*"):

@@ -43,7 +43,7 @@ def _out(value: Any) -> Any:
         case range():
             return {"range": [value.start, value.stop]}
         case tuple():
-            return list(value)
+            return [_out(one) for one in value]
         case Failure():
             told = {name: _out(getattr(value, name)) for name in Failure.__dataclass_fields__}
             return {**told, "pickled": None if value.pickled is None else b64encode(value.pickled).decode()}
@@ -67,4 +67,4 @@ def _in(name: str, value: Any) -> Any:
         return Status(value)
     if isinstance(value, dict) and "range" in value:
         return range(*value["range"])
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(_in("", one) for one in value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What an earlier run has of one stage: which of its calls ended well under the same recipe, and their values."""
+"""What earlier runs have of one stage: which of its calls ended well under the same recipe, and their values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pipeline_runner.calls import Pack
 from pipeline_runner.record.seal import intact
 from pipeline_runner.record.store import Store
 
-_ROW = "recipe, first, calls, digests, data, file, start, seal"
+UNCACHED = '"uncached": true'  # in what is kept about a run whose results are not for others
+_ROW = "run, stage, recipe, first, calls, digests, data, file, start, seal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Row:
     digests: bytes | None
     data: bytes | None
     start: int
+    own: bool  # of the very run and stage that ask
 
     def matching(self, at: int, digests: bytes | None, most: int) -> int:
         """How many of the next `most` calls from place `at` on were given what `digests` says; None: their numbers
@@ -52,6 +54,7 @@ class Found:
 
     def __init__(self, row: Row, at: int, calls: int, used: bytearray) -> None:
         self._row, self._at, self.calls, self._used = row, at, calls, used
+        self.own = row.own  # whether the run that asks has these calls already
 
     def take(self, calls: int, digests: bytes | None) -> Pack | None:
         """The values of the first `calls` of them, which are not found again; None where none were kept."""
@@ -63,16 +66,21 @@ class Found:
 
 
 class Earlier:
-    """Rows of one stage of one run. Used by one thread at a time.
+    """Rows of one stage: of one run, or with `anybodys` of all runs and stages that compute the same, for a stage whose
+    calls are the same however often they are made. Used by one thread at a time.
 
     A row that is missing, damaged, or of another recipe is as if it had never been: its calls are
     owed again. A call is looked for under its number first, then by its digest alone, since items
-    may have been put in before it. None is found twice: two calls of equal arguments are two calls.
+    may have been put in before it. None is found twice, two calls of equal arguments being two
+    calls; those that are anybody's are found as often as they are asked for.
     Memory: one small entry a row, the row that was read last, and 17 bytes a call.
     """
 
-    def __init__(self, store: Store, run: str, stage: str, recipe: bytes) -> None:
+    def __init__(
+        self, store: Store, run: str, stage: str, recipe: bytes, *, anybodys: bool = False, wanted: bool = False
+    ) -> None:
         self._store, self._run, self._stage, self._recipe = store, run, stage, recipe
+        self._anybodys, self._wanted = anybodys, wanted
         self._connection = store.connect()
         self._rows = list(self._all())
         self._by_number()
@@ -106,7 +114,7 @@ class Earlier:
     def _found(self, row: Row, at: int, digests: bytes | None, most: int, wanted: bool) -> Found | None:
         calls = row.matching(at, digests, most)
         used = self._used.setdefault(row.seq, bytearray(row.calls))
-        taken = used.find(1, at, at + calls)
+        taken = -1 if self._anybodys else used.find(1, at, at + calls)
         calls = calls if taken < 0 else taken - at
         return Found(row, at, calls, used) if calls and (row.data is not None or not wanted) else None
 
@@ -179,11 +187,16 @@ class Earlier:
 
     def _all(self) -> Iterator[Kept]:
         """Every row, as far as they can be read; not yet known to be intact."""
+        given: tuple[str | bytes, ...] = self._run, self._stage, self._recipe
+        which = "seq FROM done WHERE run = ? AND stage = ? AND recipe = ?"
+        if self._anybodys:
+            # Of rows that each run has copied from the one before, the newest; of runs without the cache, their own.
+            values = " AND (data IS NOT NULL OR file IS NOT NULL)" if self._wanted else ""
+            others = f"run = ? OR run NOT IN (SELECT id FROM run WHERE body LIKE '%{UNCACHED}%')"
+            which = f"max(seq) AS seq FROM done WHERE ({others}) AND recipe = ?{values} GROUP BY first, calls, digests"
+            given = (self._run, self._recipe)
         try:
-            for seq, first, calls in self._connection.execute(
-                "SELECT seq, first, calls FROM done WHERE run = ? AND stage = ? AND recipe = ? ORDER BY seq",
-                (self._run, self._stage, self._recipe),
-            ):
+            for first, calls, seq in self._connection.execute(f"SELECT first, calls, {which} ORDER BY seq", given):
                 if isinstance(first, int) and isinstance(calls, int) and first >= 0 and calls > 0:
                     yield Kept(seq, first, first + calls)
         except sqlite3.Error:
@@ -201,9 +214,10 @@ class Earlier:
             return None
         if row is None:
             return None
-        recipe, first, calls, digests, body, file, start, stored = row
+        run, stage, recipe, first, calls, digests, body, file, start, stored = row
         data = self._store.read_value(file) if isinstance(file, str) else body
-        parts = (self._run, self._stage, recipe, first, calls, digests, data, file, start)
-        if recipe != self._recipe or not intact(self._store.key, stored, *parts):
+        parts = (run, stage, recipe, first, calls, digests, data, file, start)
+        own = (run, stage) == (self._run, self._stage)
+        if recipe != self._recipe or not (own or self._anybodys) or not intact(self._store.key, stored, *parts):
             return None
-        return Row(seq, first, calls, digests, data, start)
+        return Row(seq, first, calls, digests, data, start, own)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeGuard
 
 from pipeline_runner.axes import Returns
 from pipeline_runner.calls import Calls
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.apart import telling_apart
-from pipeline_runner.record.keys import whole_reads
-from pipeline_runner.record.lineage import SIZE, deepened, in_lists, of_whole, side_by_side, told_apart, weight
+from pipeline_runner.record.deps import Read, filled, fixed, read, salt, varying
+from pipeline_runner.record.files import Files
+from pipeline_runner.record.keys import numbered, whole_reads
+from pipeline_runner.record.lineage import (
+    SIZE,
+    deepened,
+    each_deepened,
+    in_lists,
+    of_whole,
+    side_by_side,
+    told_apart,
+    weight,
+)
 from pipeline_runner.record.recipe import Recipe, call_key
 from pipeline_runner.spec.pipeline import (
     Batches,
@@ -25,8 +37,7 @@ from pipeline_runner.spec.pipeline import (
     StageSpec,
     Zip,
 )
-from pipeline_runner.spec.sources import is_open, items
-from pipeline_runner.syntax.expressions import references
+from pipeline_runner.spec.sources import Opened, is_open, items
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,10 @@ class Foreseen:
 
     def digest(self, index: int) -> bytes | None:
         return None if self.digests is None else self.digests[SIZE * index : SIZE * (index + 1)]
+
+    def first(self, most: int) -> Foreseen:
+        """No more than so many of them."""
+        return Foreseen(min(self.calls, most), None if self.digests is None else self.digests[: SIZE * most])
 
     def lineage(self) -> bytes:
         """What tells the whole result from another, if no call of it fails."""
@@ -51,58 +66,98 @@ class Foreseen:
         return [call_key(recipe.key, index, self.digest(index)) for index in range(self.calls)]
 
 
-def foresee(plan: Plan) -> dict[StageName, Foreseen | None]:
-    """Each stage's calls; None where only a run can tell: of what a generator gives, of the items in one call's value.
+def foresee(plan: Plan, files: Files | None = None) -> dict[StageName, Foreseen | None]:
+    """Each stage's calls; None where only a run can tell: of what a generator gives, of the items in one call's value,
+    of files that another stage may write before they are read.
 
-    Lists, files and folders are read. Errors: SourceError where they cannot be.
+    Lists, files and folders are read. Errors: SourceError, DepMissing where they cannot be.
     """
-    found: dict[StageName, Foreseen | None] = {}
-    for name, stage in plan.stages.items():
-        folder = plan.pipeline.folder_of(stage.spec)
-        calls = _calls(plan, folder, stage.spec.over, found, shortest=stage.spec.shortest)
-        found[name] = None if calls is None else _with_more(stage.spec, calls, found)
-    return found
+    foreseer = Foreseer(plan, files or Files())
+    for name in plan.stages:
+        foreseer.foresee(name)
+    return foreseer.found
 
 
-def _with_more(spec: StageSpec, calls: Foreseen, found: Mapping[StageName, Foreseen | None]) -> Foreseen | None:
-    """With what each call is given beside its item: whole results, its number."""
-    named = whole_reads(spec)
-    sources = {name: found[name] for name in (*named, *spec.needs)}
-    lineages = {name: source.lineage() for name, source in sources.items() if source is not None}
-    if len(lineages) < len(sources):
-        return None
-    needed = sorted(lineages[name] for name in spec.needs if name not in named)
-    salt = b"".join([*(lineages[name] for name in named), *needed])
-    numbered = any(reference.root == "index" for reference in references(spec.constants))
-    return Foreseen(calls.calls, deepened(range(calls.calls), calls.digests, salt, numbered=numbered))
+@dataclass
+class Foreseer:
+    """Foresees one stage after the other, in the plan's order. `stays`: whether all that a stage waits for leaves its
+    files as they are, since none of it will run."""
 
+    plan: Plan
+    files: Files
+    stays: Callable[[StageName], bool] = lambda stage: False
+    found: dict[StageName, Foreseen | None] = field(default_factory=dict)
 
-def _calls(
-    plan: Plan,
-    folder: Path,
-    source: Source | None,
-    found: Mapping[StageName, Foreseen | None],
-    *,
-    shortest: bool = False,
-) -> Foreseen | None:
-    match source:
-        case None:
-            return Foreseen(1, None)
-        case Range(start, stop, step):
-            return Foreseen(len(range(start, stop, step)), None)
-        case FromStage(reference):
-            one_call = plan.stages[source.stage].spec.over is None
-            return None if one_call or len(reference.path) > 1 else found[source.stage]
-        case Zip(columns):
-            return _rows([_calls(plan, folder, column, found) for column in columns], shortest=shortest)
-        case Batches(inner, in_one):
-            within = None if _in_order_of_ends(plan, inner) else _calls(plan, folder, inner, found)
-            return None if within is None else _in_lists(within, in_one)
-    if not is_open(source) or _only_once(source):
-        return None
-    given = list(items(source, folder))
-    how = telling_apart(source, folder)
-    return Foreseen(len(given), None if how is None else told_apart(how, given))
+    def foresee(self, name: StageName) -> Foreseen | None:
+        """Errors: SourceError, DepMissing."""
+        spec = self.plan.stages[name].spec
+        self.found[name] = None  # what those who read it know of it, if it raises
+        calls = self._calls(spec, spec.over, shortest=spec.shortest)
+        self.found[name] = None if calls is None else self._with_more(spec, calls)
+        return self.found[name]
+
+    def _settled(self, spec: StageSpec) -> bool:
+        """Whether files are now as they will be when the stage begins."""
+        return not self.plan.sources(spec.name) or self.stays(spec.name)
+
+    def _calls(self, spec: StageSpec, source: Source | None, *, shortest: bool = False) -> Foreseen | None:
+        whole = self._whole(spec, source, shortest=shortest)
+        most = self.plan.sample if is_open(source) else None
+        return whole if whole is None or most is None else whole.first(most)
+
+    def _whole(self, spec: StageSpec, source: Source | None, *, shortest: bool = False) -> Foreseen | None:
+        match source:
+            case None:
+                return Foreseen(1, None)
+            case Range(start, stop, step):
+                return Foreseen(len(range(start, stop, step)), None)
+            case FromStage(reference):
+                one_call = self.plan.stages[source.stage].spec.over is None
+                return None if one_call or len(reference.path) > 1 else self.found[source.stage]
+            case Zip(columns):
+                return _rows([self._calls(spec, column) for column in columns], shortest=shortest)
+            case Batches(inner, in_one):
+                within = None if _in_order_of_ends(self.plan, inner) else self._whole(spec, inner)
+                return None if within is None else _in_lists(within, in_one)
+        if not self._had(source, spec):
+            return None
+        given = list(items(source, self.plan.pipeline.folder_of(spec)))
+        how = telling_apart(source, self.plan.pipeline.folder_of(spec), self.files)
+        return Foreseen(len(given), None if how is None else told_apart(how, given))
+
+    def _had(self, source: Source | None, spec: StageSpec) -> TypeGuard[Opened]:
+        """Whether the items of a source can be had without running anything, and will be the same then."""
+        if source is None or not is_open(source) or _only_once(source):
+            return False
+        return isinstance(source, Items) or self._settled(spec)
+
+    def _with_more(self, spec: StageSpec, calls: Foreseen) -> Foreseen | None:
+        """With what each call is given beside its item: whole results, files, its number."""
+        named = whole_reads(spec)
+        sources = {name: self.found[name] for name in (*named, *spec.needs)}
+        lineages = {name: source.lineage() for name, source in sources.items() if source is not None}
+        if len(lineages) < len(sources) or (spec.deps and not self._settled(spec)):
+            return None
+        needed = sorted(lineages[name] for name in spec.needs if name not in named)
+        more = b"".join([*(lineages[name] for name in named), *needed, salt(self.deps(spec))])
+        given = deepened(range(calls.calls), calls.digests, more, numbered=numbered(spec))
+        return self._with_own_files(spec, Foreseen(calls.calls, given))
+
+    def deps(self, spec: StageSpec) -> Read:
+        """What is now in the files that each call of a stage reads. Errors: DepMissing."""
+        return read(spec.name, self.plan.pipeline.folder_of(spec), fixed(spec), self.files)
+
+    def _with_own_files(self, spec: StageSpec, calls: Foreseen) -> Foreseen | None:
+        """With the files that each call reads for itself."""
+        own = varying(spec)
+        if not own:
+            return calls
+        if not self._had(spec.over, spec):
+            return None
+        folder = self.plan.pipeline.folder_of(spec)
+        given = islice(items(spec.over, folder), calls.calls)
+        salts = [salt(read(spec.name, folder, filled(own, at, item), self.files)) for at, item in enumerate(given)]
+        return Foreseen(calls.calls, each_deepened(range(calls.calls), calls.digests, salts))
 
 
 def _only_once(source: Source) -> bool:

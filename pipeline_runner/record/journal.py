@@ -13,13 +13,18 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pipeline_runner.calls import Pack
 from pipeline_runner.events import CallFailed, CallsDone, ChunkEnded, ChunkStarted, Event, RunStarted
 from pipeline_runner.record.codec import encode
 from pipeline_runner.record.errors import damaged, store_error
+from pipeline_runner.record.files import Memory
+from pipeline_runner.record.outs import Row
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import seal
 from pipeline_runner.record.store import INLINE, Store
 from pipeline_runner.spec.pipeline import StageName
+
+SHARED = 1 << 12  # bytes of a chunk's values that a run which adopts some of them has in the database itself
 
 # What chunks do is told by the rows of `done`; a row for each of their events would double the journal.
 _TOLD_ELSEWHERE = (CallsDone, ChunkStarted, ChunkEnded)
@@ -35,6 +40,7 @@ class Journal:
         self._recipes = recipes
         self._keys = {name: recipe.key for name, recipe in recipes.items()}
         self._open = False
+        self._in_files: set[str] = set()  # values that this run has put into files
         self._connection = store.connect()
         self._inode = os.stat(store.database).st_ino
 
@@ -58,24 +64,64 @@ class Journal:
         recipe = self._keys.get(stage)
         if recipe is None:
             return
-        file, body = None, data
-        if data is not None and len(data) > INLINE:
-            name = hashlib.sha256(data).hexdigest()
-            file, body = f"{name[:2]}/{name}", None
-            try:
-                self._store.write_value(file, data)
-            except OSError as error:
-                raise store_error(self._store.values, error) from error
+        file = None if data is None or len(data) <= INLINE else self._in_a_file(data)
         at = 0
         for first, calls in _runs(indices):
             part = None if digests is None else digests[8 * at : 8 * (at + calls)]
-            mark = seal(self._store.key, self._run, stage, recipe, first, calls, part, data, file, at)
-            self._insert(
-                "INSERT INTO done (run, stage, recipe, first, calls, digests, data, file, start, seal)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (self._run, stage, recipe, first, calls, part, body, file, at, mark),
-            )
+            self._done(stage, recipe, range(first, first + calls), part, data, file, at)
             at += calls
+
+    def adopt(self, stage: StageName, numbers: range, digests: bytes | None, values: Pack | None) -> None:
+        """Write down that these calls need not be made, since another run has made them. Their values are this run's
+        own from then on, whatever becomes of the other."""
+        recipe = self._keys.get(stage)
+        if recipe is None:
+            return
+        data = None if values is None else values.data
+        start = 0 if values is None else values.start
+        # In a file also where it would fit: other calls of the same chunk may be adopted apart from these and share it.
+        file = None if data is None or len(data) <= SHARED else self._in_a_file(data)
+        self._done(stage, recipe, numbers, digests, data, file, start)
+
+    def _done(
+        self,
+        stage: StageName,
+        recipe: bytes,
+        numbers: range,
+        digests: bytes | None,
+        data: bytes | None,
+        file: str | None,
+        start: int,
+    ) -> None:
+        first, calls = numbers.start, len(numbers)
+        mark = seal(self._store.key, self._run, stage, recipe, first, calls, digests, data, file, start)
+        self._insert(
+            "INSERT INTO done (run, stage, recipe, first, calls, digests, data, file, start, seal)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self._run, stage, recipe, first, calls, digests, None if file else data, file, start, mark),
+        )
+
+    def _in_a_file(self, data: bytes) -> str:
+        """Where a value is that is too large for the database, or shared."""
+        name = hashlib.sha256(data).hexdigest()
+        file = f"{name[:2]}/{name}"
+        if file in self._in_files:
+            return file
+        self._in_files.add(file)
+        try:
+            self._store.write_value(file, data)
+        except OSError as error:
+            raise store_error(self._store.values, error) from error
+        return file
+
+    def wrote(self, row: Row) -> None:
+        """Write down what is in a file that a call has written."""
+        self._insert("INSERT OR REPLACE INTO out (path, recipe, key, digest, seal) VALUES (?, ?, ?, ?, ?)", row)
+
+    def remember(self, read: Sequence[Memory]) -> None:
+        """Write down what was in files that were read."""
+        for row in read:
+            self._insert("INSERT OR REPLACE INTO file (path, look, digest, seal) VALUES (?, ?, ?, ?)", row)
 
     def given(self, stage: StageName, item: int, payload: bytes) -> None:
         """Write down what a call was given that has failed for good, for `prun replay`."""

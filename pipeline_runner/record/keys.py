@@ -1,8 +1,9 @@
 """Recipes: what a stage's values depend on. Never what they are, which method made them, or what a stage is called.
 
 A recipe has the function's source with all that it reaches in the project, the versions of the packages that it uses,
-the constants, the argument style, the contents of `deps`, the salt, and the recipes of the stages it reads. Comments,
-docstrings and formatting are not in it. The items of sources are told apart call by call, by their digests.
+the constants, the argument style, the names of `deps` and `outs`, the salt, and the recipes of the stages it reads.
+Comments, docstrings and formatting are not in it. The items of sources are told apart call by call, by their digests;
+so is what is in `deps`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ from typing import Any
 
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
+from pipeline_runner.record.files import Files
 from pipeline_runner.record.packages import ask_again, package_version
 from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.seal import load_key, seal
@@ -46,7 +47,7 @@ from pipeline_runner.spec.pipeline import (
     Zip,
 )
 from pipeline_runner.spec.secrets import mask_of
-from pipeline_runner.syntax.expressions import Expression, Reference, Text, references
+from pipeline_runner.syntax.expressions import Expression, Reference, Text, as_written, references
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 DIGEST = 8  # bytes
@@ -94,27 +95,19 @@ def digest(value: Any) -> bytes:
     return blake2s(_stable(value)).digest()[:DIGEST]
 
 
-def path_digests(folder: Path, paths: Sequence[Any]) -> bytes:
-    """The same of files' names: with each file's size and time, since its call will read what is in it."""
-    return b"".join(_path_digest(folder, path) for path in paths)
+def path_digests(folder: Path, files: Files, paths: Sequence[Any]) -> bytes:
+    """The same of files' names: with what is in each file, since its call will read it."""
+    return b"".join(digest(with_contents(folder, files, path)) for path in paths)
 
 
-def _path_digest(folder: Path, path: Any) -> bytes:
-    return digest(with_status(folder, path))
-
-
-def with_status(folder: Path, path: Any) -> Any:
-    """A file's name with its size and time, or with what its own filesystem says; alone where there is none."""
+def with_contents(folder: Path, files: Files, path: Any) -> Any:
+    """A file's name with what is in it, or with what its own filesystem says; alone where there is none."""
     if isinstance(path, str) and is_url(path):
         try:
             return path, stamp(path, folder)
         except Exception:  # a filesystem's library may raise anything: the call itself will tell
             return path
-    try:
-        status = os.stat(folder / path)
-    except (OSError, TypeError, ValueError):
-        return path
-    return path, status.st_size, status.st_mtime_ns
+    return files.told(folder, path)
 
 
 class _Unknowable(Exception):
@@ -156,8 +149,11 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
         **{f"{SOURCE}{number}": keys[name] for name, number in numbers.items()},
         **{f"argument {key}": _told(value, numbers, hide) for key, value in _arguments(spec.constants)},
         **{f"env {key}": _told(value, numbers, hide) for key, value in {**plan.pipeline.env, **spec.env}.items()},
-        **{f"file {hide(path)}": _contents(folder, path) for path in spec.deps},
+        # Which files, not what is in them: that is known when the stage begins, and is part of its calls' digests.
+        **{f"file {hide(as_written(dep))}": _told(dep, numbers, hide) for dep in spec.deps},
     }
+    if spec.outs:
+        parts["outs"] = _told(list(spec.outs), numbers, hide)
     if spec.over is not None:
         parts["args"] = str(stage.choice.style)
         parts["over"] = _told(_source(spec.over, numbers), numbers, hide)
@@ -227,30 +223,6 @@ def _told(value: Any, numbers: Mapping[StageName, int], hide: Hide) -> str:
         return hashlib.blake2b(_stable(hide(_plain(value, numbers))), digest_size=16).hexdigest()
     except Exception as error:  # a constant that cannot be pickled: whatever its class raises
         raise _Unknowable("an argument in its `with` cannot be pickled") from error
-
-
-def _contents(folder: Path, path: Any) -> str:
-    if not isinstance(path, str):
-        raise _Unknowable(f"{path} of its `deps` is known only when it runs")
-    try:
-        return contents(folder / path)
-    except OSError as error:
-        raise _Unknowable(f"{path} of its `deps` cannot be read: {error.strerror}") from error
-
-
-def contents(path: Path) -> str:
-    """What is in a file, or in all files of a folder: a digest. "" where there is none.
-
-    Errors: OSError where it cannot be read.
-    """
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        told = [f"{contents(file)} {file.relative_to(path)}" for file in files]
-        return hashlib.sha256("\n".join(told).encode("utf-8", "surrogateescape")).hexdigest()
-    if not path.exists():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _given(function: Any, folder: Path) -> bytes | None:
@@ -450,6 +422,13 @@ def _sorted(value: Any) -> Any:
 
 def _a_set() -> None:
     """Only its name is ever used: no value of a user's is taken for what stands for a set."""
+
+
+def numbered(spec: StageSpec) -> bool:
+    """Whether a call is given its own number."""
+    return any(
+        reference.root == "index" for reference in references([spec.constants, list(spec.deps), list(spec.outs)])
+    )
 
 
 def by_path(source: Source | None) -> bool:

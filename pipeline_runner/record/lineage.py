@@ -61,6 +61,12 @@ def deepened(indices: Sequence[int], digests: bytes | None, salt: bytes, *, numb
     return _rows((number, mine, salt) for number, mine in zip(numbers, own, strict=True))
 
 
+def each_deepened(indices: Sequence[int], digests: bytes | None, salts: Sequence[bytes]) -> bytes:
+    """Digests of calls that are each given something more of their own."""
+    own = [index.to_bytes(SIZE, "little") for index in indices] if digests is None else _each(digests)
+    return _rows(zip(own, salts, strict=True))
+
+
 def through(indices: Sequence[int], digests: bytes | None, salts: Iterable[bytes]) -> bytes | None:
     """The digests of calls in a later step of a chain, each of whose steps is given something more."""
     for salt in salts:

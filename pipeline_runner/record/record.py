@@ -9,19 +9,23 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pipeline_runner.calls import Calls
+from pipeline_runner.calls import Calls, Pack
 from pipeline_runner.events import CallsOutdated, Event, JournalMended, JournalTaken, StageRenamed
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.apart import telling_apart
+from pipeline_runner.record.deps import Read, fixed, read, salt
 from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.errors import usable
+from pipeline_runner.record.files import Files
 from pipeline_runner.record.journal import Journal
 from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.locks import Lock
-from pipeline_runner.record.recipe import Recipe
+from pipeline_runner.record.looking import Looking
+from pipeline_runner.record.outs import Standing, out_key, rows
 from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
-from pipeline_runner.spec.pipeline import Source, StageName
+from pipeline_runner.record.why import deps_changes, last_read, why_not
+from pipeline_runner.spec.pipeline import Source, StageName, StageSpec
 from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.worker.perform import pack_payload
 
@@ -32,12 +36,22 @@ class Record:
     Errors: Locked when another runner is at the pipeline; StoreError when the folder cannot be used.
     """
 
-    def __init__(self, store: Store, run: str, plan: Plan, *, resume: bool, about: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        run: str,
+        plan: Plan,
+        *,
+        looking: Looking,
+        about: Mapping[str, Any],
+    ) -> None:
         self.store = store
         self.run = run
         self._plan = plan
         self._mask = mask_of(plan.pipeline)
-        self._resume = resume
+        self._resume = resume = looking.resume
+        self._looking = looking
+        self.files = Files(store)
         self._lock: Lock = store.lock(identity(plan), run)
         try:
             self._recipes = recipes(plan, run)
@@ -50,7 +64,7 @@ class Record:
         except BaseException:
             self._lock.release()
             raise
-        self._earlier: list[Earlier] = []
+        self._earlier: list[Earlier | Standing] = []
 
     def take(self, event: Event) -> None:
         self._journal.take(event)
@@ -71,21 +85,62 @@ class Record:
             return
         self._journal.given(stage, index, payload)
 
+    def adopt(self, stage: StageName, numbers: range, digests: bytes | None, values: Pack | None) -> None:
+        """Keep calls that another run has made."""
+        self._journal.adopt(stage, numbers, digests, values)
+
+    def wrote(self, stage: StageName, index: int, digest: bytes | None, files: Sequence[tuple[str, str]]) -> None:
+        """Keep what a call has written: (path, digest of what is in it)."""
+        recipe = self._keys[stage]
+        if recipe is not None:
+            key = out_key(self.store, self._folder(stage), recipe, index, digest)
+            for row in rows(self.store, recipe, key, files):
+                self._journal.wrote(row)
+
     def commit(self) -> None:
+        self._journal.remember(self.files.fresh())
         self._journal.commit()
 
-    def earlier(self, stage: StageName) -> Earlier | None:
-        """What the run has of a stage from before, under the recipe that the stage has now."""
+    def earlier(self, stage: StageName, *, wanted: bool) -> Earlier | Standing | None:
+        """What there is of a stage from before, under the recipe that the stage has now."""
+        earlier = self._looking.up(self.store, self.run, self._plan, stage, self._keys[stage], self.files, wanted)
+        if earlier is not None:
+            self._earlier.append(earlier)
+        return earlier or None
+
+    def why_unknown(self, stage: StageName) -> str:
+        """Why nothing of a stage can be known again; nothing where it can."""
+        return self._recipes[stage].unknown
+
+    def _folder(self, stage: StageName) -> Path:
+        return self._plan.pipeline.folder_of(self._plan.stages[stage].spec)
+
+    def deps(self, stage: StageSpec) -> Read:
+        """What is in the files that each call of a stage reads, now that it begins. Errors: DepMissing."""
+        return read(stage.name, self._folder(stage.name), fixed(stage), self.files)
+
+    def deps_of_call(self, stage: StageName, deps: Sequence[str]) -> bytes:
+        """8 bytes that stand for the files that one call reads. Errors: DepMissing."""
+        return salt(read(stage, self._folder(stage), deps, self.files))
+
+    def deps_changed(self, stage: StageName, now: Read) -> Iterator[CallsOutdated]:
+        """What there is to say of calls that are kept of a stage whose files have changed since."""
         recipe = self._keys[stage]
         if not self._resume or recipe is None:
-            return None
-        earlier = Earlier(self.store, self.run, stage, recipe)
-        self._earlier.append(earlier)
-        return earlier or None
+            return
+        with usable(self.store.database), closing(self.store.connect()) as connection:
+            then = last_read(connection, self.run, stage)
+            if then is None or then == now:
+                return
+            (kept,) = connection.execute(
+                "SELECT sum(calls) FROM done WHERE run = ? AND stage = ? AND recipe = ?", (self.run, stage, recipe)
+            ).fetchone()
+        if kept:
+            yield CallsOutdated(stage=stage, calls=kept, why=tuple(map(str, deps_changes(then, now))))
 
     def tell_apart(self, source: Source, folder: Path) -> Callable[[Sequence[Any]], bytes] | None:
         """How the items of a source are told apart from those of an earlier run; None: by their numbers."""
-        return telling_apart(source, folder)
+        return telling_apart(source, folder, self.files)
 
     def news(self) -> Iterator[Event]:
         """What there is to say before a run goes on: what of the earlier one does not count any more."""
@@ -150,19 +205,8 @@ class Record:
         finally:
             for earlier in self._earlier:
                 earlier.close()
+            self.files.close()
             self._lock.release()
-
-
-def why_not(connection: sqlite3.Connection, then: bytes, now: Recipe) -> tuple[str, ...]:
-    """In what a recipe differs from one that the store has values of; nothing where it does not know that one."""
-    if now.unknown:
-        return (now.unknown,)
-    row = connection.execute("SELECT parts FROM recipe WHERE key = ?", (then,)).fetchone()
-    try:
-        parts = json.loads(row[0]) if row is not None else None
-    except ValueError:  # damaged: it is only told less well
-        parts = None
-    return tuple(map(str, now.changes(parts))) if isinstance(parts, dict) else ()
 
 
 def identity(plan: Plan) -> str:

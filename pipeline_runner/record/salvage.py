@@ -16,8 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-_TABLES = ("run", "recipe", "event", "done", "given")
-_WITHOUT_NUMBERS = ("run", "recipe")
+_TABLES = ("run", "recipe", "event", "done", "given", "out")  # what is in `file` can be read again
+_WITHOUT_NUMBERS = ("run", "recipe", "out")
 _LEAST = 16  # bytes of a row; so many rows can be in a file whose tables cannot say it themselves
 _PATIENCE_S = 5.0  # for a table in which there is damage after damage
 
@@ -115,7 +115,7 @@ def _readable(database: Path) -> bool:
     try:
         with closing(sqlite3.connect(database)) as old:
             names = {name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            return names >= set(_TABLES)
+            return names >= {"run", "recipe", "event", "done", "given"}  # what every format has
     except sqlite3.DatabaseError:
         return False
 

@@ -13,7 +13,8 @@ from pipeline_runner.record.locks import Lock, alive, alone, lock_file, take_loc
 from pipeline_runner.record.salvage import Salvage, create, finish, salvage, statements
 from pipeline_runner.record.seal import load_key
 
-VERSION = 2
+VERSION = 3
+GROWN_FROM = 2  # a journal of this format or later lacks only tables, and gets them when it is opened
 MARK = 0x70720000  # with the version added, the application_id: both must say the same of a newer version
 INLINE = 1 << 18  # bytes of a chunk's values that go into the database itself; larger ones get a file
 LOG_PAGES = 8192  # of 4 KiB, in the log before they go into the database: that is when the disk is waited for
@@ -154,8 +155,8 @@ class Store:
 
 def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the database has our tables: made here when it is new. Errors: StoreError for one of another version."""
-    version = _version(connection)
-    if 0 < version != VERSION and connection.execute("PRAGMA application_id").fetchone()[0] == MARK + version:
+    version = _grown(connection)
+    if 0 < version != VERSION and _mark(connection) == MARK + version:
         whose = "a newer" if version > VERSION else "an older"
         why = f"it was written by {whose} prun, in format {version}; this one reads format {VERSION}"
         raise StoreError(path, why, f"use that version, or another folder with --state; or delete {path.parent}")
@@ -173,6 +174,23 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
         return False
     connection.execute("SELECT count(*) FROM run").fetchone()
     return True
+
+
+def _grown(connection: sqlite3.Connection) -> int:
+    """The format of a journal, which is ours now if only tables were missing."""
+    version = _version(connection)
+    if not GROWN_FROM <= version < VERSION or _mark(connection) != MARK + version:
+        return version
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in statements():
+        connection.execute(statement)
+    connection.execute("COMMIT")
+    return _version(connection)
+
+
+def _mark(connection: sqlite3.Connection) -> int:
+    mark: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    return mark
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -66,8 +66,6 @@ from pipeline_runner.syntax.reader import (
 from pipeline_runner.worker.shell import COMMAND
 
 NOT_YET_TOP = LATER_BACKENDS
-NOT_YET_STAGE = ("outs",)
-NO_EFFECT_YET = ("cache",)  # left out, they cannot change the answer
 
 
 def load(
@@ -380,8 +378,6 @@ def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bo
     filler = Filler(names, problems)
     values: dict[Any, Any] = {}
     for key, entry in node.entries.items():
-        if key in NOT_YET_STAGE:
-            continue  # told as such; what is in it may be what a later version knows
         roots, why = _allowed(key, node)
         if hook and "stages" in roots:
             roots, why = without_sources(roots), WHY
@@ -421,10 +417,11 @@ def _allowed(key: object, stage: MapNode) -> tuple[tuple[str, ...], str]:
         return (*KNOWN_BEFORE, "stages"), 'in "over" there is no item yet, and no run'
     if key == "params":
         return (*KNOWN_BEFORE, "stages", "run"), ""
-    if key in ("with", "run") and "over" in stage.entries:
-        return (*KNOWN_BEFORE, "stages", "run", "item", "index"), ""
+    call = ("item", "index") if "over" in stage.entries else ()
+    if key in ("deps", "outs"):
+        return (*KNOWN_BEFORE, *call), ""
     if key in ("with", "run"):
-        return (*KNOWN_BEFORE, "stages", "run"), ""
+        return (*KNOWN_BEFORE, "stages", "run", *call, *(("out", "outs") if "outs" in stage.entries else ())), ""
     if key == "if":
         return (*KNOWN_BEFORE, "stages"), ""
     return KNOWN_BEFORE, ""
@@ -496,6 +493,7 @@ class _StageBuilder:
             salt="" if keys.salt is None else as_text(keys.salt),
             deps=tuple(keys.deps or ()),
             outs=tuple(keys.outs or ()),
+            allow_outside=bool(keys.allow_outside),
             description=keys.description or "",
             marks=self._marks(places),
         )
@@ -541,17 +539,10 @@ class _StageBuilder:
             self._tell(StdoutWithoutRun(mark=self._key_mark("stdout"), stage=self.name))
 
     def _later(self) -> None:
-        for key in [key for key in map(str, self.node.entries) if key in NOT_YET_STAGE]:
-            if self._has(key):
-                self._tell(NotYet(mark=self._key_mark(key), what=f'"{key}" of a stage'))
         backend = self.keys.backend if self.keys else None
         if backend in LATER_BACKENDS:
             instead = f"it will need the extra:  pip install prun-pipelines[{backend}]"
             self._tell(NotYet(mark=self._value_mark("backend"), what=f'backend "{backend}"', instead=instead))
-        for key in [key for key in map(str, self.node.entries) if key in NO_EFFECT_YET]:
-            if self._has(key) and plain(self.node.entries[key].value) is not False:
-                where = self._key_mark(key)
-                self.pipeline.warnings.append(f'{where}: "{key}" is accepted, but this version does not act on it yet')
 
     def _over(self, values: dict[Any, Any], style: Style | None) -> Any:
         node = self.node.get("over")

@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.backends import table
 from pipeline_runner.spec import durations, sizes
+from pipeline_runner.syntax.expressions import Expression, Reference, Text
 
 LATER_BACKENDS = ("dask", "ray", "mpi")  # known words; each needs an extra that this version does not have
 STAGE_NAME = "^[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff-]*$"  # not \\w, which editors take for ASCII
@@ -104,6 +105,10 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _one_or_several(value: object) -> object:
+    return [value] if isinstance(value, str | Reference | Expression | Text) else value
+
+
 def _retry(value: object) -> object:
     return {"limit": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -118,6 +123,15 @@ def _tokens(value: object) -> object:
     return dict(Counter(names)) if isinstance(names, list) and all(isinstance(v, str) for v in names) else value
 
 
+def _path(value: object) -> object:
+    """A path: text, or a template of one."""
+    if isinstance(value, str) and not value:
+        raise PydanticCustomError("empty_path", "a path that is not empty")
+    if not isinstance(value, str | Reference | Expression | Text):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    return value
+
+
 Count = Annotated[int, Field(ge=1), Or(REFERENCE)]
 Flag = Annotated[bool, Or(REFERENCE)]
 Word = Annotated[str, Field(min_length=1)]
@@ -130,6 +144,9 @@ LongSpan = Annotated[
 Size = Annotated[int, Field(gt=0), BeforeValidator(_bytes), Or({"type": "string", "pattern": sizes.PATTERN}, REFERENCE)]
 FunctionName = Annotated[str, Or(REFERENCE), Shape(anyOf=[{"type": "string", "pattern": FUNCTION}, REFERENCE])]
 Texts = Annotated[list[str], BeforeValidator(_several), Or(ONE_TEXT)]
+Paths = Annotated[
+    list[Annotated[Any, BeforeValidator(_path), Shape(**ONE_TEXT)]], BeforeValidator(_one_or_several), Or(ONE_TEXT)
+]
 Environment = dict[Word, str | int | float | bool | None]
 Limits = dict[Word, Count]
 Tokens = Annotated[Limits, BeforeValidator(_tokens), Or(ONE_TEXT, {"type": "array", "items": ONE_TEXT})]
@@ -232,21 +249,23 @@ class StageKeys(Written):
     priority: Annotated[int, Or(REFERENCE)] | None = None
     """Of what is ready, the higher goes first; left out: 0."""
     cache: Flag | None = None
-    """Reuse results across runs. Accepted; not acted on yet."""
+    """Reuse results of any run: a call whose function, arguments, sources and files are the same is not made again."""
     salt: Annotated[Any, Shape(type=["string", "integer", "number"])] = None
     """Another one, and nothing that was kept counts any more: each call is made again."""
-    deps: Texts | None = None
-    """Files and folders that calls read: when their contents change, calls are made again."""
-    outs: Texts | None = None
-    """Files that must exist after the call. Not in this version yet."""
+    deps: Paths | None = None
+    """Files, folders and patterns (`conf/*.yaml`) that calls read, also with `${item}`: when their contents change,
+    calls are made again."""
+    outs: Paths | None = None
+    """Files and folders that must exist after the call, also with `${item}`. `${out}` and `${outs[0]}` in `with` and
+    `run` are temporary names, renamed when the call has ended well."""
+    allow_outside: Flag | None = None
+    """Let `outs`, and the file of `pipeline`, be outside of the project's folder."""
     stdout: Literal["text", "lines", "json", "none"] | None = None
     """What the output of `run` becomes: one text, as where it is left out; its lines; what it says as JSON; nothing."""
     env: Environment | None = None
     """Environment variables of the stage's workers."""
     workdir: str | None = None
     """The folder in which calls run; it must be there. Left out: the pipeline's."""
-    allow_outside: Flag | None = None
-    """Paths of `pipeline` may lead out of the project's folder."""
     description: str | None = None
     """A sentence for people."""
 

@@ -234,6 +234,7 @@ class StageSpec:
     salt: str = ""
     deps: Any = ()  # templates of paths
     outs: Any = ()
+    allow_outside: bool = False  # of the project's folder, for `outs`
     description: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict, repr=False, compare=False)
     """Where each key of the stage stands; "" is the stage's name. Empty for stages made in Python.

@@ -204,10 +204,12 @@ _OF_THE_SHELL = "what is the shell's own is written $NAME or $${NAME}"
 _LATER = "its value is only known during the run"
 _WHY = {
     "params": "parameters are not known here",
-    "stages": 'results of stages are only known in "over", "with" and "if"',
-    "item": 'an item is only known in "with" of a stage that has "over"',
-    "index": 'an item\'s number is only known in "with" of a stage that has "over"',
-    "run": 'the run is only known in "with"',
+    "stages": 'results of stages are only known in "over", "with", "run" and "if"',
+    "item": 'an item is only known in "with", "run", "deps" and "outs" of a stage that has "over"',
+    "index": 'an item\'s number is only known in "with", "run", "deps" and "outs" of a stage that has "over"',
+    "run": 'the run is only known in "with" and "run"',
+    "out": 'it stands for a file that is being written, in "with" and "run" of a stage that has "outs"',
+    "outs": 'they stand for files that are being written, in "with" and "run" of a stage that has "outs"',
 }
 
 

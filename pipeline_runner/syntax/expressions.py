@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline_runner.errors import did_you_mean
 
-ROOTS = ("params", "env", "item", "index", "stages", "run")
+ROOTS = ("params", "env", "item", "index", "stages", "run", "out", "outs")
 
 
 @dataclass(frozen=True)
@@ -355,6 +355,11 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "null" if value is None else str(value)
+
+
+def as_written(template: Any) -> str:
+    """A text with its `${…}` as people wrote it."""
+    return "".join(map(str, template.parts)) if isinstance(template, Text) else as_text(template)
 
 
 def map_leaves(template: Any, leaf: Callable[[Any], Any]) -> Any:

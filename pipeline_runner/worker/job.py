@@ -28,6 +28,7 @@ class Step(NamedTuple):
     names: tuple[str, ...]  # zip by name: the keyword of each column
     constants: bytes  # pickled: mapping of keywords, or list of positions
     wanted: bool  # whether anyone but the next step reads its values
+    outs: bool = False  # whether its calls leave files behind
 
 
 class Job(NamedTuple):

@@ -9,7 +9,20 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from pipeline_runner.calls import Calls, Cause, Done, Failed, Failure, Outcome, Perform, Receipt, Rest, Task, Ticket
+from pipeline_runner.calls import (
+    Calls,
+    Cause,
+    Done,
+    Failed,
+    Failure,
+    Outcome,
+    Perform,
+    Receipt,
+    Rest,
+    Task,
+    Ticket,
+    Wrote,
+)
 from pipeline_runner.calls import column_values as values_of
 from pipeline_runner.worker import capture, limits, surroundings
 from pipeline_runner.worker.failures import failure_of
@@ -33,10 +46,19 @@ def row(ticket: Ticket, payload: bytes) -> Receipt:
     began = perf_counter()
     with capture.calls(link, ticket), enter(job, link.process):
         outcomes = _outcomes(ticket, job, payload, link)
+        if job.steps[0].outs:
+            outcomes[:0] = _written()
     link.ended(ticket, outcomes, perf_counter() - began)
     if link.process:
         limits.bury_orphans()
     return ticket.chunk
+
+
+def _written() -> list[Wrote]:
+    """What this chunk's calls have put in their places."""
+    from pipeline_runner.worker.outs import told  # only workers that write such files need it
+
+    return told()
 
 
 def one(task: Task) -> Receipt:

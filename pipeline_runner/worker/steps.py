@@ -62,11 +62,8 @@ def _of_command(step: Step) -> Call:
 
     stdout = cast("shell.Stdout", step.function.attribute)
     fixed = pickle.loads(step.constants)
-    return Call(
-        step.style,
-        lambda _: shell.run(fixed[shell.COMMAND], stdout),
-        lambda given: shell.run(given[1][shell.COMMAND], stdout),
-    )
+    function = _with_outs(step, lambda **given: shell.run(given[shell.COMMAND], stdout))
+    return Call(step.style, lambda _: function(**fixed), lambda given: function(**{**fixed, **given[1]}))
 
 
 def _of_function(step: Step, folder: str) -> Call:
@@ -75,6 +72,7 @@ def _of_function(step: Step, folder: str) -> Call:
         function = _listing(function)
     elif inspect.iscoroutinefunction(function):
         function = _awaiting(function)
+    function = _with_outs(step, function)
     constants = pickle.loads(step.constants)
     fixed: Mapping[str, Any] = constants if isinstance(constants, dict) else {}
     spread = _spread(step, constants if isinstance(constants, list) else ())
@@ -90,6 +88,15 @@ def _of_function(step: Step, folder: str) -> Call:
     # A plain map is most of all calls, and a wrapper costs more than a tiny function itself.
     plain = step.style is Style.MAP and not fixed
     return Call(step.style, function if plain else run, run_with)
+
+
+def _with_outs(step: Step, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with care for the files that its calls are to leave behind."""
+    if not step.outs:
+        return function
+    from pipeline_runner.worker.outs import writing  # only workers that write such files need it
+
+    return writing(function)
 
 
 def _spread(step: Step, positions: Sequence[Any]) -> Spread:

@@ -24,6 +24,7 @@ SAMPLES = {
     "bool": [True, False],
     "str | None": [None, "head"],
     "tuple[str, ...]": [(), ("a", "b")],
+    "tuple[tuple[str, str], ...]": [(), (("data/a.csv", "ab12"), ("conf", ""))],
     "tuple[int, ...] | range": [(1, 5, 3), range(2, 9)],
     "range": [range(4)],
     "Status": list(Status),

@@ -1,0 +1,102 @@
+"""Where the calls of a stage write their `outs`: inside the project, and no two calls to the same place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from pipeline_runner.errors import PipelineError
+from pipeline_runner.spec.pipeline import StageSpec
+from pipeline_runner.syntax.expressions import as_text, references, render
+from pipeline_runner.worker.outs import KEYWORD, Place, Places, aside, us
+
+Taken = MutableMapping[str, tuple[str, int]]  # an out → the stage and number of the call that writes it
+
+
+class OutTwice(PipelineError):
+    """Two calls write to the same place."""
+
+    def __init__(self, out: str, first: tuple[str, int], second: tuple[str, int]) -> None:
+        super().__init__(out, first, second)
+        self.out, self.first, self.second = out, first, second
+
+    def __str__(self) -> str:
+        calls = " and ".join(f"{stage}[{index}]" for stage, index in (self.first, self.second))
+        return f'both {calls} write "{self.out}"; give each call a place of its own, for example with ${{item | stem}}'
+
+
+class OutOutside(PipelineError):
+    """An out is not in the project's folder."""
+
+    def __init__(self, out: str, really: str, folder: str) -> None:
+        super().__init__(out, really, folder)
+        self.out, self.really, self.folder = out, really, folder
+
+    def __str__(self) -> str:
+        if self.really == self.folder:
+            return f'"{self.out}" is the project\'s own folder, and cannot be an out'
+        leads = "" if self.really == self.out else f" ({self.really})"
+        return (
+            f'"{self.out}"{leads} is outside of {self.folder}; '
+            "if it is meant to be, say so with `allow_outside: true` in its stage"
+        )
+
+
+class Writing:
+    """The outs of one stage, call by call. `taken` is the whole run's."""
+
+    def __init__(self, stage: StageSpec, folder: Path, taken: Taken) -> None:
+        self._stage = stage
+        self._folder = folder
+        self._root = os.path.realpath(folder)
+        self._taken = taken
+        self._told = any(reference.root in ("out", "outs") for reference in references(spoken(stage)))
+        self._parents: dict[str, str] = {}  # folders, and where they really are
+        self._owner = us()
+
+    def places(self, index: int, item: Any) -> Places:
+        """Where a call writes. Errors: OutTwice, OutOutside, ExpressionError."""
+        scope = {"item": item, "index": index}
+        shown = [as_text(render(template, scope)) for template in self._stage.outs]
+        return Places(self._owner, index, tuple(self._place(out, index) for out in shown))
+
+    def _place(self, out: str, index: int) -> Place:
+        path = os.path.normpath(os.path.join(self._folder, out))
+        final = os.path.realpath(os.path.join(self._really(os.path.dirname(path)), os.path.basename(path)))
+        if final == self._root or not (self._stage.allow_outside or final.startswith(self._root + os.sep)):
+            raise OutOutside(out, final, self._root)
+        call = self._stage.name, index
+        first = self._taken.setdefault(final, call)
+        if first != call:
+            raise OutTwice(out, first, call)
+        return Place(out, final, self._given(out, final), out.endswith("/"), self._told)
+
+    def _really(self, folder: str) -> str:
+        if folder not in self._parents:
+            self._parents[folder] = os.path.realpath(folder)
+        return self._parents[folder]
+
+    def _given(self, out: str, final: str) -> str:
+        """The name that the call writes to: relative as the out is, where that leads to the same place."""
+        folder, name = os.path.split(out.rstrip("/"))
+        here = os.path.join(self._really(os.path.normpath(os.path.join(self._folder, folder))), name)
+        if self._stage.workdir is None and here == final:
+            return os.path.join(folder, os.path.basename(aside(final)), name)
+        return os.path.join(aside(final), os.path.basename(final))
+
+
+def spoken(stage: StageSpec) -> list[Any]:
+    """All templates of a stage in which a call may be told its outs."""
+    return [stage.constants]
+
+
+def names(places: Places) -> dict[str, Any]:
+    """What `${out}` and `${outs}` stand for, and the keyword by which the worker learns of them."""
+    given = [place.given for place in places.each]
+    return {"out": given[0], "outs": given}
+
+
+def keyword(places: Places) -> Mapping[str, Any]:
+    return {KEYWORD: places}

@@ -1,0 +1,79 @@
+"""What can be seen of `outs` before anything runs: two calls that must write one file, a file outside the project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline_runner.errors import Problem
+from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfEveryCall(Problem):
+    """A stage has many calls, and all write the same file."""
+
+    stage: str
+    out: str
+
+    def sentence(self) -> str:
+        return f'every call of stage "{self.stage}" would write the same file, "{self.out}"'
+
+    def advice(self) -> Sequence[str]:
+        return ['Give each call a file of its own: outs: ["out/${item | stem}.txt"], or ${index}.']
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfTwoStages(Problem):
+    """Two stages write the same file."""
+
+    stage: str
+    other: str
+    out: str
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" writes "{self.out}", and so does stage "{self.other}"'
+
+    def advice(self) -> Sequence[str]:
+        return ["Give each its own file: nobody could say whose is there."]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutNotInside(Problem):
+    """An out that leads out of the project's folder, as it is written."""
+
+    stage: str
+    out: str
+
+    def sentence(self) -> str:
+        return f'"{self.out}" of stage "{self.stage}" is not inside the project\'s folder'
+
+    def advice(self) -> Sequence[str]:
+        return ["Write it somewhere below the folder of the pipeline; or say that it is meant: allow_outside: true."]
+
+
+def unwritable(stage: StageSpec) -> Iterator[Problem]:
+    """Outs of one stage that cannot be, whatever its items are."""
+    for out in fixed(stage):
+        path = os.path.normpath(out)
+        # An absolute one, and one through a symbolic link, is followed when the stage begins.
+        if path == "." or (path.split("/")[0] == ".." and not stage.allow_outside):
+            yield OutNotInside(mark=stage.mark("outs"), stage=stage.name, out=out)
+        elif stage.over is not None:
+            yield OutOfEveryCall(mark=stage.mark("outs"), stage=stage.name, out=out)
+
+
+def written_twice(spec: PipelineSpec) -> Iterator[Problem]:
+    """Outs that two stages have."""
+    first: dict[str, StageName] = {}
+    for name, stage in {**spec.stages, **spec.hooks}.items():
+        for out in fixed(stage):
+            other = first.setdefault(os.path.normpath(spec.folder_of(stage) / out), name)
+            if other != name:
+                yield OutOfTwoStages(mark=stage.mark("outs"), stage=name, other=other, out=out)
+
+
+def fixed(stage: StageSpec) -> list[str]:
+    """Those of its outs that are the same for each call."""
+    return [out for out in stage.outs if isinstance(out, str)]

@@ -1,0 +1,107 @@
+"""What is in files, remembered: a file that looks as it did when it was read is not read again.
+
+A look is a file's size, times and inode. It is believed only when the file had been left alone for a while before it
+was read: one that was written a moment ago may be written once more within the same tick of the clock, and look the
+same.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from time import time_ns
+from typing import Any
+
+from pipeline_runner.record.seal import intact, seal
+from pipeline_runner.record.store import Store
+from pipeline_runner.worker import contents
+
+SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system that is in use: FAT's
+
+Look = tuple[int, int, int, int]  # size, mtime, ctime, inode
+Memory = tuple[str, bytes, str, bytes]  # a row of the store's: path, the look, the digest, their seal
+
+
+class Files:
+    """Digests of files and folders. May be used by several threads. `store` is where they are remembered from run to
+    run; None: nowhere."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self._key = b"" if store is None else store.key
+        self._connection = None if store is None else store.connect()
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[Look, str]] = {}
+        self._fresh: list[Memory] = []
+
+    def digest(self, path: str | os.PathLike[str]) -> str:
+        """What is in a file, or in all files of a folder. Errors: OSError."""
+        where = os.path.abspath(path)
+        return contents.folder(where, self._of_file) if os.path.isdir(where) else self._of_file(where)
+
+    def told(self, folder: Path, path: Any) -> tuple[Any, str]:
+        """A path with what is in it: what a call that reads it is told by. Of one that cannot be read, its name."""
+        try:
+            return path, self.digest(folder / path)
+        except (OSError, TypeError, ValueError):
+            return path, ""
+
+    def fresh(self) -> list[Memory]:
+        """Rows for the store: what was read since this was asked last."""
+        with self._lock:
+            told, self._fresh = self._fresh, []
+        return told
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _of_file(self, path: str) -> str:
+        look = _look(path)
+        known = self._remembered(path)
+        if known is not None and known[0] == look:
+            return known[1]
+        digest = contents.file(path)
+        if _look(path) == look and look[1] < (now := time_ns()) - SETTLED_NS and look[2] < now - SETTLED_NS:
+            self._remember(path, look, digest)
+        return digest
+
+    def _remembered(self, path: str) -> tuple[Look, str] | None:
+        with self._lock:
+            if path in self._known or self._connection is None:
+                return self._known.get(path)
+            try:
+                row = self._connection.execute("SELECT look, digest, seal FROM file WHERE path = ?", (path,)).fetchone()
+            except sqlite3.Error:  # damaged: the file is read again
+                return None
+        if row is None or not isinstance(row[0], bytes) or not intact(self._key, row[2], path, row[0], row[1]):
+            return None
+        return _unpacked(row[0]), row[1]
+
+    def _remember(self, path: str, look: Look, digest: str) -> None:
+        with self._lock:
+            self._known[path] = look, digest
+            if self._connection is not None:
+                packed = _packed(look)
+                self._fresh.append((path, packed, digest, seal(self._key, path, packed, digest)))
+
+
+def _look(path: str) -> Look:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def _packed(look: Look) -> bytes:
+    return b"".join(number.to_bytes(16, "little", signed=True) for number in look)
+
+
+def _unpacked(data: bytes) -> Look:
+    size, mtime, ctime, inode = (int.from_bytes(data[at : at + 16], "little", signed=True) for at in range(0, 64, 16))
+    return size, mtime, ctime, inode
+
+
+def forget_missing(connection: sqlite3.Connection) -> None:
+    """Drop what is remembered of files that are not there any more."""
+    gone = [path for (path,) in connection.execute("SELECT path FROM file").fetchall() if not os.path.exists(path)]
+    connection.executemany("DELETE FROM file WHERE path = ?", [(path,) for path in gone])

@@ -1,0 +1,301 @@
+"""What a run would make and what it would reuse, and why: told from the store, with nothing run or imported."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from pipeline_runner.axes import Returns, Status
+from pipeline_runner.errors import UsageError
+from pipeline_runner.plan.forecast import Action, Forecast, Outlook
+from pipeline_runner.plan.plan import EdgeKind, Plan, StagePlan
+from pipeline_runner.record.deps import DepMissing, varying
+from pipeline_runner.record.errors import usable
+from pipeline_runner.record.files import Files
+from pipeline_runner.record.foresee import Foreseen, Foreseer
+from pipeline_runner.record.history import History
+from pipeline_runner.record.keys import recipes
+from pipeline_runner.record.looking import Looking
+from pipeline_runner.record.outs import Standing
+from pipeline_runner.record.recipe import Recipe
+from pipeline_runner.record.record import identity
+from pipeline_runner.record.store import Store
+from pipeline_runner.record.why import deps_changes, last_read, why_not
+from pipeline_runner.spec.pipeline import Computed, FromStage, Generate, StageName, StageSpec
+from pipeline_runner.spec.sources import SourceError
+from pipeline_runner.state import StageState
+
+LOOKED_BACK = 20  # runs that are asked how long a stage took
+
+
+class SourcesMissing(UsageError):
+    """What is to be taken from before is not there."""
+
+    def __init__(self, stages: Mapping[str, str], first: str) -> None:
+        super().__init__(stages)
+        self.stages = stages  # name → why
+        self.first = first  # a stage that is to run
+
+    def __str__(self) -> str:
+        told = [f'  "{name}": {why}' for name, why in self.stages.items()]
+        cure = f"run them first, for example by leaving out what keeps them from it: prun FILE {self.first}"
+        return "\n".join(["what the stages that are to run would read is not there from before", *told, f"  {cure}"])
+
+
+def foretell(plan: Plan, store: Store | None, looking: Looking, run: str = "") -> Forecast:
+    """What becomes of each stage. `run`: the one that is resumed. Errors: StoreError."""
+    teller = _Teller(plan, store, looking, run)
+    try:
+        return teller.tell()
+    finally:
+        teller.files.close()
+
+
+def refuse_missing(plan: Plan, forecast: Forecast) -> None:
+    """Errors: SourcesMissing, when stages that are not to run surely have not left what others read."""
+    missing = {}
+    for chain in (chain for group in plan.groups for chain in group.chains):
+        later: StageName | None = None  # the next stage of the trip, when nothing of this one is needed for it
+        for name in reversed(chain.stages):
+            if name not in plan.taken:
+                later = None
+                continue
+            needed = later is None or any(edge.target != later for edge in plan.readers(name))
+            if needed and forecast.stages[name].missing:
+                missing[name] = ", ".join(forecast.stages[name].because) or "not all of its calls are kept"
+            later = name
+    if missing:
+        first = next(name for name in plan.stages if name not in plan.taken)
+        raise SourcesMissing({name: missing[name] for name in plan.stages if name in missing}, first)
+
+
+@dataclass
+class _Teller:
+    plan: Plan
+    store: Store | None
+    looking: Looking
+    run: str
+    told: dict[StageName, Outlook] = field(default_factory=dict)
+    still: dict[StageName, bool] = field(default_factory=dict)  # neither it nor what it waits for will run
+
+    def tell(self) -> Forecast:
+        for name, stage in self.plan.stages.items():
+            outlook = self._of(stage)
+            sources = [edge.source for edge in self.plan.sources(name)]
+            idle = outlook.action in (Action.REUSE, Action.SKIP)
+            self.still[name] = idle and all(self.still[source] for source in sources)
+            self.told[name] = outlook
+        return Forecast(self.plan, self.told, self._in_all())
+
+    @cached_property
+    def files(self) -> Files:
+        return Files(self.store)
+
+    @cached_property
+    def _recipes(self) -> Mapping[StageName, Recipe]:
+        return recipes(self.plan, self.run)
+
+    @cached_property
+    def _foreseer(self) -> Foreseer:
+        stays = lambda name: all(self.still[edge.source] for edge in self.plan.sources(name))  # noqa: E731
+        return Foreseer(self.plan, self.files, stays)
+
+    def _of(self, stage: StagePlan) -> Outlook:
+        name = stage.spec.name
+        if name in self.plan.skipped:
+            self._foreseer.found[name] = None
+            return Outlook(Action.SKIP, 0, because=(self.plan.skipped[name],), seconds=0.0)
+        try:
+            calls = self._foreseer.foresee(name)
+        except (SourceError, DepMissing) as error:
+            return Outlook(Action.RUN, None, because=(str(error),))
+        recipe = self._recipes[name]
+        looked_for = self.looking.at_all(self.plan, name)
+        if looked_for and recipe.key is not None and calls is None and self.store is not None:
+            return self._timed(stage, Outlook(Action.DEFERRED, stage.calls, because=(self._deferred(stage.spec),)))
+        reused, missing = self._reused(stage, recipe, calls) if calls is not None else (0, "")
+        number = stage.calls if calls is None else calls.calls
+        if number and reused == number:
+            return Outlook(Action.REUSE, number, number, seconds=0.0)
+        because = self._because(stage, recipe, reused, missing, looked_for=looked_for)
+        return self._timed(stage, Outlook(Action.RUN, number, reused, because))
+
+    def _reused(self, stage: StagePlan, recipe: Recipe, calls: Foreseen) -> tuple[int, str]:
+        """How many of these calls are there, and an out that is not as it was written."""
+        if self.store is None:
+            return 0, ""
+        name = stage.spec.name
+        read = any(edge.kind is not EdgeKind.ORDER for edge in self.plan.readers(name))
+        wanted = stage.choice.returns is not Returns.NONE and (stage.spec.cache or read)
+        kept = self.looking.up(self.store, self.run, self.plan, name, recipe.key, self.files, wanted)
+        if kept is None:
+            return 0, ""
+        at = reused = 0
+        with closing(kept):
+            while kept and at < calls.calls:
+                digests = None if calls.digests is None else calls.digests[8 * at :]
+                found = kept.find(at, digests, calls.calls - at, wanted=wanted)
+                if found is not None:
+                    found.take(found.calls, None)
+                reused += 0 if found is None else found.calls
+                at += 1 if found is None else found.calls
+        return reused, kept.missing if isinstance(kept, Standing) else ""
+
+    # Why.
+
+    def _deferred(self, spec: StageSpec) -> str:
+        match spec.over:
+            case Generate(function):
+                return f"what {function} gives is known only when it runs"
+            case Computed(template):
+                return f"the items of {template} are known only when its stages have run"
+            case FromStage() if varying(spec):
+                return f'which files it reads is known only when "{spec.over.stage}" has run'
+            case FromStage():
+                return f'how many items "{spec.over.stage}" gives is known only when it has run'
+        return "it reads what stages before it may write"
+
+    def _because(
+        self, stage: StagePlan, recipe: Recipe, reused: int, missing: str, *, looked_for: bool
+    ) -> tuple[str, ...]:
+        name = stage.spec.name
+        if recipe.unknown:
+            return (f"nothing of it can be known again: {recipe.unknown}",)
+        then = self._before.get(name)
+        if then is None:
+            return ("it has not been run yet",) if not reused else ("some of its calls have not been made yet",)
+        run, key = then
+        with usable(self._store.database), closing(self._store.connect()) as connection:
+            if key != recipe.key:
+                return why_not(connection, key, recipe) or ("what it computes has changed",)
+            read = last_read(connection, run, name)
+        changed = self._changed_files(stage.spec, read)
+        if changed:
+            return changed
+        if not looked_for:
+            return (self._not_looked_for(stage.spec),)
+        if missing:
+            there = "is not as it was written" if os.path.lexists(missing) else "is not there any more"
+            return (f"{os.path.relpath(missing, os.path.realpath(self.plan.pipeline.folder))} {there}",)
+        sources = [edge.source for edge in self.plan.sources(name)]
+        if sources:
+            return (f"what it reads of {' and '.join(sources)} has changed",)
+        over = stage.spec.over is not None
+        return ("an item, or a file that one names, is new or has changed" if over else "its call has not ended well",)
+
+    def _not_looked_for(self, spec: StageSpec) -> str:
+        if self.looking.force:
+            return "all calls are to be made anew"
+        if spec.cache:
+            return "the cache is to be left alone"
+        return "it is made in every run: it does not say `cache: true`"
+
+    def _changed_files(self, spec: StageSpec, read: tuple[tuple[str, str], ...] | None) -> tuple[str, ...]:
+        if read is None:
+            return ()
+        try:
+            return tuple(map(str, deps_changes(read, self._foreseer.deps(spec))))
+        except DepMissing as error:
+            return (str(error),)
+
+    # What was before.
+
+    @property
+    def _store(self) -> Store:
+        if self.store is None:
+            raise AssertionError("nothing is known from before without a store: this is our bug")
+        return self.store
+
+    @cached_property
+    def _runs(self) -> list[tuple[str, dict[str, Any]]]:
+        """The runs of this pipeline, the newest first, each with what was told about it."""
+        if self.store is None:
+            return []
+        with usable(self.store.database), closing(self.store.connect()) as connection:
+            rows = connection.execute("SELECT id, body FROM run ORDER BY began DESC, id DESC").fetchall()
+        told = [(str(run), _about(body)) for run, body in rows]
+        return [(run, about) for run, about in told if about.get("identity") == identity(self.plan)]
+
+    @cached_property
+    def _before(self) -> dict[StageName, tuple[str, bytes]]:
+        """Each stage's last run, and the key that it had there."""
+        found: dict[StageName, tuple[str, bytes]] = {}
+        for run, about in self._runs:
+            for name, key in about.get("recipes", {}).items():
+                if isinstance(key, str):
+                    found.setdefault(StageName(name), (run, bytes.fromhex(key)))
+        return found
+
+    @cached_property
+    def _times(self) -> dict[StageName, tuple[float, int, int]]:
+        """Of each stage in the last run in which it made calls: its seconds, the calls, the run's workers."""
+        found: dict[StageName, tuple[float, int, int]] = {}
+        history = History(self._store) if self.store is not None else None
+        for run, _ in islice(self._runs, LOOKED_BACK) if history is not None else ():
+            state = history.state(run) if history is not None else None
+            for name, stage in state.stages.items() if state is not None else ():
+                if _made(stage):
+                    found.setdefault(
+                        StageName(name), (stage.seconds, stage.done - stage.reused, state.workers if state else 1)
+                    )
+            if found.keys() >= self.plan.stages.keys():
+                break
+        return found
+
+    # How long.
+
+    def _timed(self, stage: StagePlan, outlook: Outlook) -> Outlook:
+        then = self._times.get(stage.spec.name)
+        if then is None:
+            return outlook
+        seconds, made, workers = then
+        owed = made if outlook.calls is None else outlook.calls - outlook.reused
+        beside_then = self._beside(stage, workers, made)
+        seconds = seconds * beside_then / made * owed / self._beside(stage, self.plan.workers, owed)
+        return Outlook(outlook.action, outlook.calls, outlook.reused, outlook.because, seconds)
+
+    def _beside(self, stage: StagePlan, workers: int, calls: int) -> int:
+        """How many of these calls run at a time."""
+        most = stage.spec.workers or workers
+        return max(1, min(workers, most, calls)) if stage.choice.method.parallel else 1
+
+    def _in_all(self) -> float | None:
+        """Groups run when what they wait for has ended, on no more workers than there are."""
+        if any(outlook.seconds is None for outlook in self.told.values()):
+            return None
+        group_of = {name: number for number, group in enumerate(self.plan.groups) for name in group.stages}
+        ends: dict[int, float] = {}
+        work = 0.0
+        for number, group in enumerate(self.plan.groups):
+            waits = [group_of[edge.source] for name in group.stages for edge in self.plan.sources(name)]
+            begins = max((ends[other] for other in waits if other != number), default=0.0)
+            ends[number] = begins + max(self._seconds(name) for name in group.stages)
+            for chain in group.chains:  # the stages of a trip are one another's time
+                work += max(self._seconds(name) * self._busy(name) for name in chain.stages)
+        return max(max(ends.values(), default=0.0), work / self.plan.workers)
+
+    def _seconds(self, name: StageName) -> float:
+        return self.told[name].seconds or 0.0
+
+    def _busy(self, name: StageName) -> int:
+        outlook = self.told[name]
+        owed = 1 if outlook.calls is None else outlook.calls - outlook.reused
+        return self._beside(self.plan.stages[name], self.plan.workers, owed)
+
+
+def _made(stage: StageState) -> bool:
+    return stage.status is Status.DONE and stage.done > stage.reused
+
+
+def _about(body: str) -> dict[str, Any]:
+    try:
+        about = json.loads(body)
+    except (ValueError, TypeError):
+        return {}
+    return about if isinstance(about, dict) else {}

@@ -1,0 +1,49 @@
+"""Where a run looks for calls that need not be made: in its own earlier try, in the cache, or nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline_runner.plan.plan import Plan
+from pipeline_runner.record.earlier import Earlier
+from pipeline_runner.record.files import Files
+from pipeline_runner.record.outs import Standing
+from pipeline_runner.record.store import Store
+from pipeline_runner.spec.pipeline import StageName
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What may be reused in a run."""
+
+    resume: bool = False  # what the same run has made before
+    force: bool = False  # nothing, except of stages that are not to run at all
+    cache: bool = True  # what any run has made of the stages that say `cache: true`
+
+    def anybodys(self, plan: Plan, stage: StageName) -> bool:
+        """Whether what any run has made counts."""
+        return stage in plan.taken or (plan.stages[stage].spec.cache and self.cache and not self.force)
+
+    def at_all(self, plan: Plan, stage: StageName) -> bool:
+        return self.anybodys(plan, stage) or (self.resume and not self.force)
+
+    def up(
+        self,
+        store: Store,
+        run: str,
+        plan: Plan,
+        stage: StageName,
+        recipe: bytes | None,
+        files: Files,
+        wanted: bool,
+    ) -> Earlier | Standing | None:
+        """What there is of a stage; None: it is not to be looked for. `wanted`: only with values."""
+        if recipe is None or not self.at_all(plan, stage):
+            return None
+        earlier = Earlier(store, run, stage, recipe, anybodys=self.anybodys(plan, stage), wanted=wanted)
+        outs = plan.stages[stage].spec.outs
+        return (
+            Standing(earlier, store, recipe, len(outs), plan.pipeline.folder_of(plan.stages[stage].spec), files)
+            if outs
+            else earlier
+        )

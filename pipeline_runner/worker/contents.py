@@ -1,0 +1,57 @@
+"""What is in a file or a folder, as a digest: the same bytes under the same names give the same one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+ASIDE = ".prun-"  # the beginning of names that are ours, beside the users' own files
+_NOT_CONTENTS = ("__pycache__", ".prun")
+
+
+def contents(path: str) -> str:
+    """The digest of a file's bytes, or of a folder's names and files. Errors: OSError."""
+    return folder(path, file) if os.path.isdir(path) else file(path)
+
+
+def file(path: str) -> str:
+    """The digest of a file's bytes. A pipe or a device has none to read: it is told by its kind."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        return f"kind {stat.S_IFMT(mode):o}"
+    with open(path, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def folder(path: str, of_file: Callable[[str], str]) -> str:
+    """The digest of all files below a folder, by their names in it. Errors: OSError."""
+    told = [f"{_one(os.path.join(path, name), of_file)} {name}" for name in names(path)]
+    return hashlib.sha256("\0".join(told).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def names(path: str) -> list[str]:
+    """The files below a folder, sorted; without what is ours, and what Python keeps there for itself."""
+    return sorted(_below(path, ""))
+
+
+def _one(path: str, of_file: Callable[[str], str]) -> str:
+    try:
+        return of_file(path)
+    except FileNotFoundError:
+        if os.path.islink(path):  # one that leads nowhere is told by where it leads
+            return f"link {os.readlink(path)}"
+        raise
+
+
+def _below(path: str, inside: str) -> Iterator[str]:
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.name in _NOT_CONTENTS or entry.name.startswith(ASIDE):
+                continue
+            name = inside + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path, f"{name}/")
+            else:
+                yield name

@@ -1,0 +1,228 @@
+"""The files that a call must leave behind: written aside, checked, and put in their places when it has ended well.
+
+Beside each out there is, while a call is at it, a folder of ours. It holds the file that the call writes if it asked
+for `${out}`, and is the sign by which the next try knows that this one did not come to its end: what such a try has
+left is taken away before the call begins again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from hashlib import blake2s
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from pipeline_runner.calls import Wrote
+from pipeline_runner.errors import PipelineError
+from pipeline_runner.worker.contents import ASIDE, contents
+
+KEYWORD = "${outs}"  # the keyword that brings a call its places: no function of a user's has one of this name
+_BEGAN = ".prun-began"  # in the folder aside: whose it is, and since when
+
+
+class OutMissing(PipelineError):
+    """A call has ended, and a file that it was to write is not there."""
+
+    def __init__(self, out: str, given: str = "") -> None:
+        super().__init__(out, given)
+        self.out = out
+        self.given = given  # what the call was to write instead of it
+
+    def __str__(self) -> str:
+        where = f', neither there nor as "{self.given}", the name that it was given' if self.given else ""
+        return f'the call has ended and not written "{self.out}", which its `outs` name{where}'
+
+
+class OutBusy(PipelineError):
+    """Another runner's call is writing the same file at this moment."""
+
+    def __init__(self, out: str, pid: int) -> None:
+        super().__init__(out, pid)
+        self.out = out
+        self.pid = pid
+
+    def __str__(self) -> str:
+        return f'"{self.out}" is being written by another run (pid {self.pid}); let that end first'
+
+
+class Place(NamedTuple):
+    """Where one out of one call is written."""
+
+    shown: str  # as its template gave it
+    final: str  # the same, absolute, symbolic links followed
+    given: str  # what `${out}` stands for
+    folder: bool  # it is a folder: written with a slash at its end
+    told: bool  # whether the call is given `given` at all
+
+    @property
+    def aside(self) -> str:
+        return aside(self.final)
+
+    @property
+    def temporary(self) -> str:
+        return os.path.join(self.aside, os.path.basename(self.final))
+
+
+class Places(NamedTuple):
+    """All outs of a call."""
+
+    owner: str  # the runner
+    call: int  # its number
+    each: tuple[Place, ...]
+
+
+def aside(final: str) -> str:
+    """The folder beside an out in which it is written: the same one for each try, so that the next finds it."""
+    folder, name = os.path.split(final)
+    return os.path.join(folder, ASIDE + blake2s(os.fsencode(name), digest_size=6).hexdigest())
+
+
+def us() -> str:
+    """This process, as others may ask after it."""
+    return f"{_host()} {os.getpid()}"
+
+
+@cache
+def _host() -> str:
+    return blake2s(os.uname().nodename.encode(), digest_size=6).hexdigest()
+
+
+def writing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, whose outs are put in their places when it has ended well, and taken away when not."""
+
+    def call(*args: Any, **keywords: Any) -> Any:
+        places: Places = keywords.pop(KEYWORD)
+        for place in places.each:
+            begin(place, places.owner)
+        try:
+            value = function(*args, **keywords)
+            written = finish(places.each)
+        except BaseException:
+            for place in places.each:
+                discard(place)
+            raise
+        _note(Wrote(places.call, tuple(written)))
+        return named(value, {place.given: place.shown for place in places.each})
+
+    return call
+
+
+_here = threading.local()  # a chunk is one thread's
+
+
+def _note(wrote: Wrote) -> None:
+    _here.wrote = [*getattr(_here, "wrote", ()), wrote]
+
+
+def told() -> list[Wrote]:
+    """What this thread's calls have written since this was asked last."""
+    found: list[Wrote] = getattr(_here, "wrote", [])
+    if found:
+        _here.wrote = []
+    return found
+
+
+def begin(place: Place, owner: str) -> None:
+    """Make room for an out, free of what an earlier try has left. Errors: OutBusy, OSError."""
+    os.makedirs(os.path.dirname(place.final), exist_ok=True)
+    while True:
+        try:
+            os.mkdir(place.aside)
+            break
+        except FileExistsError:
+            _not_anothers(place, owner)
+            discard(place)
+    with open(os.path.join(place.aside, _BEGAN), "w", encoding="utf-8") as file:
+        file.write(f"{owner} {'folder' if os.path.isdir(place.final) else 'file'}")
+    if place.folder:
+        os.makedirs(place.temporary if place.told else place.final, exist_ok=True)
+
+
+def _not_anothers(place: Place, owner: str) -> None:
+    host, pid, _ = _began(place.aside)
+    if f"{host} {pid}" != owner and host == _host() and _alive(pid):
+        raise OutBusy(place.shown, int(pid))
+
+
+def _began(folder: str) -> tuple[str, str, str]:
+    """Whose the folder is, and what was there before; empty where that was not written any more."""
+    with suppress(OSError, ValueError), open(os.path.join(folder, _BEGAN), encoding="utf-8") as file:
+        host, pid, kind = file.read().split()
+        return host, pid, kind
+    return "", "", ""
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def finish(places: Sequence[Place]) -> list[tuple[str, str]]:
+    """Put all outs in their places: (path, digest of what is in it) of each. Errors: OutMissing, with none moved."""
+    moved = [place for place in places if _written_aside(place)]
+    for place in places:
+        if place not in moved and not os.path.exists(place.final):
+            raise OutMissing(place.shown, place.given if place.told else "")
+    for place in moved:
+        _put(place)
+    digests = [(place.final, contents(place.final)) for place in places]
+    for place in places:
+        shutil.rmtree(place.aside)
+    return digests
+
+
+def _written_aside(place: Place) -> bool:
+    if not os.path.lexists(place.temporary):
+        return False
+    # The folder that we made and nobody has used does not replace the one that the call has filled itself.
+    empty = place.folder and os.path.isdir(place.temporary) and not os.listdir(place.temporary)
+    return not (empty and os.path.isdir(place.final))
+
+
+def _put(place: Place) -> None:
+    if os.path.isdir(place.final) and not os.path.islink(place.final):
+        # A folder that has something in it cannot be renamed over. Killed between the two, neither is accepted.
+        os.rename(place.final, os.path.join(place.aside, ".prun-was"))
+    os.replace(place.temporary, place.final)
+
+
+def discard(place: Place) -> None:
+    """Take away what a try has left that did not come to its end: what it wrote aside, and a file that it wrote itself.
+
+    Nothing that was there before it began; of folders, none that was.
+    """
+    with suppress(OSError):
+        began = os.stat(os.path.join(place.aside, _BEGAN)).st_mtime_ns
+        found = os.lstat(place.final)
+        if not stat.S_ISDIR(found.st_mode):
+            # Not its mtime, which a call may set; and both by the clock of one file system.
+            if found.st_ctime_ns >= began:
+                os.unlink(place.final)
+        elif _began(place.aside)[2] == "file":
+            shutil.rmtree(place.final)
+    with suppress(OSError):
+        shutil.rmtree(place.aside)
+
+
+def named(value: Any, names: dict[str, str]) -> Any:
+    """A value in which the names that outs had for a while are those that they have now: calls like to return them."""
+    if isinstance(value, str):
+        return names.get(value, value)
+    if isinstance(value, PurePath):
+        return type(value)(names[str(value)]) if str(value) in names else value
+    if type(value) in (list, tuple):
+        return type(value)(named(one, names) for one in value)
+    if type(value) is dict:
+        return {key: named(one, names) for key, one in value.items()}
+    return value
