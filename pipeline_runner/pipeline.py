@@ -19,6 +19,7 @@ from pipeline_runner.engine.engine import Engine
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.plan.preflight.look import refuse
 from pipeline_runner.plan.select import select
 from pipeline_runner.record.record import Record, about_run, identity, last_run
 from pipeline_runner.record.store import Store
@@ -114,6 +115,7 @@ class Pipeline:
         state: State = None,
         resume: bool | str = False,
         chaos: str | Mapping[str, float] | None = None,
+        on_warning: Callable[[str], None] | None = None,
     ) -> Result:
         """Run it and wait for the end. A failed stage is told in the result, not raised.
 
@@ -125,9 +127,10 @@ class Pipeline:
         resume:    a run's id, or True for the last one: only what it still owes is run.
         chaos:     kill=0.05 or {"kill": 0.05, "seed": 7}: kill a worker that begins a chunk with this probability; the
                    result is the same.
+        on_warning: called with a sentence for everything that may go wrong, before anything runs.
         Errors:    Problems, before anything runs; KeyboardInterrupt, after all is ended.
         """
-        engine = self._engine(workers, keep, on_event, state, resume, chaos)
+        engine = self._engine(workers, keep, on_event, state, resume, chaos, on_warning)
         if on_engine is not None:
             on_engine(engine)
         with self._in_folder(engine.plan):
@@ -164,9 +167,13 @@ class Pipeline:
         state: State,
         resume: bool | str,
         chaos: str | Mapping[str, float] | None,
+        on_warning: Callable[[str], None] | None = None,
     ) -> Engine:
         strikes = chaos_from(chaos)
         plan = self.plan(workers=workers)
+        for warning in refuse(plan):
+            if on_warning is not None:
+                on_warning(warning)
         keeper = _keeper(plan, keep)
         listeners: Sequence[Listener] = (on_event,) if callable(on_event) else tuple(on_event)
         record = self._record(plan, state, resume)

@@ -24,6 +24,9 @@ def plan(
 ) -> None:
     """Show the plan of a pipeline: each stage's method, why, and what came second; groups and waves."""
     from pipeline_runner.plan.make import make_plan
+    from pipeline_runner.plan.preflight.look import refuse
 
     made = make_plan(load(file, given, params, profile), workers=workers)
+    for warning in refuse(made):
+        typer.echo(f"warning: {warning}", err=True)
     typer.echo(json.dumps(made.to_json(), indent=2, ensure_ascii=False) if as_json else made.explain().rstrip("\n"))

@@ -68,6 +68,7 @@ def command(
 
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.check import cautions
+    from pipeline_runner.plan.preflight.look import refuse
     from pipeline_runner.record.seal import key_not_kept
     from pipeline_runner.reporters.bars import Bars
     from pipeline_runner.reporters.summary import summary
@@ -83,11 +84,17 @@ def command(
     terminal = Terminal()
     console = Console(stderr=True)
     unkept = [] if dry_run else filter(None, [key_not_kept()])
-    for warning in (*spec.warnings, *cautions(pipeline.plan(workers=workers)), *unkept):
+
+    def warn(warning: str) -> None:
         if not quiet:
             console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
+
+    for warning in (*spec.warnings, *cautions(pipeline.plan(workers=workers)), *unkept):
+        warn(warning)
     if dry_run:
         plan = pipeline.plan(workers=workers)
+        for warning in refuse(plan):
+            warn(warning)
         typer.echo(json.dumps(plan.to_json(), ensure_ascii=False) if as_json else plan.explain().rstrip("\n"))
         return
     everything = "all" in (show or ())
@@ -100,6 +107,7 @@ def command(
             state=state,
             resume=resume or False,
             chaos=chaos,
+            on_warning=warn,
         )
     terminal.leave_if_gone()
     wanted = _wanted(result, show or (), everything)

@@ -7,10 +7,12 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from pipeline_runner.backends import Table
-from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.plan.graph import links
 from pipeline_runner.plan.make import attempt
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.plan.preflight.ask import ask
+from pipeline_runner.plan.preflight.look import Ask, look_at
 from pipeline_runner.spec.pipeline import Generate, PipelineSpec, StageSpec
 
 
@@ -69,8 +71,15 @@ def all_problems(found: Problems) -> list[Problem]:
     """What was found so far, and what planning finds in the stages that are sound, in the order of the file."""
     if not isinstance(found.sound, PipelineSpec):
         return list(found.problems)
-    told = [*found.problems, *problems(_sound(found.sound))]
-    return sorted(told, key=lambda problem: (problem.mark.line, problem.mark.column) if problem.mark else (0, 0))
+    return in_order([*found.problems, *problems(_sound(found.sound))])
+
+
+def everything(found: Problems, *, python: Ask | None = ask) -> list[Problem]:
+    """The same, with what those stages name and is not there. `python` as for `look`."""
+    if not isinstance(found.sound, PipelineSpec):
+        return list(found.problems)
+    sound = _sound(found.sound)
+    return in_order([*found.problems, *problems(sound), *look_at(sound, sound.stages, python=python).problems])
 
 
 def _sound(spec: PipelineSpec) -> PipelineSpec:

@@ -8,7 +8,7 @@ from functools import cache
 from pipeline_runner.axes import Dispatch, Returns, StartMethod
 from pipeline_runner.backends import Table
 from pipeline_runner.backends import table as whole_table
-from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.methods import Backend
 from pipeline_runner.plan.choose import Inflow, choose
 from pipeline_runner.plan.counts import calls, unequal
@@ -52,15 +52,10 @@ def attempt(
         else:
             stages[name] = _planned(stage, choice, counts[name], workers)
     if problems:
-        return None, sorted(problems, key=_place)
+        return None, in_order(problems)
     found_edges = edges(graph, stages)
     found_groups, waves = groups(stages, found_edges)
     return Plan(spec, workers, stages, found_edges, found_groups, waves), []
-
-
-def _place(problem: Problem) -> tuple[int, int]:
-    """Where the problem stands, so that people read them down the file; those without a place come first."""
-    return (problem.mark.line, problem.mark.column) if problem.mark else (0, 0)
 
 
 def _inflows(graph: Graph, stages: dict[StageName, StagePlan], name: StageName) -> list[Inflow]:

@@ -353,6 +353,7 @@ class _StageBuilder:
             outs=tuple(keys.outs or ()),
             description=keys.description or "",
             marks=self._marks(places),
+            node=self.node,
         )
 
     @property

@@ -104,14 +104,20 @@ def add_to_path(folder: str) -> None:
     if folder in _projects:
         _projects.remove(folder)
     _projects.insert(0, folder)
-    if folder not in sys.path:
-        standard = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")]
-        before = [*_projects[1:], *(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))]
-        # A project may also stand before the standard library: a script's own folder does.
-        after = max((i for i, path in enumerate(sys.path) if path in standard), default=-1) + 1
-        places = (i for i, path in enumerate(sys.path) if i >= after and path in before)
-        sys.path.insert(next(places, len(sys.path)), folder)
+    sys.path[:] = path_with(folder, _projects[1:])
     importlib.invalidate_caches()
+
+
+def path_with(folder: str, others: Sequence[str] = ()) -> list[str]:
+    """sys.path with a project's folder where it belongs: before other projects and what is installed."""
+    if folder in sys.path:
+        return list(sys.path)
+    standard = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")]
+    before = [*others, *(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))]
+    # A project may also stand before the standard library: a script's own folder does.
+    after = max((i for i, path in enumerate(sys.path) if path in standard), default=-1) + 1
+    place = next((i for i, path in enumerate(sys.path) if i >= after and path in before), len(sys.path))
+    return [*sys.path[:place], folder, *sys.path[place:]]
 
 
 def _importer(error: ModuleNotFoundError) -> str:
