@@ -84,7 +84,7 @@ def build(
     problems = list(document.problems)
     root = document.root
     if root is None:
-        raise Problems(problems or [EmptyFile(mark=None, file=name)])
+        raise Problems(problems or [EmptyFile(mark=Mark(name, 1, 1))])
     if not isinstance(root, MapNode):
         raise Problems([*problems, NotAMapping(mark=root.mark, what="a pipeline", got=describe(plain(root)))])
     spec = build_node(

@@ -310,7 +310,8 @@ def read(text: str, file: str) -> Document:
     """Read one YAML document, with all the problems that can be told in one go. Never raises."""
     text = text.removeprefix("\ufeff")
     if len(text) > MOST_CHARACTERS:
-        return Document(None, (TooLarge(mark=None, what="too many characters in the file", most=MOST_CHARACTERS),))
+        first = Mark(file, 1, 1)
+        return Document(None, (TooLarge(mark=first, what="too many characters in the file", most=MOST_CHARACTERS),))
     source = SourceText(file, text)
     if strange := tuple(_strange_characters(source)):
         return Document(None, strange)
