@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from pipeline_runner.errors import NoValue
+
 
 class Pack(NamedTuple):
     """Some values of a pickled list, still pickled: the parent relays them without decoding."""
@@ -61,6 +63,21 @@ def cut_column(column: Column, start: int, stop: int) -> Column:
             pieces.append(part.cut(low, high) if isinstance(part, Pack) else part[low:high])
         at += size
     return tuple(pieces)
+
+
+class Unfilled:
+    """Stands for the keywords of a call whose `${…}` have no value: that call fails, and says why."""
+
+    __slots__ = ("why",)
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def keys(self) -> Iterable[str]:
+        raise NoValue(self.why)
+
+    def __getitem__(self, name: str) -> Any:
+        raise NoValue(self.why)
 
 
 @dataclass(frozen=True, slots=True)

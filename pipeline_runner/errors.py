@@ -90,6 +90,10 @@ class NoRoom(PipelineError):
         super().__init__(f"cannot write to {where}: {why.lower()}; make room, and run it again")
 
 
+class NoValue(PipelineError):
+    """A `${…}` that has no value for this call."""
+
+
 def told_plainly(error: BaseException) -> BaseException:
     """What the operating system refused, as an error of ours where there is one."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
@@ -109,3 +113,8 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     """`; did you mean "…"?`, or nothing: the tail of a sentence about an unknown name."""
     guess = nearest(word, known)
     return f'; did you mean "{guess}"?' if guess else ""
+
+
+def listed(names: Sequence[str], joint: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}"

@@ -24,6 +24,7 @@ class RunStarted(Event):
     pipeline: str
     workers: int
     stages: tuple[str, ...]
+    hooks: tuple[str, ...] = ()  # what may run after them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +224,7 @@ class StageEnded(Event):
     status: Status
     took_s: float
     done: int | None = None  # calls that ended well, reused ones included; None: not told
+    why: str = ""  # it was not run: a clause, "its condition is false: …"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ class PoolSettings:
     max_calls_per_worker: int | None = None  # chunks, for the library: the engine then sends one call a chunk
     setup: str = ""  # tells apart pools whose workers were set up differently; the worker does the setting up
     env: tuple[tuple[str, str], ...] = ()
+    workdir: str = ""  # where its workers are; empty: in the pipeline's folder
 
 
 Ask = Callable[[Any, Perform, Chunks], Iterable[Receipt]]

@@ -50,7 +50,10 @@ class Pipeline:
         params: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         workers: int | None = None,
+        limits: Mapping[str, int] | None = None,
         defaults: Mapping[str, Any] | None = None,
+        on_success: Stage | Sequence[Stage] = (),
+        on_failure: Stage | Sequence[Stage] = (),
         folder: str | os.PathLike[str] | None = None,
         description: str = "",
     ) -> None:
@@ -60,7 +63,12 @@ class Pipeline:
             params=params or {},
             env=env or {},
             workers=workers,
+            limits=limits or {},
             defaults=defaults or {},
+            hooks={
+                kind: [given] if isinstance(given, Stage) else list(given)
+                for kind, given in (("on_success", on_success), ("on_failure", on_failure))
+            },
             folder=Path.cwd() if folder is None else Path(folder).resolve(),
             description=description,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, column_values
-from pipeline_runner.engine.inputs import RunNames, constants_of, fan_out, read_whole
-from pipeline_runner.engine.jobs import environment, job, keywords_of
+from pipeline_runner.engine.inputs import RunNames, constants_of, read_whole, settled
+from pipeline_runner.engine.jobs import environment, job, keywords_of, workdir
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
+from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.history import History, UnknownCall
-from pipeline_runner.record.keys import by_number, by_path, digest, path_digests, recipes
-from pipeline_runner.record.lineage import deepened, side_by_side
+from pipeline_runner.record.keys import digest, recipes
+from pipeline_runner.record.lineage import deepened, in_lists, side_by_side
 from pipeline_runner.running import gives
-from pipeline_runner.spec.pipeline import Computed, FromStage, Source, StageName, Zip
+from pipeline_runner.spec.pipeline import Batches, FromStage, Source, StageName, Zip
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState
-from pipeline_runner.syntax.expressions import Scope, follow, references, render
+from pipeline_runner.syntax.expressions import Scope, references
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.packing import pack_result
 from pipeline_runner.worker.steps import prepare, set_up
@@ -86,9 +87,9 @@ def _causes(state: RunState, stage: str, item: int) -> list[Cause]:
 
 @contextmanager
 def _in(plan: Plan, stage: StagePlan) -> Iterator[None]:
-    """Where calls of a stage are: in the pipeline's folder, with its environment."""
+    """Where calls of a stage are: in its folder, with its environment."""
     before = dict(os.environ)
-    with chdir(plan.pipeline.folder):
+    with chdir(workdir(plan.pipeline, stage.spec) or plan.pipeline.folder):
         os.environ.update(environment(plan.pipeline, stage))
         try:
             yield
@@ -166,22 +167,32 @@ class _Past:
         return values, keywords_of(varying)(item, values[0] if len(values) == 1 else tuple(values))
 
     def _argument(self, name: StageName, source: Source, item: int) -> Any:
-        if isinstance(source, FromStage):
-            read = self.plan.stages[source.stage].spec
-            if read.over is not None and len(source.reference.path) == 1:
-                return self.value(source.stage, item)
-            found = iter(fan_out(str(source.reference), follow(source.reference, _Kept(self)))[item : item + 1])
-        elif isinstance(source, Computed):
-            found = iter(
-                fan_out(str(source.template), render(source.template, {"stages": _Kept(self)}))[item : item + 1]
-            )
-        elif isinstance(source, Zip):
-            raise AssertionError("columns of columns: the language has no such thing")
-        else:
-            found = islice(items(source, self.plan.pipeline.folder), item, None)
-        for value in found:
+        if isinstance(source, FromStage) and self._goes_through(source):
+            return self.value(source.stage, item)
+        for value in self._items(source, item, 1):
             return value
         raise CannotReplay(name, item, "its source has fewer items now")
+
+    def _items(self, source: Source, start: int, most: int) -> list[Any]:
+        """Up to `most` items of a source, from this place on."""
+        match source:
+            case FromStage() if self._goes_through(source):
+                return [self.value(source.stage, number) for number in self._ended(source)[start : start + most]]
+            case Batches(inner, in_one):
+                given = self._items(inner, start * in_one, most * in_one)
+                return [given[at : at + in_one] for at in range(0, len(given), in_one)]
+        opened = items(settled(source, _Kept(self)), self.plan.pipeline.folder)
+        return list(islice(opened, start, start + most))
+
+    def _goes_through(self, source: FromStage) -> bool:
+        """Whether each call of the stage gives one item."""
+        return self.plan.stages[source.stage].spec.over is not None and len(source.reference.path) == 1
+
+    def _ended(self, source: FromStage) -> list[int]:
+        """The numbers of the stage's calls that ended well, as its readers got them."""
+        as_they_came = gives(self.plan.stages[source.stage]) == "unordered"
+        rows = self.history.rows(self.run, source.stage, as_they_came=as_they_came)
+        return [number for row in rows for number in range(row.first, row.stop)]
 
     def _must_be_the_same(self, name: StageName, item: int, sources: tuple[Source, ...], values: list[Any]) -> None:
         """Errors: CannotReplay when the source gives something else than the call had."""
@@ -210,21 +221,30 @@ class _Past:
         return deepened(number, side_by_side(columns), b"", numbered=numbered)
 
     def _told_apart(self, source: Source, item: int, value: Any) -> bytes | None:
-        folder = self.plan.pipeline.folder
+        if isinstance(source, Batches):
+            return self._of_batch(source, item, value)
         if isinstance(source, FromStage):
-            read = self.plan.stages[source.stage].spec
-            if read.over is None or len(source.reference.path) > 1:
+            over = self.plan.stages[source.stage].spec.over
+            if over is None or not self._goes_through(source):
                 return digest(value)
             row = self.history.row(self.run, source.stage, item)
             if row is not None:
                 return row.digest(item)
-            sources = read.over.columns if isinstance(read.over, Zip) else (read.over,)
+            sources = over.columns if isinstance(over, Zip) else (over,)
             return self._digest(
                 source.stage, item, sources, [self._argument(source.stage, one, item) for one in sources]
             )
-        if by_number(source):
-            return None
-        return path_digests(folder, [value]) if by_path(source) else digest(value)
+        how = telling_apart(source, self.plan.pipeline.folder)
+        return None if how is None else how([value])
+
+    def _of_batch(self, source: Batches, item: int, batch: list[Any]) -> bytes:
+        inner, start = source.source, item * source.size
+        numbers: Sequence[int] = range(start, start + len(batch))
+        if isinstance(inner, FromStage) and self._goes_through(inner):
+            numbers = self._ended(inner)[start : start + len(batch)]
+        told = [self._told_apart(inner, number, one) for number, one in zip(numbers, batch, strict=True)]
+        known = [digests for digests in told if digests is not None]
+        return in_lists(numbers, b"".join(known) if len(known) == len(told) else None, source.size)
 
     def _note_change(self, name: StageName, item: int) -> None:
         """Say so when the stage is not what it was."""

@@ -18,7 +18,7 @@ from pipeline_runner.events import CallFailed
 from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.reporters.values import unshown
 from pipeline_runner.spec.pipeline import StageName, StageSpec
-from pipeline_runner.state import RunState
+from pipeline_runner.state import RunState, failure_told
 
 
 class Result(Mapping[str, Any]):
@@ -65,10 +65,10 @@ class Result(Mapping[str, Any]):
         return whole_value(spec, results)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._engine.plan.stages)
+        return (name for name in self._engine.plan.stages if name not in self._engine.plan.hooks)
 
     def __len__(self) -> int:
-        return len(self._engine.plan.stages)
+        return len(self._engine.plan.stages) - len(self._engine.plan.hooks)
 
     def readers(self, stage: str) -> list[str]:
         """The stages that read this one, or wait for it."""
@@ -89,7 +89,7 @@ class Result(Mapping[str, Any]):
         rows = "".join(
             f"<tr><td>{html.escape(name)}</td><td>{stage.status}</td><td>{html.escape(stage.method)}</td>"
             f"<td>{stage.done}</td><td>{stage.failed}</td><td>{stage.seconds:.2f}</td></tr>"
-            for name, stage in self.state.stages.items()
+            for name, stage in self.state.told()
         )
         head = "".join(f"<th>{title}</th>" for title in ("stage", "status", "method", "done", "failed", "seconds"))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
@@ -225,25 +225,22 @@ def run_as_json(
             "retried": stage.retried,
             "seconds": round(stage.seconds, 6),
         }
+        if stage.why:
+            told["why"] = stage.why
         if stage.status in (Status.DONE, Status.REUSED):
             told |= dict(zip(("value",), map(as_json, value(name)), strict=False))
         stages[name] = told
-    return {
+    hooks = {name: stages.pop(name) for name in state.hooks}
+    whole = {
         "run": state.run,
         "status": status,
         "seconds": round(state.seconds, 6),
         "stages": stages,
-        "failures": [
-            {
-                "stage": failed.stage,
-                "item": failed.index if failed.index >= 0 else None,
-                "type": failed.failure.type,
-                "message": failed.failure.message,
-                "tries": failed.tries,
-            }
-            for failed in state.failures
-        ],
+        "failures": [failure_told(failed) for failed in state.failures],
     }
+    if hooks:
+        whole["hooks"] = hooks
+    return whole
 
 
 def gives(stage: StagePlan) -> str:

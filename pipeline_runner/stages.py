@@ -14,7 +14,7 @@ class Stage:
 
     `call` is a function, or text like "module:function". `over` is anything iterable, a source as
     YAML has it ({"range": 10}), or "${stages.name}". All other keys are those of the YAML, by the
-    same names; `with` is a word of Python's, so it is `with_` here.
+    same names; `with` and `if` are words of Python's, so they are `with_` and `if_` here.
 
     Errors: none here; `Pipeline(…)` tells all problems of all its stages together.
     """
@@ -31,6 +31,7 @@ class Stage:
         returns: str | None = None,
         method: str | None = None,
         backend: str | None = None,
+        if_: str | bool | None = None,
         **keys: Any,
     ) -> None:
         self.name = name
@@ -43,6 +44,7 @@ class Stage:
             "returns": returns,
             "method": method,
             "backend": backend,
+            "if": if_,
             **keys,
         }
         self.keys = {key: value for key, value in given.items() if value is not None}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline_runner.axes import Status
 from pipeline_runner.events import (
@@ -34,6 +36,7 @@ class StageState:
     failed: int = 0
     retried: int = 0
     seconds: float = 0.0
+    why: str = ""  # it was not run
 
 
 @dataclass
@@ -45,16 +48,22 @@ class RunState:
     workers: int = 0
     status: Status | None = None
     seconds: float = 0.0
-    stages: dict[str, StageState] = field(default_factory=dict)
+    stages: dict[str, StageState] = field(default_factory=dict)  # and after them the hooks
+    hooks: tuple[str, ...] = ()
     failures: list[CallFailed] = field(default_factory=list)
     deaths: list[WorkerDied] = field(default_factory=list)
+
+    def told(self) -> Iterator[tuple[str, StageState]]:
+        """The stages, and the hooks that had something to do."""
+        return ((n, s) for n, s in self.stages.items() if n not in self.hooks or s.started or s.status is Status.FAILED)
 
     def take(self, event: Event) -> None:
         """Fold one event in."""
         match event:
             case RunStarted():
                 self.run, self.pipeline, self.workers = event.run, event.pipeline, event.workers
-                self.stages = {name: StageState() for name in event.stages}
+                self.stages = {name: StageState() for name in (*event.stages, *event.hooks)}
+                self.hooks = event.hooks
             case StageStarted():
                 stage = self.stages[event.stage]
                 stage.started, stage.method, stage.calls = True, event.method, event.calls
@@ -76,8 +85,19 @@ class RunState:
                 self.deaths.append(event)
             case StageEnded():
                 stage = self.stages[event.stage]
-                stage.status, stage.seconds = event.status, event.took_s
+                stage.status, stage.seconds, stage.why = event.status, event.took_s, event.why
                 if event.status in (Status.DONE, Status.REUSED):
                     stage.calls = stage.done + stage.failed
             case RunEnded():
                 self.status, self.seconds = event.status, event.took_s
+
+
+def failure_told(failed: CallFailed) -> Mapping[str, Any]:
+    """A failure as plain data, in `--json` and in `${run.failures}`."""
+    return {
+        "stage": failed.stage,
+        "item": failed.index if failed.index >= 0 else None,
+        "type": failed.failure.type,
+        "message": failed.failure.message,
+        "tries": failed.tries,
+    }

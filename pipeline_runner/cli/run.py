@@ -115,6 +115,8 @@ def command(
         typer.echo(_json(result.to_json(wanted)))
     else:
         for name, stage in result.state.stages.items():
+            if name in result.state.hooks:
+                continue  # what a hook gives is nobody's result
             if wanted(name) and stage.status in ("done", "reused"):
                 typer.echo(_printable(shown(name, result[name])))
     if not quiet or result.exit_code:

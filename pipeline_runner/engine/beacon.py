@@ -129,7 +129,8 @@ class Beacon:
         self._listener.listen(128)
         self._listener.setblocking(False)
         self.here = f"here:{self.address}"
-        serve_here(self.here, lambda lease: _Here(tell, lease, self._plain))
+        self._doors: dict[int, threading.Event] = {}  # by chunk: calls of this process that wait for leave
+        serve_here(self.here, lambda lease: _Here(tell, lease, self._plain, self._doors))
         self._wake, self._woken = os.pipe()
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._pausing = False  # no look at who knocks, for a moment
@@ -158,15 +159,18 @@ class Beacon:
         self._jobs.pop(number, None)
         self._plain.pop(number, None)
 
-    def give_leave(self, pid: int) -> None:
+    def give_leave(self, pid: int, chunk: int) -> None:
         """Let a worker begin the chunk that it asked about. Nothing happens if it has died."""
-        worker = self._workers.get(pid)
-        if worker is not None:
+        door, worker = self._doors.get(chunk), self._workers.get(pid)
+        if door is not None:
+            door.set()
+        elif worker is not None:
             _send(worker.connection, b"")
 
     def close(self) -> None:
         """Stop hearing. Workers that are still there end by themselves."""
         forget_here(self.here)
+        self._plain.clear()
         os.write(self._woken, b".")
         self._thread.join(5)
         for worker in self._workers.values():
@@ -320,13 +324,24 @@ class _Here:
 
     process = False
 
-    def __init__(self, tell: Callable[[Message], None], lease: int, jobs: dict[int, Job]) -> None:
+    def __init__(
+        self, tell: Callable[[Message], None], lease: int, jobs: dict[int, Job], doors: dict[int, threading.Event]
+    ) -> None:
         self._tell = tell
         self._lease = lease
         self._jobs = jobs
+        self._doors = doors
 
     def begin(self, ticket: Ticket) -> Job:
-        self._tell(ChunkBegun(ticket.lease, ticket.chunk, os.getpid(), waits=False))
+        """Errors: KeyError when its stage has ended, perhaps while this waited for leave."""
+        if not ticket.leave:
+            self._tell(ChunkBegun(ticket.lease, ticket.chunk, os.getpid(), waits=False))
+            return self._jobs[ticket.job]
+        door = self._doors[ticket.chunk] = threading.Event()
+        self._tell(ChunkBegun(ticket.lease, ticket.chunk, os.getpid(), waits=True))
+        while not door.wait(LOOK_S) and ticket.job in self._jobs:
+            pass
+        del self._doors[ticket.chunk]
         return self._jobs[ticket.job]
 
     def said(self, ticket: Ticket, marks: Sequence[Mark]) -> None:

@@ -83,7 +83,11 @@ class Course:
         workers = self.workers = 1 if plan.choice.method.dispatch is Dispatch.BLOCKING else self.workers
         setup = f"{plan.spec.setup} {plan.spec.setup_with}" if plan.spec.setup else ""
         settings = PoolSettings(
-            workers=workers, max_calls_per_worker=plan.spec.max_calls_per_worker, setup=setup, env=env
+            workers=workers,
+            max_calls_per_worker=plan.spec.max_calls_per_worker,
+            setup=setup,
+            env=env,
+            workdir=plan.spec.workdir or "",
         )
         return settings if plan.start_method is None else replace(settings, start_method=plan.start_method)
 

@@ -24,7 +24,7 @@ from pipeline_runner.engine.chaos import Chaos
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Feed, Flight, Owed
-from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, constants_of, intake_of
+from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, constants_of, in_its_folder, intake_of
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.engine.jobs import job
 from pipeline_runner.engine.leave import Leave
@@ -49,9 +49,11 @@ from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
 from pipeline_runner.errors import TooFewDescriptors, told_plainly
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.plan.skips import is_off
 from pipeline_runner.record.record import Record
-from pipeline_runner.spec.pipeline import StageName
-from pipeline_runner.state import RunState
+from pipeline_runner.spec.pipeline import StageName, holds
+from pipeline_runner.state import RunState, failure_told
+from pipeline_runner.syntax.expressions import Scope, render
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 
@@ -59,6 +61,7 @@ ABANDON_S = 0.2  # a cancelled call in the runner's own process is waited for so
 BARREN = 3  # rounds in a row that may break without having got anywhere
 AT_ONCE = 256  # messages taken in one turn, and written down in one commit
 ENDED_WELL = (Status.DONE, Status.REUSED)
+FOLLOWS = {Status.DONE: "on_success", Status.PARTIAL: "on_success", Status.FAILED: "on_failure"}
 
 
 class Engine:
@@ -75,7 +78,7 @@ class Engine:
         record: Record | None = None,
         chaos: Chaos | None = None,
     ) -> None:
-        self.plan = plan
+        self.plan = plan = plan.with_hooks()
         self.id = run
         self._folder = folder  # makes ${run.dir} when it is first asked for
         self._books = Books(plan, keep, listeners, record)
@@ -88,11 +91,15 @@ class Engine:
             self._books, self._outcomes, self._running, tell=self._inbox.put, over=self._conclude, chaos=chaos
         )
         self._chaos = chaos
-        self._leave = Leave(plan)
-        self._at_the_door: dict[int, tuple[Course, Flight]] = {}  # by pid: who waits for leave
-        self._schedule = Schedule(plan, [course.chain for course in self._books.courses])
-        self._left = len(self._books.courses)
-        self._doomed: deque[tuple[Course, Status]] = deque()  # to be cancelled: a source did not end well
+        chains = [course.chain for course in self._books.courses]
+        self._leave = Leave(plan, chains)
+        self._at_the_door: dict[int, tuple[Course, Flight | None, int]] = {}  # by chunk: who waits for leave, its pid
+        self._asked_by: dict[int, int] = {}  # by pid: the chunk that it asked for last
+        self._schedule = Schedule(plan, chains)
+        self._hooks = [course for course in self._books.courses if course.head.spec.hook]
+        self._left = len(chains) - len(self._hooks)
+        self._doomed: deque[tuple[Course, Status]] = deque()  # at work, and to be cancelled: a source did not end well
+        self._ended: Status | None = None  # how the stages ended, when the hooks are to follow
         self._cancelled: Cancel | None = None
         self._refused: WorkerRefused | None = None
         self._stopped = False  # a failure stopped the run
@@ -125,17 +132,20 @@ class Engine:
                     run=self.id,
                     pipeline=self.plan.pipeline.name,
                     workers=self.plan.workers,
-                    stages=tuple(self.plan.stages),
+                    stages=tuple(name for name in self.plan.stages if name not in self.plan.hooks),
+                    hooks=tuple(self.plan.hooks),
                 )
             )
             record = self._books.record
             for event in record.news() if record is not None else ():
                 self._books.publish(event)
             self._books.commit()
+            self._skip_known()
             self._start_ready()
             self._books.commit()
             while self._left:
                 self._turn()
+            self._run_hooks()
         except BaseException as error:
             if isinstance(error, Exception):  # a listener's, the journal's, or ours: nobody is asked to hear the end
                 self._books.abandon()
@@ -178,14 +188,15 @@ class Engine:
                 self._reached(message)
             case ChunkOver():
                 self._outcomes.over(message)
-                self._give_leave(message.pid)
+                self._give_leave(message.chunk)
             case CallsKept():
                 self._outcomes.kept(message)
             case LinesSaid():
                 self._outcomes.said(message)
             case WorkerGone():
                 self._rounds.gone(message)
-                self._give_leave(message.pid)
+                if (asked := self._asked_by.pop(message.pid, None)) is not None:
+                    self._give_leave(asked)
             case RoundOver():
                 self._rounds.ended(message)
             case PoolOpened():
@@ -220,23 +231,61 @@ class Engine:
     def _start_ready(self) -> None:
         """Start chains whose sources are there, while there are workers for them."""
         self._cancel_doomed()
-        while (number := self._schedule.next(self._busy())) is not None:
+        while (number := self._schedule.next(self._busy)) is not None:
             course = self._books.courses[number]
             if not course.over:
                 self._start(course)
                 self._cancel_doomed()
 
-    def _busy(self) -> int:
-        """Workers that the running chains can still use."""
-        return sum(course.demand() for course in self._running.values())
+    def _busy(self, priority: int) -> int:
+        """Workers that the running chains of this priority, or of a higher one, can still use."""
+        return sum(c.demand() for c in self._running.values() if c.head.spec.priority >= priority)
+
+    def _skip_known(self) -> None:
+        """End what is off whatever happens; what depends on it is told when all of its sources have ended."""
+        for course in self._books.courses:
+            if not course.head.spec.hook and is_off(course.head.spec):
+                self._end(course, Status.SKIPPED, self.plan.skipped[course.chain.head])
+
+    def _may_run(self, course: Course) -> bool:
+        """Whether its sources and its condition let it run. If not, it has ended."""
+        stage = course.head.spec
+        if stage.always:
+            return True
+        ended = {edge.source: self.state.stages[edge.source].status for edge in self.plan.sources(stage.name)}
+        lost = [name for name, status in ended.items() if status not in (None, *ENDED_WELL)]
+        if lost:
+            name = min(lost, key=lambda name: ended[name] is Status.SKIPPED)  # a failure counts for more
+            status = Status.SKIPPED if ended[name] is Status.SKIPPED else Status.CANCELLED
+            was = "failed" if ended[name] is Status.FAILED else f"was {ended[name]}"
+            self._end(course, status, f"it depends on {name}, which {was}")
+            return False
+        if stage.condition is None:
+            return True
+        try:
+            runs = holds(render(stage.condition.value, self._scope(course)))
+        except Exception as error:  # a user's value that does not unpickle, or that is neither true nor false
+            self._fail_stage(course, failure_of(told_plainly(error), Cause.RAISED))
+            return False
+        if not runs:
+            self._end(course, Status.SKIPPED, f"its condition is false: {stage.condition.text}")
+        return runs
+
+    def _scope(self, course: Course) -> Scope:
+        """What the templates of a chain may read."""
+        run = RunNames(self.id, self._folder, str(self._ended or ""), list(map(failure_told, self.state.failures)))
+        return {"stages": Values(self.plan, self.results, partial=course.head.spec.always), "run": run}
 
     def _start(self, course: Course) -> None:
+        if not self._may_run(course):
+            return
         course.started_at = monotonic()
         self._running[course.number] = course
         self._schedule.started(course.chain)
         head = course.head
         try:
-            scope = {"stages": Values(self.plan, self.results), "run": RunNames(self.id, self._folder)}
+            in_its_folder(self.plan.pipeline, head.spec)
+            scope = self._scope(course)
             constants = [constants_of(plan.spec, scope) for plan in course.stages]
             intake, calls = self._intake(course, constants[0].per_call)
             described = job(
@@ -278,12 +327,14 @@ class Engine:
     def _intake(self, course: Course, varying: Mapping[str, Any]) -> tuple[Intake, int | None]:
         """What the chain's calls are drawn from: without those that an earlier run has ended well."""
         record, names = self._books.record, course.chain.stages
-        if record is None:
+        if record is None or course.head.spec.hook:
             return intake_of(self.plan, course.head, varying, self.results, self.moved)
         course.salts = [self._books.salt(plan.spec) for plan in course.stages]
         intake, calls = intake_of(
             self.plan, course.head, varying, self.results, self.moved, record.tell_apart, course.salts[0]
         )
+        if course.head.spec.always and not self._sources_ended_well(course):
+            return intake, calls  # what was done after another failure is to be done again
         before = [
             Before(record.earlier(name), self._books.wanted(name), salt)
             for name, salt in zip(names, course.salts, strict=True)
@@ -294,6 +345,10 @@ class Engine:
         tell = lambda reused: self._inbox.put(CallsKept(course.number, reused))  # noqa: E731
         return Reusing(intake, before, tell, lambda calls, step: course.feed.again(Owed(calls, step))), calls
 
+    def _sources_ended_well(self, course: Course) -> bool:
+        sources = self.plan.sources(course.chain.head)
+        return all(self.state.stages[edge.source].status in ENDED_WELL for edge in sources)
+
     def _ticket(self, course: Course, chunk: int, step: int, size: int) -> Ticket:
         """Called in the driver's thread."""
         backend = course.head.choice.backend
@@ -301,7 +356,7 @@ class Engine:
         if lease is None:
             raise AssertionError("a chunk was drawn before its pool was leased: this is our bug")
         budget_s = course.sizes.budget_s(course.head.choice.method.lazy)
-        leave = self._leave.needed and not backend.in_process
+        leave = self._leave.needed(course.number)
         address = self._beacon.here if backend.in_process else self._beacon.address
         return Ticket(address, lease.number, course.number, step, chunk, budget_s, leave, size)
 
@@ -314,17 +369,17 @@ class Engine:
         if flight is not None:
             flight.pid = message.pid
         if message.waits:
-            if flight is not None:
-                self._at_the_door[message.pid] = course, flight
-            self._let_in(self._leave.ask(course.number, message.pid))
+            self._at_the_door[message.chunk] = course, flight, message.pid
+            self._asked_by[message.pid] = message.chunk
+            self._let_in(self._leave.ask(course.number, message.chunk))
         elif flight is not None:
             self._at_work(course, flight)
 
-    def _let_in(self, pids: Iterable[int]) -> None:
-        for pid in pids:
-            self._beacon.give_leave(pid)
-            course, flight = self._at_the_door.pop(pid, (None, None))
-            if course is not None and flight is not None and flight.chunk in course.feed.flights:
+    def _let_in(self, chunks: Iterable[int]) -> None:
+        for chunk in chunks:
+            course, flight, pid = self._at_the_door.pop(chunk)
+            self._beacon.give_leave(pid, chunk)
+            if flight is not None and chunk in course.feed.flights:
                 self._at_work(course, flight)
 
     def _at_work(self, course: Course, flight: Flight) -> None:
@@ -343,9 +398,9 @@ class Engine:
         if self._chaos is not None and flight.pid is not None and self._chaos.strike(flight.pid):
             self._books.publish(events.WorkerStruck(stage=stage, pid=flight.pid))
 
-    def _give_leave(self, pid: int) -> None:
-        self._at_the_door.pop(pid, None)
-        self._let_in(self._leave.done(pid))
+    def _give_leave(self, chunk: int) -> None:
+        self._at_the_door.pop(chunk, None)
+        self._let_in(self._leave.done(chunk))
 
     def _reached(self, message: StepReached) -> None:
         flight = self._books.find(message.chunk).feed.flights.get(message.chunk)
@@ -377,9 +432,9 @@ class Engine:
             self._books.publish(events.PoolReplaced(stage=course.head.spec.name, why=why))
         self._rounds.begin(course)
 
-    def _end(self, course: Course, status: Status) -> None:
+    def _end(self, course: Course, status: Status, why: str = "") -> None:
         course.over = True
-        self._left -= 1
+        self._left -= not course.head.spec.hook
         self._running.pop(course.number, None)
         took_s = 0.0 if course.started_at is None else monotonic() - course.started_at
         self._beacon.withdraw(course.number)
@@ -391,11 +446,15 @@ class Engine:
             if of_stage in ENDED_WELL and self.state.stages[name].calls is None:
                 self._books.publish(events.CallsKnown(stage=name, calls=total))
             done = self.state.stages[name].done
-            self._books.publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s, done=done))
+            self._books.publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s, done=done, why=why))
             results.end(total, None if of_stage in ENDED_WELL else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
             if of_stage not in ENDED_WELL:
                 self._cancel_readers(name, of_stage)
         self._schedule.ended(course.chain)
+        if course.head.choice.backend.in_process and course.started_at is not None:
+            # Nobody tells any more what becomes of its calls; those that wait find that their job is gone.
+            self._at_the_door = {chunk: who for chunk, who in self._at_the_door.items() if who[0] is not course}
+            self._let_in(self._leave.forget(course.number))
         for name in course.chain.stages:
             self._books.forget_read(name)
 
@@ -428,9 +487,17 @@ class Engine:
             self._stop()
 
     def _cancel_readers(self, stage: StageName, status: Status) -> None:
-        """What needs a stage that did not end well cannot run: it is skipped with it, or cancelled."""
+        """What depends on a stage that did not end well does not run, unless it is to run always: it ends when all its
+        sources have, and what streams from the stage ends now."""
         status = Status.SKIPPED if status is Status.SKIPPED else Status.CANCELLED
-        self._doomed += [(self._books.course_of[edge.target], status) for edge in self.plan.readers(stage)]
+        for edge in self.plan.readers(stage):
+            reader = self._books.course_of[edge.target]
+            if reader.over or reader.head.spec.always:
+                continue
+            if reader.started_at is None:
+                self._schedule.doom(reader.number)
+            else:
+                self._doomed.append((reader, status))
 
     def _cancel_doomed(self) -> None:
         """One after the other, not one within the other: a line of stages may be longer than Python's stack."""
@@ -451,12 +518,12 @@ class Engine:
             self._rounds.break_off(course)
 
     def _stop(self) -> None:
-        """A failure ends the run: what runs is cancelled, what waits never begins."""
+        """A failure ends the run: what runs is cancelled, what waits never begins; but for what is to run always."""
         if self._stopped:
             return
         self._stopped = True
         for course in self._books.courses:
-            if not course.over:
+            if not (course.over or course.head.spec.always or course.head.spec.hook):
                 self._cancel_course(course)
 
     def _cancel(self, message: Cancel) -> None:
@@ -467,6 +534,18 @@ class Engine:
             if not course.over:
                 self._cancel_course(course)
 
+    def _run_hooks(self) -> None:
+        """The stages have ended: what is to follow such an end, one after the other."""
+        self._ended = self._status()
+        for course in self._hooks:
+            if course.head.spec.hook == FOLLOWS.get(self._ended) and self._cancelled is None:
+                self._start(course)
+                self._books.commit()
+                while not course.over:
+                    self._turn()
+            elif not course.over:
+                self._end(course, Status.SKIPPED, f"the run was {self._ended}")
+
     def _end_all(self, status: Status) -> None:
         for course in self._books.courses:
             if not course.over:
@@ -475,9 +554,12 @@ class Engine:
                 self._end(course, status)
 
     def _status(self) -> Status:
-        statuses = {stage.status for stage in self.state.stages.values()}
         if self._cancelled is not None:
             return Status.INTERRUPTED
+        if self._ended is not None:
+            hooks = {self.state.stages[course.chain.head].status for course in self._hooks}
+            return Status.FAILED if self._ended is Status.DONE and Status.FAILED in hooks else self._ended
+        statuses = {stage.status for name, stage in self.state.stages.items() if name not in self.plan.hooks}
         if Status.FAILED in statuses:
             return Status.FAILED
         if Status.CANCELLED in statuses:

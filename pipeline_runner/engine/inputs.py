@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline_runner.axes import Returns, Status
-from pipeline_runner.engine.intake import Deepened, Described, FromItems, FromValues, Intake, Once, PerCall, SideBySide
-from pipeline_runner.engine.jobs import keywords_of, per_call
+from pipeline_runner.engine.intake import (
+    Batched,
+    Deepened,
+    Described,
+    FromItems,
+    FromValues,
+    Intake,
+    Once,
+    PerCall,
+    SideBySide,
+)
+from pipeline_runner.engine.jobs import keywords_of, per_call, workdir
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.keys import whole_reads
-from pipeline_runner.spec.pipeline import Computed, FromStage, Items, Source, StageName, StageSpec, Zip
-from pipeline_runner.spec.sources import items, size
+from pipeline_runner.spec.pipeline import (
+    Batches,
+    Computed,
+    FromStage,
+    Items,
+    Matrix,
+    PipelineSpec,
+    Source,
+    StageName,
+    StageSpec,
+    Zip,
+)
+from pipeline_runner.spec.sources import Opened, is_open, items, size
 from pipeline_runner.state import RunState
-from pipeline_runner.syntax.expressions import Scope, follow, references, render
+from pipeline_runner.syntax.expressions import Reference, Scope, Text, as_text, follow, references, render
 
 TellApart = Callable[[Sequence[Any]], bytes]  # items → 8 bytes for each that tell it from others
 
@@ -32,6 +54,14 @@ class StageUnfinished(PipelineError):
         self.failed = first
         because = "" if first is None else f", because {first}"
         super().__init__(f'stage "{stage}" has no result: it was {self.status}{because}')
+
+
+class FolderMissing(PipelineError):
+    """A stage's `workdir` is not there when it is to begin."""
+
+    def __init__(self, stage: str, workdir: str, path: str) -> None:
+        self.stage, self.workdir, self.path = stage, workdir, path
+        super().__init__(f'stage "{stage}" is to run in "{workdir}", and there is no folder {path}')
 
 
 class NotIterable(PipelineError):
@@ -53,13 +83,20 @@ class Constants:
 class Values(Mapping[str, Any]):
     """`${stages}`: the whole result of each stage, decoded when it is asked for."""
 
-    def __init__(self, plan: Plan, results: Mapping[StageName, Results]) -> None:
+    def __init__(self, plan: Plan, results: Mapping[StageName, Results], *, partial: bool = False) -> None:
         self._plan = plan
         self._results = results
+        self._partial = partial  # of a stage that did not end well, what there is
 
     def __getitem__(self, name: str) -> Any:
-        results = self._results[StageName(name)]
-        return whole_value(self._plan.stages[StageName(name)].spec, results)
+        spec, results = self._plan.stages[StageName(name)].spec, self._results[StageName(name)]
+        if self._partial and results.unfinished:
+            return None if spec.over is None else results.kept_values()
+        return whole_value(spec, results)
+
+    def lost(self, name: str) -> bool:
+        """Whether a stage did not end well and has no value at all."""
+        return self._partial and self._results[StageName(name)].unfinished and not self[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._results
@@ -73,10 +110,12 @@ class Values(Mapping[str, Any]):
 
 @dataclass(frozen=True)
 class RunNames:
-    """`${run.id}` and `${run.dir}`."""
+    """`${run.id}` and `${run.dir}`; in a hook also `${run.status}` and `${run.failures}`."""
 
     id: str
     make_folder: Callable[[], str]
+    status: str = ""
+    failures: Sequence[Mapping[str, Any]] = ()
 
     @property
     def dir(self) -> str:
@@ -90,6 +129,13 @@ def whole_value(stage: StageSpec, results: Results) -> Any:
     return values if stage.over is not None else values[0]
 
 
+def in_its_folder(pipeline: PipelineSpec, stage: StageSpec) -> None:
+    """See that calls of a stage can be where they are to run. Errors: FolderMissing."""
+    path = workdir(pipeline, stage)
+    if path and not os.path.isdir(path):
+        raise FolderMissing(stage.name, stage.workdir or "", path)
+
+
 def read_whole(stage: StageSpec) -> tuple[list[StageName], list[StageName]]:
     """The stages whose whole results each call of a stage may read: those that its `with` names, in the order that
     its recipe has them in, and those that it only `needs`, since it may read what they have written somewhere."""
@@ -99,11 +145,27 @@ def read_whole(stage: StageSpec) -> tuple[list[StageName], list[StageName]]:
 
 def constants_of(stage: StageSpec, scope: Scope) -> Constants:
     """Fill in a stage's `with`. Errors: ExpressionError; what unpickling a value raises."""
-    if isinstance(stage.constants, list):
-        return Constants(render(stage.constants, scope), {})
-    rendered = {name: render(value, scope) for name, value in stage.constants.items()}
+    given = _without_lost(stage.constants, scope["stages"]) if stage.always else stage.constants
+    if isinstance(given, list):
+        return Constants(render(given, scope), {})
+    rendered = {name: render(value, scope) for name, value in given.items()}
     varying = {name: value for name, value in rendered.items() if per_call(value)}
     return Constants({name: value for name, value in rendered.items() if name not in varying}, varying)
+
+
+def _without_lost(template: Any, stages: Mapping[str, Any]) -> Any:
+    """A template in which what is asked of the value of a stage that has none is nothing."""
+    match template:
+        case Reference("stages", (str(stage), _, *_)) if isinstance(stages, Values) and stages.lost(stage):
+            return None
+        case Text(parts):
+            kept = [_without_lost(part, stages) for part in parts]
+            return Text(tuple(as_text(part) if part is None else part for part in kept))
+        case Mapping():
+            return {key: _without_lost(value, stages) for key, value in template.items()}
+        case list():
+            return [_without_lost(value, stages) for value in template]
+    return template
 
 
 def intake_of(
@@ -122,7 +184,8 @@ def intake_of(
     Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
     """
     over = stage.spec.over
-    opened, calls = _Opener(plan, results, moved, tell_apart).open(over, shortest=stage.spec.shortest)
+    values = Values(plan, results, partial=stage.spec.always)
+    opened, calls = _Opener(plan, results, values, moved, tell_apart).open(over, shortest=stage.spec.shortest)
     numbered = any(reference.root == "index" for reference in references(varying))
     if salt or numbered:
         opened = Deepened(opened, salt, numbered=numbered)
@@ -133,6 +196,7 @@ def intake_of(
 class _Opener:
     plan: Plan
     results: Mapping[StageName, Results]
+    values: Values
     moved: Callable[[], None]
     tell_apart: Callable[[Source], TellApart | None]
 
@@ -145,11 +209,15 @@ class _Opener:
             case FromStage():
                 return self._of_stage(source, column)
             case Computed(template):
-                fanned = fan_out(str(template), render(template, {"stages": Values(self.plan, self.results)}))
+                fanned = fan_out(str(template), render(template, {"stages": self.values}))
                 return self._described(source, FromItems(iter(fanned), len(fanned))), len(fanned)
+            case Batches(inner, in_one):
+                opened, calls = self.open(inner, column=column)
+                return Batched(opened, in_one), None if calls is None else -(-calls // in_one)
             case _:
-                known = size(source, self.plan.pipeline.folder)
-                return self._described(source, FromItems(items(source, self.plan.pipeline.folder), known)), known
+                whole = settled(source, self.values)
+                known = size(whole, self.plan.pipeline.folder)
+                return self._described(source, FromItems(items(whole, self.plan.pipeline.folder), known)), known
 
     def _described(self, source: Source, intake: Intake) -> Intake:
         how = self.tell_apart(source)
@@ -162,14 +230,18 @@ class _Opener:
         called = [f'"{name}"' for name in names] or [f"column {number}" for number in range(1, len(columns) + 1)]
         sizes = [size for _, size in opened]
         known = [size for size in sizes if size is not None]
-        calls = min(known) if len(known) == len(sizes) else None
-        return SideBySide([intake for intake, _ in opened], called, shortest), calls
+        lost = [place for place, source in enumerate(columns) if self._unfinished(source)]
+        calls = min(known) if len(known) == len(sizes) and not lost else None
+        return SideBySide([intake for intake, _ in opened], called, shortest, lost), calls
+
+    def _unfinished(self, source: Source) -> bool:
+        return isinstance(source, FromStage) and self.results[source.stage].unfinished
 
     def _of_stage(self, source: FromStage, column: bool) -> tuple[Intake, int | None]:
         spec = self.plan.stages[source.stage].spec
         results = self.results[source.stage]
         if spec.over is None or len(source.reference.path) > 1:
-            value = follow(source.reference, Values(self.plan, self.results))
+            value = [] if self.values.lost(source.stage) else follow(source.reference, self.values)
             fanned = fan_out(str(source.reference), value)
             return self._described(Items(fanned), FromItems(iter(fanned), len(fanned))), len(fanned)
         reader = FromValues(self.moved)
@@ -177,6 +249,25 @@ class _Opener:
         in_order = column or self.plan.stages[source.stage].choice.returns is not Returns.UNORDERED
         results.read_along(reader, ordered=in_order)
         return reader, reader.size
+
+
+def settled(source: Source, values: Mapping[str, Any]) -> Opened:
+    """The same source with the items of whole results in the place of the stages that it reads.
+
+    Errors: NotIterable, ExpressionError; what unpickling a value raises.
+    """
+    match source:
+        case FromStage(reference):
+            return Items(fan_out(str(reference), follow(reference, values)))
+        case Computed(template):
+            return Items(fan_out(str(template), render(template, {"stages": values})))
+        case Batches(inner, in_one):
+            return Batches(settled(inner, values), in_one)
+        case Matrix(axes, include, exclude):
+            return Matrix({name: settled(axis, values) for name, axis in axes.items()}, include, exclude)
+    if not is_open(source):
+        raise AssertionError("columns within a source: the language has no such thing")
+    return source
 
 
 def fan_out(over: str, value: Any) -> list[Any]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from itertools import islice
 from operator import eq
 from typing import Any, Protocol
 
-from pipeline_runner.calls import Calls, Column, Pack, column_values, cut_column
+from pipeline_runner.calls import Calls, Column, Pack, Unfilled, column_values, cut_column
 from pipeline_runner.errors import PipelineError
-from pipeline_runner.record.lineage import deepened, side_by_side, told_apart
+from pipeline_runner.record.lineage import SIZE, deepened, in_lists, side_by_side, told_apart
+
+HELD = 1 << 16  # items at most that one draw makes into lists
 
 
 class UnequalColumns(PipelineError):
@@ -182,10 +185,11 @@ class SideBySide:
     with it and never shifts the others. Errors: UnequalColumns.
     """
 
-    def __init__(self, columns: list[Intake], names: list[str], shortest: bool) -> None:
+    def __init__(self, columns: list[Intake], names: list[str], shortest: bool, lost: Collection[int] = ()) -> None:
         self._columns = columns
         self._names = names
         self._shortest = shortest
+        self._lost = lost  # columns of stages that did not end well: the others' rows beyond them are dropped too
         self._held: list[Calls] = [Calls(range(0), ((),)) for _ in columns]
         self._ended = [False] * len(columns)
 
@@ -213,7 +217,7 @@ class SideBySide:
                     return calls
             elif not any(ended and not held for ended, held in zip(self._ended, self._held, strict=True)):
                 return Calls(range(0))
-            elif self._shortest:
+            elif self._shortest or any(self._ended[place] and not self._held[place] for place in self._lost):
                 return None
             elif not any(self._held):
                 return None if self._over() else Calls(range(0))
@@ -281,6 +285,77 @@ class SideBySide:
             self._held[place] = Calls(range(0), ((),))
 
 
+class Batched:
+    """Another intake's items in lists of `size`, each there as soon as its items are; the last one shorter."""
+
+    def __init__(self, intake: Intake, size: int) -> None:
+        self._intake = intake
+        self._in_one = size
+        self._ended = False
+        self.total = 0
+        # Lists that grow: items may come one by one, and thousands of them be one batch.
+        self._items: list[Any] = []
+        self._numbers: list[int] = []
+        self._digests: bytearray | None = bytearray()
+        self._read: tuple[bytes, list[Any]] = (b"", [])
+
+    @property
+    def size(self) -> int | None:
+        left = self._intake.size
+        return None if left is None else -(-(left + len(self._items)) // self._in_one)
+
+    @property
+    def arrivals(self) -> int:
+        return self._intake.arrivals
+
+    def draw(self, most: int) -> Calls | None:
+        # Whoever asks for everything, or for much ahead, gets it in pieces: a list may be of any size.
+        most = max(1, min(most, HELD // self._in_one))
+        self._fill(most * self._in_one)
+        whole = len(self._items) // self._in_one * self._in_one
+        stop = len(self._items) if self._ended else whole
+        if not stop:
+            return None if self._ended else Calls(range(0))
+        lists = [self._items[at : at + self._in_one] for at in range(0, stop, self._in_one)]
+        told = None if self._digests is None else bytes(self._digests[: SIZE * stop])
+        digests = in_lists(self._numbers[:stop], told, self._in_one)
+        del self._items[:stop], self._numbers[:stop]
+        if self._digests is not None:
+            del self._digests[: SIZE * stop]
+        self.total += len(lists)
+        return Calls(range(self.total - len(lists), self.total), ((lists,),), digests=digests)
+
+    def leave(self) -> None:
+        self._intake.leave()
+
+    def _fill(self, wanted: int) -> None:
+        """Hold as many items as are wanted, or as are there."""
+        while not self._ended and len(self._items) < wanted:
+            drawn = self._intake.draw(wanted - len(self._items))
+            if drawn is None:
+                self._ended = True
+            elif len(drawn):
+                self._take(drawn)
+            else:
+                return
+
+    def _take(self, drawn: Calls) -> None:
+        for part in drawn.columns[0]:
+            self._items += self._values(part) if isinstance(part, Pack) else part
+        self._numbers += drawn.indices
+        if drawn.digests is None or self._digests is None:
+            self._digests = None  # an intake gives them always, or never
+        else:
+            self._digests += drawn.digests
+
+    def _values(self, pack: Pack) -> list[Any]:
+        """What was packed together is read once, however small the batches are that are made of it."""
+        if pack.data is not self._read[0]:
+            values: list[Any] = pickle.loads(pack.data)
+            self._read = pack.data, values
+        return self._read[1][pack.start : pack.stop]
+
+
 class _Over:
     """Another intake's calls, with something more known of them."""
 
@@ -306,12 +381,11 @@ class _Over:
 class PerCall(_Over):
     """Another intake's calls, each with keywords of its own: a `with` that speaks of ${item} or ${index}."""
 
-    def __init__(self, intake: Intake, keywords: Callable[[int, Any], dict[str, Any]]) -> None:
+    def __init__(self, intake: Intake, keywords: Callable[[int, Any], dict[str, Any] | Unfilled]) -> None:
         super().__init__(intake)
         self._keywords = keywords
 
     def draw(self, most: int) -> Calls | None:
-        """Errors: ExpressionError when ${item.x} leads nowhere."""
         calls = self._intake.draw(most)
         if not calls:
             return calls

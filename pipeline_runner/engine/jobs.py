@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline_runner.calls import Unfilled
 from pipeline_runner.plan.plan import StagePlan
-from pipeline_runner.spec.pipeline import Function, Given, InFile, Named, PipelineSpec, Zip
-from pipeline_runner.syntax.expressions import references, render
+from pipeline_runner.plan.threads import variables
+from pipeline_runner.spec.pipeline import Function, Given, InFile, Named, PipelineSpec, StageSpec, Zip
+from pipeline_runner.syntax.expressions import ExpressionError, references, render
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.packing import pack
 
@@ -35,11 +38,17 @@ def job(pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence
         setup=None if head.setup is None else function_source(head.setup),
         setup_with=pack(dict(head.setup_with)),
         env=environment(pipeline, stages[0]),
+        workdir=workdir(pipeline, head),
     )
 
 
 def environment(pipeline: PipelineSpec, plan: StagePlan) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted({**pipeline.env, **plan.spec.env}.items()))
+    return tuple(sorted({**variables(plan.threads), **pipeline.env, **plan.spec.env}.items()))
+
+
+def workdir(pipeline: PipelineSpec, stage: StageSpec) -> str:
+    """Where calls run; empty: in the pipeline's folder."""
+    return "" if stage.workdir is None else os.path.abspath(pipeline.folder / stage.workdir)
 
 
 def function_source(function: Function) -> FunctionSource:
@@ -58,11 +67,14 @@ def per_call(template: Any) -> bool:
     return any(reference.root in ("item", "index") for reference in references(template))
 
 
-def keywords_of(template: Mapping[str, Any]) -> Callable[[int, Any], dict[str, Any]]:
+def keywords_of(template: Mapping[str, Any]) -> Callable[[int, Any], dict[str, Any] | Unfilled]:
     """The part of a `with` that speaks of ${item} or ${index}, as a function of them."""
 
-    def keywords(index: int, item: Any) -> dict[str, Any]:
-        filled: dict[str, Any] = render(template, {"item": item, "index": index})
+    def keywords(index: int, item: Any) -> dict[str, Any] | Unfilled:
+        try:
+            filled: dict[str, Any] = render(template, {"item": item, "index": index})
+        except ExpressionError as error:
+            return Unfilled(error.message)
         return filled
 
     return keywords

@@ -65,7 +65,7 @@ class Results:
             for indices, pack in self._segments:
                 self._pass(tap, indices, pack)
             if self.ended:
-                reader.end(self.total or 0)
+                self._finish(tap)
             else:
                 self._taps.append(tap)
 
@@ -101,13 +101,11 @@ class Results:
     def end(self, total: int, error: Callable[[], BaseException] | None = None) -> None:
         """Nothing more will come. `error` makes what a reader of the whole is to be told instead."""
         with self._lock:
-            self.total = total
+            self.total = max([total, *(indices.stop for indices, _ in self._segments)]) if error else total
             self.ended = True
             self._error = error
             for tap in self._taps:
-                for _, (indices, pack) in sorted(tap.held.items()):
-                    tap.reader.push(indices, pack)
-                tap.reader.end(total)
+                self._finish(tap)
             self._taps.clear()
             self._lock.notify_all()
 
@@ -123,7 +121,16 @@ class Results:
         """All of it, decoded. Errors: what ended it early."""
         if self._error is not None:
             raise self._error()
+        return self.kept_values()
+
+    def kept_values(self) -> list[Any]:
+        """What there is of it, decoded."""
         return [value for _, pack in self.segments() for value in pack.values()]
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the stage did not end well: what is here is not all of it."""
+        return self._error is not None
 
     def one(self, index: int) -> Any:
         """The value of one call. Errors: KeyError when it has none."""
@@ -142,6 +149,11 @@ class Results:
             return
         tap.held[indices.start] = (indices, pack)
         self._release(tap)
+
+    def _finish(self, tap: _Tap) -> None:
+        for _, (indices, pack) in sorted(tap.held.items()):
+            tap.reader.push(indices, pack)
+        tap.reader.end(self.total or 0)
 
     def _release(self, tap: _Tap) -> None:
         while True:

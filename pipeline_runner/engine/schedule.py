@@ -6,7 +6,7 @@ Each answer costs what has changed since the last one, so that thousands of stag
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 
 from pipeline_runner.plan.plan import Chain, EdgeKind, Plan
@@ -14,33 +14,42 @@ from pipeline_runner.spec.pipeline import StageName
 
 
 class Schedule:
-    """Chains by number, in the plan's order. A chain that streams from another belongs to its group and starts with
-    it; the first of a group waits for workers."""
+    """Chains by number: of those that are ready the higher priority goes first, then the plan's order. A chain that
+    streams from another belongs to its group and starts with it; the first of a group waits for workers. Hooks are
+    not scheduled: they run when all else is over."""
 
     def __init__(self, plan: Plan, chains: Sequence[Chain]) -> None:
         self._workers = plan.workers
+        self._priority = [plan.stages[chain.head].spec.priority for chain in chains]
         number_of = {name: number for number, chain in enumerate(chains) for name in chain.stages}
         self._unmet = [0] * len(chains)
         self._wait_for_start: dict[StageName, list[int]] = defaultdict(list)
         self._wait_for_end: dict[StageName, list[int]] = defaultdict(list)
-        self._joins = [False] * len(chains)  # streams from a chain that runs
+        self._at_once = [False] * len(chains)  # needs no worker of its own: it streams from one that runs, or is off
         for edge in plan.edges:
             number = number_of[edge.target]
             if number_of[edge.source] == number:
                 continue
             streams = edge.kind is EdgeKind.STREAM
             (self._wait_for_start if streams else self._wait_for_end)[edge.source].append(number)
-            self._joins[number] |= streams
+            self._at_once[number] |= streams
             self._unmet[number] += 1
-        self._joining: list[int] = []
-        self._ready = [number for number, unmet in enumerate(self._unmet) if not unmet]
+        self._now: list[tuple[int, int]] = []
+        self._ready = [
+            self._place(number)
+            for number, unmet in enumerate(self._unmet)
+            if not unmet and chains[number].head not in plan.hooks
+        ]
         heapify(self._ready)
 
-    def next(self, busy: int) -> int | None:
-        """A chain to start now, when `busy` workers have work already. None: not yet."""
-        if self._joining:
-            return heappop(self._joining)
-        return heappop(self._ready) if self._ready and busy < self._workers else None
+    def next(self, busy: Callable[[int], int]) -> int | None:
+        """A chain to start now. None: not yet. `busy` tells how many workers have work of a priority, or of a higher
+        one: a chain waits for those, and goes before the others."""
+        if self._now:
+            return heappop(self._now)[1]
+        if self._ready and busy(-self._ready[0][0]) < self._workers:
+            return heappop(self._ready)[1]
+        return None
 
     def started(self, chain: Chain) -> None:
         for name in chain.stages:
@@ -52,8 +61,15 @@ class Schedule:
             self._meet(self._wait_for_start.pop(name, ()))
             self._meet(self._wait_for_end.pop(name, ()))
 
+    def doom(self, number: int) -> None:
+        """It will not run: it is to be taken as soon as all that it waits for has ended."""
+        self._at_once[number] = True
+
     def _meet(self, numbers: Sequence[int]) -> None:
         for number in numbers:
             self._unmet[number] -= 1
             if not self._unmet[number]:
-                heappush(self._joining if self._joins[number] else self._ready, number)
+                heappush(self._now if self._at_once[number] else self._ready, self._place(number))
+
+    def _place(self, number: int) -> tuple[int, int]:
+        return -self._priority[number], number

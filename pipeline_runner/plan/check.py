@@ -13,7 +13,8 @@ from pipeline_runner.plan.make import attempt
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.preflight.ask import ask
 from pipeline_runner.plan.preflight.look import Ask, look_at
-from pipeline_runner.spec.pipeline import Generate, PipelineSpec, StageSpec
+from pipeline_runner.spec.pipeline import PipelineSpec, StageSpec
+from pipeline_runner.spec.sources import endless
 
 
 def problems(spec: PipelineSpec, *, table: Table | None = None) -> list[Problem]:
@@ -31,7 +32,7 @@ def _endless(plan: Plan) -> list[str]:
         f'{_place(stage.spec)}stage "{name}" reads all of its generator before it starts, since '
         f"{stage.choice.method.name} wants its whole input; if it has no end, bound it with `take`"
         for name, stage in plan.stages.items()
-        if isinstance(stage.spec.over, Generate) and stage.spec.over.take is None and not stage.choice.method.lazy
+        if endless(stage.spec.over) and not stage.choice.method.lazy
     ]
 
 

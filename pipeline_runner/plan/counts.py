@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline_runner.axes import OnError
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.problems import UnequalColumns
-from pipeline_runner.spec.pipeline import FromStage, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.pipeline import Batches, FromStage, Source, StageName, StageSpec, Zip
 from pipeline_runner.spec.sources import is_open, size
 
 Counts = Mapping[StageName, int | None]  # of the stages planned so far
@@ -28,6 +28,9 @@ def calls(stage: StageSpec, stages: Mapping[StageName, StageSpec], counts: Count
 def _length(source: Source, stages: Mapping[StageName, StageSpec], counts: Counts, folder: Path) -> int | None:
     if is_open(source):
         return size(source, folder)
+    if isinstance(source, Batches):
+        items = _length(source.source, stages, counts, folder)
+        return None if items is None else -(-items // source.size)
     if not isinstance(source, FromStage):
         return None
     read = stages.get(source.stage)

@@ -9,11 +9,13 @@ from pipeline_runner.plan.plan import Edge, Group, Plan, StagePlan
 
 WIDTH = 100  # columns
 INDENT = "  "
+AFTER = {"on_success": "After a run that ended well", "on_failure": "After a run that failed"}
 
 
 def explain(plan: Plan) -> str:
     """Every stage with its method and the reasons, then who runs beside whom."""
-    blocks = [_title(plan), *(_stage(plan, stage) for stage in plan.stages.values()), _waves(plan)]
+    everything = (*plan.stages.values(), *plan.hooks.values())
+    blocks = [_title(plan), *(_stage(plan, stage) for stage in everything), _waves(plan)]
     if plan.pipeline.warnings:
         blocks.append("\n".join(f"warning: {warning}" for warning in plan.pipeline.warnings))
     return "\n\n".join(blocks) + "\n"
@@ -34,7 +36,11 @@ def _counted(count: int, word: str) -> str:
 
 
 def _stage(plan: Plan, stage: StagePlan) -> str:
-    lines = list(_told("method", stage.choice.method.name))
+    why = plan.skipped.get(stage.spec.name)
+    lines = list(_told("skipped", why)) if why else []
+    lines += _told("method", stage.choice.method.name)
+    if stage.spec.condition is not None and not why:
+        lines += _told("if", stage.spec.condition.text)
     lines += _told("calls", ", ".join(_shape(stage)))
     lines += _told("why", stage.choice.why)
     if stage.choice.runner_up is not None:
@@ -56,6 +62,12 @@ def _shape(stage: StagePlan) -> Iterator[str]:
         yield _counted(stage.workers, "thread")
     if stage.start_method is not None:
         yield str(stage.start_method)
+    if stage.spec.threads is not None and not choice.backend.in_process:
+        yield f"{_counted(stage.spec.threads, 'thread')} in each"
+    if stage.spec.limits:
+        yield "holding " + ", ".join(f"{count} {name}" for name, count in stage.spec.limits.items())
+    if stage.spec.priority:
+        yield f"priority {stage.spec.priority}"
 
 
 def _told(label: str, text: str) -> Iterable[str]:
@@ -72,6 +84,8 @@ def _waves(plan: Plan) -> str:
             lines += _told(f"group {group + 1}", _group(plan.groups[group]))
     lines.append("")
     lines.append("Groups of a wave may run side by side; the stages of a group run at the same time.")
+    for kind in dict.fromkeys(hook.spec.hook for hook in plan.hooks.values()):
+        lines.append(f"{AFTER[kind]}: {', '.join(n for n, hook in plan.hooks.items() if hook.spec.hook == kind)}")
     if any(len(chain.stages) > 1 for group in plan.groups for chain in group.chains):
         lines.append("Stages joined by → make one trip: an item goes through all of them in the same worker.")
     return "\n".join(lines)
@@ -88,7 +102,11 @@ def as_json(plan: Plan) -> dict[str, object]:
         "pipeline": plan.pipeline.name,
         "file": plan.pipeline.file,
         "workers": plan.workers,
-        "stages": {name: _stage_json(stage) | {"group": group_of[name]} for name, stage in plan.stages.items()},
+        "stages": {
+            name: _stage_json(stage) | {"group": group_of[name], "skipped": plan.skipped.get(name)}
+            for name, stage in plan.stages.items()
+        },
+        "hooks": {name: _stage_json(stage) | {"after": stage.spec.hook} for name, stage in plan.hooks.items()},
         "edges": [_edge_json(edge) for edge in plan.edges],
         "groups": [{"chains": [list(chain.stages) for chain in group.chains]} for group in plan.groups],
         "waves": [list(wave) for wave in plan.waves],
@@ -109,6 +127,10 @@ def _stage_json(stage: StagePlan) -> dict[str, object]:
         "workers": stage.workers,
         "start_method": None if stage.start_method is None else str(stage.start_method),
         "window": stage.window,
+        "threads": stage.threads,
+        "if": None if stage.spec.condition is None else stage.spec.condition.text,
+        "limits": dict(stage.spec.limits),
+        "priority": stage.spec.priority,
         "why": choice.why,
         "runner_up": None if second is None else {"method": second.name, "why_not": choice.why_not},
     }

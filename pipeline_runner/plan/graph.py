@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import networkx as nx
@@ -11,7 +11,18 @@ import networkx as nx
 from pipeline_runner.axes import Returns
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.problems import CycleOfStages, ReadsNothing, UnknownStage
-from pipeline_runner.spec.pipeline import Computed, FromStage, Generate, Items, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.pipeline import (
+    Batches,
+    Computed,
+    FromStage,
+    Generate,
+    Items,
+    Matrix,
+    Source,
+    StageName,
+    StageSpec,
+    Zip,
+)
 from pipeline_runner.syntax.expressions import references
 
 Graph: TypeAlias = "nx.DiGraph[StageName]"  # an edge source → target has "links"
@@ -23,7 +34,7 @@ class Link:
 
     source: StageName
     target: StageName
-    key: str  # of the target: over, with, setup_with, needs
+    key: str  # of the target: over, with, setup_with, if, needs
     items: bool = False  # its items are what the target's calls are made of, one by one
 
     @property
@@ -37,6 +48,8 @@ def links(stage: StageSpec) -> Iterator[Link]:
         yield from _links_of_source(stage.name, stage.over)
     for key, template in (("with", stage.constants), ("setup_with", stage.setup_with)):
         yield from _links_of_template(stage.name, key, template)
+    if stage.condition is not None:
+        yield from _links_of_template(stage.name, "if", stage.condition.value)
     for source in stage.needs:
         yield Link(source, stage.name, "needs")
 
@@ -48,6 +61,11 @@ def _links_of_source(target: StageName, source: Source) -> Iterator[Link]:
         case Zip(columns):
             for column in columns:
                 yield from _links_of_source(target, column)
+        case Batches(inner):
+            yield from _links_of_source(target, inner)
+        case Matrix(axes):  # each value of an axis is wanted again and again: it is no stream
+            for axis in axes.values():
+                yield from (replace(link, items=False) for link in _links_of_source(target, axis))
         case Computed(template):
             yield from _links_of_template(target, "over", template)
         case Generate(keywords=keywords):

@@ -13,7 +13,8 @@ import networkx as nx
 from pipeline_runner.axes import Style
 from pipeline_runner.plan.graph import Graph, Link
 from pipeline_runner.plan.plan import Chain, Edge, EdgeKind, Group, StagePlan
-from pipeline_runner.spec.pipeline import FromStage, StageName
+from pipeline_runner.plan.skips import is_off
+from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec
 from pipeline_runner.syntax.expressions import references
 
 Stages = Mapping[StageName, StagePlan]
@@ -44,8 +45,16 @@ def edge(source: StagePlan, target: StagePlan, links: Sequence[Link]) -> Edge:
 def _kind(source: StagePlan, target: StagePlan, links: Sequence[Link]) -> tuple[EdgeKind, str]:
     first, second = source.spec.name, target.spec.name
     reading = [link for link in links if link.reads]
+    if is_off(target.spec):
+        return EdgeKind.ORDER, f"{second} is skipped, and reads nothing"
     if not reading:
         return EdgeKind.ORDER, f"{second} only comes after {first}"
+    if target.spec.always:
+        return EdgeKind.BARRIER, f"{second} runs however {first} ends"
+    if any(link.key == "if" for link in links):
+        return EdgeKind.BARRIER, f"whether {second} runs is known when {first} has ended"
+    if target.spec.waits:
+        return EdgeKind.BARRIER, f"whether {second} runs is not known while {first} does"
     if len(reading) < len(links):
         return EdgeKind.BARRIER, f"{second} needs {first} to come first"
     whole = next((link for link in reading if link.key != "over"), None)
@@ -54,7 +63,7 @@ def _kind(source: StagePlan, target: StagePlan, links: Sequence[Link]) -> tuple[
     if source.spec.over is None:
         return EdgeKind.BARRIER, f"{first} is one call: its value is taken apart when it is there"
     if not all(link.items for link in reading):
-        return EdgeKind.BARRIER, f"{second} takes a part of the whole list of {first}"
+        return EdgeKind.BARRIER, f'"over" of {second} is made of the whole list of {first}'
     if not source.choice.returns.streams:
         return EdgeKind.BARRIER, f"{first} returns {source.choice.returns}, which is there when all of it is"
     if not target.choice.method.lazy:
@@ -62,9 +71,14 @@ def _kind(source: StagePlan, target: StagePlan, links: Sequence[Link]) -> tuple[
     return EdgeKind.STREAM, f"{first} returns {source.choice.returns}, and {second} takes calls as they come"
 
 
-def could_stream(source: StagePlan, links: Sequence[Link]) -> bool:
-    """Whether the source's side of an edge would be a stream, whatever the target's method."""
-    return source.spec.over is not None and source.choice.returns.streams and all(link.items for link in links)
+def could_stream(source: StagePlan, target: StageSpec, links: Sequence[Link]) -> bool:
+    """Whether an edge would be a stream, whatever the target's method."""
+    return (
+        not target.waits
+        and source.spec.over is not None
+        and source.choice.returns.streams
+        and all(link.items for link in links)
+    )
 
 
 def _without_circles(found: Sequence[Edge]) -> tuple[Edge, ...]:
@@ -176,6 +190,8 @@ def fuses(first: StagePlan, second: StagePlan) -> bool:
         and a.memory_bytes is b.memory_bytes is None
         and b.chunk in (None, a.chunk)
         and b.window in (None, a.window)
+        and not (a.waits or b.waits or a.limits or b.limits)
+        and a.priority == b.priority
         and not any(reference.root in ("item", "index") for reference in references(b.constants))
     )
 
@@ -192,4 +208,6 @@ def _pool(stage: StagePlan) -> tuple[object, ...]:
         spec.setup,
         spec.setup_with,
         spec.env,
+        stage.threads,
+        spec.workdir,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Iterator
 from functools import cache
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod
@@ -16,6 +17,10 @@ from pipeline_runner.plan.cpus import usable
 from pipeline_runner.plan.graph import Graph, draw, order
 from pipeline_runner.plan.groups import could_stream, edges, groups
 from pipeline_runner.plan.plan import Choice, Plan, StagePlan
+from pipeline_runner.plan.problems import WorkdirMissing
+from pipeline_runner.plan.skips import is_off, skipped
+from pipeline_runner.plan.threads import threads
+from pipeline_runner.plan.tokens import most_at_once, wrong
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
 
 WINDOW = 4  # chunks in flight for each worker, where the pipeline does not say
@@ -41,38 +46,59 @@ def attempt(
     graph, problems = draw(spec.stages)
     stages: dict[StageName, StagePlan] = {}
     counts: dict[StageName, int | None] = {}
-    for name in order(graph):
+    ordered = order(graph)
+    for name in ordered:
         stage = spec.stages[name]
+        problems.extend(_lacking(stage, spec, first=not graph.in_degree(name)))
         problems.extend(unequal(stage, spec.folder))
         counts[name] = calls(stage, spec.stages, counts, spec.folder)
         try:
-            choice = choose(stage, rows, _inflows(graph, stages, name))
+            choice = choose(stage, rows, _inflows(graph, stages, stage))
         except Problems as found:
             problems.extend(found.problems)
         else:
-            stages[name] = _planned(stage, choice, counts[name], workers)
+            stages[name] = _planned(stage, choice, counts[name], workers, spec)
+    hooks: dict[StageName, StagePlan] = {}
+    for name, hook in spec.hooks.items():
+        problems.extend(_lacking(hook, spec, first=False))
+        count = calls(hook, {}, {}, spec.folder)
+        try:
+            hooks[name] = _planned(hook, choose(hook, rows, []), count, workers, spec)
+        except Problems as found:
+            problems.extend(found.problems)
     if problems:
         return None, in_order(problems)
+    off = skipped(ordered, spec.stages, graph)
     found_edges = edges(graph, stages)
     found_groups, waves = groups(stages, found_edges)
-    return Plan(spec, workers, stages, found_edges, found_groups, waves), []
+    return Plan(spec, workers, stages, found_edges, found_groups, waves, off, hooks), []
 
 
-def _inflows(graph: Graph, stages: dict[StageName, StagePlan], name: StageName) -> list[Inflow]:
+def _lacking(stage: StageSpec, spec: PipelineSpec, *, first: bool) -> Iterator[Problem]:
+    """What a stage asks for and there is not. `first`: no stage comes before it that could make it."""
+    yield from wrong(stage, spec.limits)
+    if first and stage.workdir is not None and not (spec.folder / stage.workdir).is_dir() and not is_off(stage):
+        yield WorkdirMissing(mark=stage.mark("workdir"), stage=stage.name, workdir=stage.workdir)
+
+
+def _inflows(graph: Graph, stages: dict[StageName, StagePlan], spec: StageSpec) -> list[Inflow]:
     """The sources that could stream into the stage. They were planned before it, unless they have problems."""
     return [
         Inflow(source, written=(stages[source].spec.returns or Returns.NONE).streams)
-        for source in graph.predecessors(name)
-        if source in stages and could_stream(stages[source], graph.edges[source, name]["links"])
+        for source in graph.predecessors(spec.name)
+        if source in stages and could_stream(stages[source], spec, graph.edges[source, spec.name]["links"])
     ]
 
 
-def _planned(stage: StageSpec, choice: Choice, count: int | None, workers: int) -> StagePlan:
+def _planned(stage: StageSpec, choice: Choice, count: int | None, workers: int, pipeline: PipelineSpec) -> StagePlan:
     most = stage.workers or workers
     if not choice.backend.in_process:
         most = min(most, workers)  # threads are for work that waits: there may be more of them than processes
     if count is not None:
         most = min(most, max(1, count))
+    at_once = most_at_once(stage, pipeline.limits)
+    if at_once is not None:
+        most = min(most, max(1, at_once))  # the others would only wait for tokens
     if choice.method.dispatch is Dispatch.BLOCKING:
         most = 1  # one call at a time: more processes would only stand by
     return StagePlan(
@@ -82,6 +108,7 @@ def _planned(stage: StageSpec, choice: Choice, count: int | None, workers: int) 
         workers=most,
         start_method=_start_method(stage, choice.backend),
         window=stage.window or WINDOW * most,
+        threads=threads(stage, pipeline, workers, in_process=choice.backend.in_process),
     )
 
 

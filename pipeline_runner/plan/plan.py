@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -49,6 +49,7 @@ class StagePlan:
     workers: int  # at most so many processes
     start_method: StartMethod | None  # None: the backend starts its workers in its own way
     window: int  # chunks in flight
+    threads: int | None = None  # of numerical libraries in each worker; None: as they like
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,13 @@ class Plan:
     edges: tuple[Edge, ...]
     groups: tuple[Group, ...]  # in an order in which they could run one by one
     waves: tuple[tuple[int, ...], ...]  # numbers of groups that may run side by side; for show, never a barrier
+    skipped: Mapping[StageName, str] = field(default_factory=dict)  # known before the run, and why: a clause
+    hooks: Mapping[StageName, StagePlan] = field(default_factory=dict)  # what runs after all stages
+
+    def with_hooks(self) -> Plan:
+        """What a run has: the hooks as stages after all others, each by itself."""
+        after = tuple(Group((Chain((name,)),)) for name in self.hooks)
+        return replace(self, stages={**self.stages, **self.hooks}, groups=(*self.groups, *after))
 
     def sources(self, stage: StageName) -> tuple[Edge, ...]:
         """What the stage waits for or reads."""

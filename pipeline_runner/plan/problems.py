@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipeline_runner.errors import Problem, did_you_mean
+from pipeline_runner.errors import Problem, did_you_mean, listed
 
 AXES = {"dispatch": "dispatch", "style": "args", "returns": "returns", "backend": "backend"}  # ours → the YAML key
-
-
-def listed(names: Sequence[str], joint: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +216,7 @@ class InProcessMisfits(Problem):
     """What only a worker process can promise is asked of calls that run in the runner itself."""
 
     stage: str
-    key: str  # timeout, memory, max_calls_per_worker
+    key: str  # timeout, memory, max_calls_per_worker, workdir
     backend: str
     fitting: tuple[str, ...]  # backends that can
 
@@ -229,8 +224,9 @@ class InProcessMisfits(Problem):
         return f'stage "{self.stage}" asks for "{self.key}", which backend "{self.backend}" cannot give'
 
     def advice(self) -> Sequence[str]:
+        why = "all share one folder" if self.key == "workdir" else "no worker can be ended"
         return [
-            "Its calls run in the runner itself, where no worker can be ended.",
+            f"Its calls run in the runner itself, where {why}.",
             f"These have worker processes: {', '.join(self.fitting)}",
         ]
 
@@ -258,3 +254,53 @@ class UnequalColumns(Problem):
 
     def advice(self) -> Sequence[str]:
         return ['To stop at the end of the shortest: "shortest: true".']
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownToken(Problem):
+    """A call is to hold a token that nobody has named."""
+
+    stage: str
+    token: str
+    known: tuple[str, ...]
+
+    def sentence(self) -> str:
+        guess = did_you_mean(self.token, self.known)
+        return f'stage "{self.stage}" holds tokens "{self.token}", of which there are none{guess}'
+
+    def advice(self) -> Sequence[str]:
+        known = f"There is: {', '.join(self.known)}." if self.known else "None are named."
+        return [f"{known} Name them at the top of the file:  limits: {{{self.token}: 2}}"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooManyTokens(Problem):
+    """A call that could never begin."""
+
+    stage: str
+    token: str
+    asked: int
+    there_are: int
+
+    def sentence(self) -> str:
+        have = "there is 1" if self.there_are == 1 else f"there are {self.there_are}"
+        return f'each call of stage "{self.stage}" holds {self.asked} tokens "{self.token}", and {have}'
+
+    def advice(self) -> Sequence[str]:
+        return [f"At the top of the file:  limits: {{{self.token}: {self.asked}}}  or more; or ask for fewer here."]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkdirMissing(Problem):
+    """The folder in which calls are to run is not there, and no stage before could make it."""
+
+    stage: str
+    workdir: str
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" runs in "{self.workdir}", which is no folder'
+
+    def advice(self) -> Sequence[str]:
+        return [
+            "Folders are looked for beside the pipeline. Make it, or let a stage make it that this one needs.",
+        ]

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.methods import Backend, Method
 from pipeline_runner.plan.readings import Reading
-from pipeline_runner.spec.pipeline import Csv, Generate, Items, Jsonl, Lines, Source, StageSpec, Zip
+from pipeline_runner.spec.pipeline import Batches, Csv, Generate, Items, Jsonl, Lines, Source, StageSpec, Zip
+from pipeline_runner.spec.sources import endless
 
 
 class Offer(NamedTuple):
@@ -81,6 +82,8 @@ def _long(source: Source | None) -> bool:
             return not isinstance(values, list | tuple | range)
         case Zip(columns):
             return any(_long(column) for column in columns)
+        case Batches(inner):
+            return _long(inner)
     return False
 
 
@@ -138,6 +141,6 @@ def _caution(stage: StageSpec, offer: Offer) -> str:
     """What to know of the choice that might surprise; usually nothing."""
     if offer.reading is Reading.LAST:
         return "; list and mapping items are spread over the parameters, since nothing else fits"
-    if isinstance(stage.over, Generate) and stage.over.take is None and not offer.method.lazy:
+    if endless(stage.over) and not offer.method.lazy:
         return '; reads all of the generator before it starts: if that has no end, bound it with "take"'
     return ""

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline_runner.axes import Returns
 from pipeline_runner.calls import Calls
 from pipeline_runner.plan.plan import Plan
-from pipeline_runner.record.keys import by_path, digests, path_digests, whole_reads
-from pipeline_runner.record.lineage import SIZE, deepened, of_whole, side_by_side, told_apart, weight
+from pipeline_runner.record.apart import telling_apart
+from pipeline_runner.record.keys import whole_reads
+from pipeline_runner.record.lineage import SIZE, deepened, in_lists, of_whole, side_by_side, told_apart, weight
 from pipeline_runner.record.recipe import Recipe, call_key
-from pipeline_runner.spec.pipeline import Computed, FromStage, Generate, Items, Range, Source, StageName, StageSpec, Zip
-from pipeline_runner.spec.sources import items
+from pipeline_runner.spec.pipeline import (
+    Batches,
+    FromStage,
+    Generate,
+    Items,
+    Matrix,
+    Range,
+    Source,
+    StageName,
+    StageSpec,
+    Zip,
+)
+from pipeline_runner.spec.sources import is_open, items
 from pipeline_runner.syntax.expressions import references
 
 
@@ -75,14 +88,42 @@ def _calls(
             return None if one_call or len(reference.path) > 1 else found[source.stage]
         case Zip(columns):
             return _rows([_calls(plan, column, found) for column in columns], shortest=shortest)
-        case Generate() | Computed():
-            return None
-        case Items(values) if not isinstance(values, Sequence):
-            return None  # it may be drawn from only once
+        case Batches(inner, in_one):
+            within = None if _in_order_of_ends(plan, inner) else _calls(plan, inner, found)
+            return None if within is None else _in_lists(within, in_one)
+    if not is_open(source) or _only_once(source):
+        return None
     given = list(items(source, plan.pipeline.folder))
-    if by_path(source):
-        return Foreseen(len(given), path_digests(plan.pipeline.folder, given))
-    return Foreseen(len(given), told_apart(digests, given))
+    how = telling_apart(source, plan.pipeline.folder)
+    return Foreseen(len(given), None if how is None else told_apart(how, given))
+
+
+def _only_once(source: Source) -> bool:
+    """Whether what it gives now may be something else when it is drawn from again."""
+    match source:
+        case Generate():
+            return True
+        case Items(values):
+            return not isinstance(values, Sequence)
+        case Matrix(axes):
+            return any(map(_only_once, axes.values()))
+        case Batches(inner):
+            return _only_once(inner)
+    return False
+
+
+def _in_order_of_ends(plan: Plan, source: Source) -> bool:
+    """Whether the items come as they end, so that nobody knows yet which of them go together."""
+    match source:
+        case FromStage():
+            return plan.stages[source.stage].choice.returns is Returns.UNORDERED
+        case Batches(inner):
+            return _in_order_of_ends(plan, inner)
+    return False
+
+
+def _in_lists(calls: Foreseen, in_one: int) -> Foreseen:
+    return Foreseen(-(-calls.calls // in_one), in_lists(range(calls.calls), calls.digests, in_one))
 
 
 def _rows(columns: Sequence[Foreseen | None], *, shortest: bool) -> Foreseen | None:

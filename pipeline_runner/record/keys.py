@@ -23,7 +23,9 @@ from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.packages import ask_again, package_version
 from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.source import source_recipe, whole_recipe
+from pipeline_runner.spec.opening import is_url, stamp
 from pipeline_runner.spec.pipeline import (
+    Batches,
     Computed,
     FromStage,
     Function,
@@ -31,6 +33,7 @@ from pipeline_runner.spec.pipeline import (
     Given,
     Glob,
     InFile,
+    Matrix,
     Named,
     Range,
     Source,
@@ -91,11 +94,21 @@ def path_digests(folder: Path, paths: Sequence[Any]) -> bytes:
 
 
 def _path_digest(folder: Path, path: Any) -> bytes:
+    return digest(with_status(folder, path))
+
+
+def with_status(folder: Path, path: Any) -> Any:
+    """A file's name with its size and time, or with what its own filesystem says; alone where there is none."""
+    if isinstance(path, str) and is_url(path):
+        try:
+            return path, stamp(path, folder)
+        except Exception:  # a filesystem's library may raise anything: the call itself will tell
+            return path
     try:
         status = os.stat(folder / path)
     except (OSError, TypeError, ValueError):
-        return digest(path)
-    return digest((path, status.st_size, status.st_mtime_ns))
+        return path
+    return path, status.st_size, status.st_mtime_ns
 
 
 class _Unknowable(Exception):
@@ -323,6 +336,8 @@ def _source(source: Source | None, numbers: Mapping[StageName, int]) -> Any:
             return ["range", start, step]
         case Zip(columns, names):
             return ["zip", [_source(column, numbers) for column in columns], list(names)]
+        case Batches(inner):
+            return ["batches", _source(inner, numbers)]
         case Generate() | _:
             return "items"
 
@@ -335,6 +350,11 @@ def _stages_of(source: Source | None) -> Iterator[StageName]:
         case Zip(columns):
             for column in columns:
                 yield from _stages_of(column)
+        case Batches(inner):
+            yield from _stages_of(inner)
+        case Matrix(axes):
+            for axis in axes.values():
+                yield from _stages_of(axis)
         case Computed(template):
             yield from (StageName(str(read.path[0])) for read in references(template) if read.root == "stages")
         case Generate(keywords=keywords):

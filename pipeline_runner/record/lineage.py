@@ -44,6 +44,12 @@ def side_by_side(columns: Sequence[Calls]) -> bytes | None:
     return together if len(told) == len(columns) else deepened(columns[0].indices, together, b"", numbered=True)
 
 
+def in_lists(indices: Sequence[int], digests: bytes | None, size: int) -> bytes:
+    """The digests of lists of `size` calls, the last one shorter: of all that is in each of them."""
+    each = [index.to_bytes(SIZE, "little") for index in indices] if digests is None else _each(digests)
+    return _rows(tuple(each[at : at + size]) for at in range(0, len(each), size))
+
+
 def deepened(indices: Sequence[int], digests: bytes | None, salt: bytes, *, numbered: bool = False) -> bytes | None:
     """Digests of calls that are given something more: what `salt` stands for, or their own numbers."""
     if not salt and (digests is None or not numbered):

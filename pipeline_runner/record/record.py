@@ -6,17 +6,17 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.calls import Calls
 from pipeline_runner.events import CallsOutdated, Event, JournalMended, JournalTaken, StageRenamed
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.journal import Journal
-from pipeline_runner.record.keys import by_number, by_path, digests, path_digests, recipes
+from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.locks import Lock
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.renamed import Renamed, follow_names
@@ -34,6 +34,7 @@ class Record:
     def __init__(self, store: Store, run: str, plan: Plan, *, resume: bool, about: Mapping[str, Any]) -> None:
         self.store = store
         self.run = run
+        self._plan = plan
         self._folder: Path = plan.pipeline.folder
         self._resume = resume
         self._lock: Lock = store.lock(identity(plan), run)
@@ -78,9 +79,7 @@ class Record:
 
     def tell_apart(self, source: Source) -> Callable[[Sequence[Any]], bytes] | None:
         """How the items of a source are told apart from those of an earlier run; None: by their numbers."""
-        if by_number(source):
-            return None
-        return partial(path_digests, self._folder) if by_path(source) else digests
+        return telling_apart(source, self._folder)
 
     def news(self) -> Iterator[Event]:
         """What there is to say before a run goes on: what of the earlier one does not count any more."""
@@ -100,11 +99,31 @@ class Record:
                 (self.run,),
             ).fetchall()
             newest = {stage: recipe for stage, recipe, _, _ in rows}
+            changed: set[StageName] = set()
             for name, recipe in self._recipes.items():
                 kept = {key: calls for stage, key, calls, _ in rows if stage == name}
                 if kept and self._keys[name] not in kept:
-                    why = why_not(connection, newest[name], recipe)
-                    yield CallsOutdated(stage=name, calls=max(kept.values()), why=why)
+                    changed.add(name)
+                    yield CallsOutdated(
+                        stage=name, calls=max(kept.values()), why=why_not(connection, newest[name], recipe)
+                    )
+            yield from self._passed_on(connection, changed)
+
+    def _passed_on(self, connection: sqlite3.Connection, changed: set[StageName]) -> Iterator[CallsOutdated]:
+        """Calls that would count, if a changed stage that reads them did not want their values, which went to it in
+        the same trip and were not kept."""
+        for name in reversed(list(self._plan.stages)):
+            reader = next((edge.target for edge in self._plan.readers(name) if edge.target in changed), None)
+            if reader is None or name in changed:
+                continue
+            ended = connection.execute(
+                "SELECT body FROM event WHERE run = ? AND stage = ? AND kind = 'StageEnded' AND NOT EXISTS"
+                " (SELECT * FROM done WHERE run = event.run AND stage = event.stage) ORDER BY rowid DESC LIMIT 1",
+                (self.run, name),
+            ).fetchone()
+            if ended is not None and (calls := json.loads(ended[0]).get("done")):
+                changed.add(name)
+                yield CallsOutdated(stage=name, calls=calls, why=(f'its values went to "{reader}" and were not kept',))
 
     def last_news(self) -> Iterator[Event]:
         """What there is to say when a run has ended."""

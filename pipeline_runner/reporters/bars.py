@@ -83,9 +83,15 @@ class Bars:
     def _on_RunStarted(self, event: RunStarted) -> None:
         width = max((len(name) for name in event.stages), default=0)
         for name in event.stages:
-            self._tasks[name] = self._progress.add_task("", total=None, start=False, stage=name.ljust(width), state="")
+            self._add(name.ljust(width), name)
+
+    def _add(self, shown: str, name: str) -> TaskID:
+        self._tasks[name] = self._progress.add_task("", total=None, start=False, stage=shown, state="")
+        return self._tasks[name]
 
     def _on_StageStarted(self, event: StageStarted) -> None:
+        if event.stage not in self._tasks:  # a hook
+            self._add(event.stage, event.stage)
         task = self._task(event.stage)
         self._progress.start_task(task)
         with_whom = f" with {event.fused_into}" if event.fused_into else ""
@@ -156,8 +162,11 @@ class Bars:
         self._show(Text.from_ansi(f"{event.stage}{call}: {line_of(event.line)}", style="dim"))
 
     def _on_StageEnded(self, event: StageEnded) -> None:
-        task = self._task(event.stage)
-        self._progress.update(task, state=str(event.status), colour=_COLOURS.get(event.status, "dim"))
+        task = self._tasks.get(event.stage)
+        if task is None:
+            return  # a hook that had nothing to do
+        state = f"{event.status}: {event.why}" if event.why else str(event.status)
+        self._progress.update(task, state=state, colour=_COLOURS.get(event.status, "dim"))
         self._progress.stop_task(task)
 
     def _task(self, stage: str) -> TaskID:

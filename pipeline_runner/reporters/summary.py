@@ -69,11 +69,13 @@ def lines(state: RunState, *, stages: bool, following: Next | None = None) -> It
 
 
 def _stages(state: RunState) -> Iterator[Line]:
-    width = max((len(name) for name in state.stages), default=0)
-    for name, stage in state.stages.items():
+    width = max((len(name) for name, _ in state.told()), default=0)
+    for name, stage in state.told():
         status = stage.status or Status.CANCELLED
         failed = f", {stage.failed} failed" if stage.failed else ""
         line = f"{name.ljust(width)}  {status:<9}  {stage.done} calls{failed}  {stage.seconds:.2f} s  {stage.method}"
+        if stage.why:
+            line = f"{name.ljust(width)}  {status:<9}  {stage.why}"
         yield line, _STYLE.get(status, "yellow")
 
 

@@ -15,13 +15,15 @@ from pipeline_runner.backends import table
 from pipeline_runner.errors import Problem, Problems
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec import models
+from pipeline_runner.spec.conditions import condition
 from pipeline_runner.spec.files import read_text
 from pipeline_runner.spec.functions import parse_function
+from pipeline_runner.spec.hooks import SEEN, WHY, hooks, unsuited, without_sources
 from pipeline_runner.spec.merge import with_defaults, with_profile
 from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params
-from pipeline_runner.spec.pipeline import Function, PipelineSpec, Retry, StageName, StageSpec
+from pipeline_runner.spec.pipeline import HOOKS, Function, PipelineSpec, Retry, StageName, StageSpec
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
@@ -41,9 +43,9 @@ from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, UnknownAnchor, plain, read
 
-NOT_YET_TOP = ("include", "secrets", "on_success", "on_failure", *LATER_BACKENDS)
-NOT_YET_STAGE = ("run", "if", "limits", "outs", "stdout", "workdir")
-NO_EFFECT_YET = ("cache", "priority", "threads")  # left out, they cannot change the answer
+NOT_YET_TOP = ("include", "secrets", *LATER_BACKENDS)
+NOT_YET_STAGE = ("run", "outs", "stdout")
+NO_EFFECT_YET = ("cache",)  # left out, they cannot change the answer
 
 
 def load(
@@ -160,6 +162,7 @@ class _Builder:
         return PipelineSpec(
             name=(model and model.name) or Path(file).stem,
             stages=specs,
+            hooks=self._hooks(names),
             folder=folder,
             file=file,
             params=params,
@@ -170,6 +173,28 @@ class _Builder:
             description=(model and model.description) or "",
             warnings=tuple(self.warnings),
         )
+
+    def _hooks(self, names: Names) -> dict[StageName, StageSpec]:
+        specs: dict[StageName, StageSpec] = {}
+        names = replace(names, run=SEEN)
+        for hook in hooks(self.root, self.problems):
+            filled = _stage_values(hook.node, names, self.problems, hook=True)
+            if filled is None:
+                raise AssertionError("a hook is a mapping: this is our bug")
+            keys = None
+            try:
+                keys = models.Stage.model_validate(filled[0])
+            except ValidationError as error:
+                for detail in error.errors(include_url=False):
+                    detail["loc"] = (*hook.path, *detail["loc"])
+                    self.problems.append(translate(detail, self.root))
+            if problem := unsuited(hook, filled[0]):
+                self.problems.append(problem)
+            spec = _StageBuilder(self, hook.name, hook.entry, hook.node, filled, names, keys).build()
+            if spec is not None:
+                # One that fails must not keep the next from running.
+                specs[hook.name] = replace(spec, hook=hook.kind, on_error=OnError.FINISH)
+        return specs
 
     def _section(self, key: str) -> MapNode:
         """A part of the file that is a mapping; empty where it is written otherwise, which is told elsewhere."""
@@ -207,6 +232,8 @@ class _Builder:
                 told_later: list[Problem] = []
                 given = _stage_values(entry.value, names, told_later)
                 values[key] = given[0] if given else {}
+            elif key in HOOKS:
+                continue  # by themselves, as stages
             elif key in ("profiles", "defaults") or (key in ("params", "env") and not is_map):
                 values[key] = plain(entry.value)
             elif key == "params":
@@ -243,20 +270,25 @@ class _Builder:
 _Filled = tuple[dict[Any, Any], dict[str, Mark]]  # values by key; str(reference) → its place
 
 
-def _stage_values(node: Node, names: Names, problems: list[Problem]) -> _Filled | None:
+def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bool = False) -> _Filled | None:
     """The values of a stage's keys, without those in which something is wrong."""
     if not isinstance(node, MapNode):
         return None
     own = node.get("env")
     if isinstance(own, MapNode):
-        names = Names(names.params, {**names.env, **_environment(own, names.params, names.env, problems)}, names.stages)
+        names = replace(names, env={**names.env, **_environment(own, names.params, names.env, problems)})
     filler = Filler(names, problems)
     values: dict[Any, Any] = {}
     for key, entry in node.entries.items():
         if key in NOT_YET_STAGE:
             continue  # told as such; what is in it may be what a later version knows
         roots, why = _allowed(key, node)
-        value = filler.fill(entry.value, str(key), roots, why)
+        if hook and "stages" in roots:
+            roots, why = without_sources(roots), WHY
+        if key == "if":
+            value = condition(entry.value, filler, roots, why)
+        else:
+            value = filler.fill(entry.value, str(key), roots, why)
         if not is_broken(value):
             values[key] = value
     return values, filler.places
@@ -289,6 +321,8 @@ def _allowed(key: object, stage: MapNode) -> tuple[tuple[str, ...], str]:
         return (*KNOWN_BEFORE, "stages", "run", "item", "index"), ""
     if key == "with":
         return (*KNOWN_BEFORE, "stages", "run"), ""
+    if key == "if":
+        return (*KNOWN_BEFORE, "stages"), ""
     return KNOWN_BEFORE, ""
 
 
@@ -347,6 +381,7 @@ class _StageBuilder:
             priority=keys.priority or 0,
             threads=keys.threads,
             workdir=keys.workdir,
+            condition=keys.if_,
             cache=bool(keys.cache),
             salt="" if keys.salt is None else as_text(keys.salt),
             deps=tuple(keys.deps or ()),

@@ -131,6 +131,8 @@ Environment = dict[Word, str | int | float | bool | None]
 Limits = dict[Word, Count]
 Tokens = Annotated[Limits, BeforeValidator(_tokens), Or({"type": "array", "items": ONE_TEXT})]
 Anything = Annotated[Any, Shape()]
+_STAGE = {"definition": "Stage"}
+Hook = Annotated[Any, Shape(anyOf=[_STAGE, {"type": "array", "items": _STAGE}, {"type": "null"}])]
 
 
 # -------------------------------------------------------------------------------------- the pipeline
@@ -169,7 +171,8 @@ class StageKeys(Written):
     run: Texts | None = None
     """A shell command: text for `/bin/sh -c`, or a list without a shell. Not in this version yet."""
     over: Annotated[Any, Shape(definition="Over")] = None
-    """Where the items come from: a list, `${stages.x}`, `${params.x}`, or a source such as `{glob: "*.txt"}`;
+    """Where the items come from: a list, `${stages.x}`, `${params.x}`, or a source such as `{glob: "*.txt"}` or
+    `{matrix: {a: [1, 2], b: [x, y]}}`;
     for `args: zip` a list of sources, or a mapping of names to sources. Left out: one call."""
     args: Annotated[Style, Field(strict=False), Or(REFERENCE)] | None = None
     """How an item becomes a call: single `f(*item)`, map `f(item)`, star `f(*row)`, zip `f(a[i], b[i])`."""
@@ -187,8 +190,9 @@ class StageKeys(Written):
     """Only methods of this library."""
     needs: Texts = Field(default_factory=list)
     """Stages that only have to come first."""
-    if_: Annotated[Any, Shape(type=["string", "boolean"])] = Field(None, alias="if")
-    """Run the stage or skip it. Not in this version yet."""
+    if_: Annotated[Any, Shape(type=["string", "boolean", "number", "null"])] = Field(None, alias="if")
+    """Run the stage or skip it: `${params.mode == 'full'}`, `${stages.x | length > 0}`; what depends on a skipped stage
+    is skipped. `always`: run when all sources have ended, however they did."""
     retry: Annotated[Retry, BeforeValidator(_retry), Or({"type": "integer", "minimum": 0}, REFERENCE)] | None = None
     """Tries after the first, or `{limit, delay, backoff, max_delay, jitter, on}`."""
     timeout: LongSpan | None = None
@@ -210,13 +214,14 @@ class StageKeys(Written):
     setup_with: Annotated[dict[str, Any], Or(REFERENCE)] | None = None
     """Keyword arguments of `setup`."""
     limits: Tokens | None = None
-    """Tokens that a call holds: `[api]` or `{api: 1}`. Not in this version yet."""
+    """Tokens that each call holds while it runs: `[api]` or `{api: 1}`, of those that `limits` at the top names."""
     memory: Size | None = None
     """Most resident memory of a worker and its children while a call runs: `2GiB`; past it they are killed."""
     threads: Count | None = None
-    """BLAS and OpenMP threads in a worker. Accepted; not acted on yet."""
+    """BLAS and OpenMP threads in a worker. Left out: 1 when the run has more than one worker, unless the environment
+    says otherwise."""
     priority: Annotated[int, Or(REFERENCE)] | None = None
-    """Who goes first. Accepted; not acted on yet."""
+    """Of what is ready, the higher goes first; left out: 0."""
     cache: Flag | None = None
     """Reuse results across runs. Accepted; not acted on yet."""
     salt: Annotated[Any, Shape(type=["string", "integer", "number"])] = None
@@ -230,7 +235,7 @@ class StageKeys(Written):
     env: Environment | None = None
     """Environment variables of the stage's workers."""
     workdir: str | None = None
-    """The folder in which calls run. Not in this version yet."""
+    """The folder in which calls run; it must be there. Left out: the pipeline's."""
     description: str | None = None
     """A sentence for people."""
 
@@ -260,10 +265,11 @@ class ProfileKeys(Written):
     """Stage keys for every stage that does not say otherwise."""
     secrets: list[str] | None = None
     """Names read from the environment and masked everywhere. Not in this version yet."""
-    on_success: Anything = None
-    """What runs after a run that ended well. Not in this version yet."""
-    on_failure: Anything = None
-    """What runs after a run that failed. Not in this version yet."""
+    on_success: Hook = None
+    """A stage, or a list of them, that runs after a run that ended well (done, or partial). In its `with` there is
+    `${run.status}`, `${run.failures}`, `${run.id}` and `${run.dir}`."""
+    on_failure: Hook = None
+    """The same after a run that failed; not after one that was interrupted."""
 
 
 class Profile(ProfileKeys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ from pipeline_runner.axes import Style
 from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.functions import parse_function
+from pipeline_runner.spec.opening import is_url, lacking
 from pipeline_runner.spec.pipeline import (
+    Batches,
     Computed,
     Csv,
     FromStage,
@@ -19,16 +21,17 @@ from pipeline_runner.spec.pipeline import (
     Items,
     Jsonl,
     Lines,
+    Matrix,
     Range,
     Source,
     Zip,
 )
-from pipeline_runner.spec.problems import BadFunction, BadRow, BadSource, NotYet, UnequalColumns, describe, short
+from pipeline_runner.spec.problems import BadFunction, BadRow, BadSource, UnequalColumns, describe, short
+from pipeline_runner.spec.sources import endless
 from pipeline_runner.syntax.expressions import Expression, ExpressionError, Part, Reference, Text, parse, references
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar
 
-SOURCES = ("range", "glob", "lines", "csv", "jsonl", "generate")
-LATER = ("matrix", "batches")
+SOURCES = ("range", "glob", "lines", "csv", "jsonl", "matrix", "batches", "generate")
 _COMPANIONS = {"generate": ("with", "take"), "matrix": ("include", "exclude"), "batches": ("size",)}
 
 
@@ -64,7 +67,7 @@ class OverBuilder:
                 return None
             named = [(str(key), entry.value, value[key]) for key, entry in node.entries.items()]
             return self._columns(node, named, tuple(name for name, _, _ in named))
-        source = self._source(node, value, "over")
+        source = self._source(node, value, '"over"')
         return Zip((source,)) if source is not None and self.style is Style.ZIP else source
 
     def _are_columns(self, node: ListNode, value: list[Any]) -> bool:
@@ -100,10 +103,10 @@ class OverBuilder:
                 return FromStage(value)
             case Expression():
                 return Computed(value)
-            case Mapping() if len(known := [key for key in value if key in (*SOURCES, *LATER)]) == 1:
+            case Mapping() if len(known := [key for key in value if key in SOURCES]) == 1:
                 return self._named(str(known[0]), node, value)
             case Mapping() if isinstance(node, Scalar) or not value:
-                return self._wrong(node.mark, f'"{what}" is {describe(value)} that names no source', _CURE)
+                return self._wrong(node.mark, f"{what} is {describe(value)} that names no source", _CURE)
             case Mapping():
                 found = self._misspelled(node) if isinstance(node, MapNode) else None
                 self.problems.append(found or BadSource(mark=node.mark, why=f"{what} names no source", cure=_CURE))
@@ -114,6 +117,8 @@ class OverBuilder:
                 return self._wrong(node.mark, f'the text "{value}" gives no items', f'write {{glob: "{value}"}}')
             case int() if not isinstance(value, bool):
                 return self._wrong(node.mark, f"the number {value} gives no items", f"write {{range: {value}}}")
+            case Iterable() if _of_python(value):
+                return Items(value)
         return self._wrong(node.mark, f"{_told(value)} gives no items", _CURE)
 
     def _items(self, node: Node, value: list[Any]) -> Source | None:
@@ -152,10 +157,11 @@ class OverBuilder:
                 return self._wrong(
                     entry.key.mark if entry else node.mark, f'unknown key "{key}" beside "{kind}"{guess}'
                 )
-        inner = (node.get(kind) if isinstance(node, MapNode) else None) or node
-        if kind in LATER:
-            self.problems.append(NotYet(mark=node.mark, what=f'the source "{kind}"'))
-            return None
+        inner = _within(node, kind)
+        if kind == "matrix":
+            return self._matrix(node, inner, value)
+        if kind == "batches":
+            return self._batches(node, inner, value)
         for reference in references(dict(value)):
             return self._wrong(
                 inner.mark, f'{reference} cannot stand in "{kind}": its value is only known during the run'
@@ -169,9 +175,8 @@ class OverBuilder:
     def _file(self, kind: str, node: Node, path: Any) -> Source | None:
         if not isinstance(path, str) or not path:
             return self._wrong(node.mark, f'"{kind}" takes a path, not {describe(path)}')
-        if "://" in path:
-            self.problems.append(NotYet(mark=node.mark, what="reading a URL", instead="name a local file"))
-            return None
+        if is_url(path) and (lacks := lacking(path)):
+            return self._wrong(node.mark, *lacks)
         return _FILES[kind](path)
 
     def _range(self, node: Node, value: Any) -> Source | None:
@@ -208,6 +213,75 @@ class OverBuilder:
             return self._wrong((at("take") or inner).mark, f'"take" is a whole number, 0 or more, not {describe(take)}')
         return Generate(function, keywords or {}, take)
 
+    def _matrix(self, node: Node, inner: Node, value: Mapping[Any, Any]) -> Source | None:
+        axes = value["matrix"]
+        if not isinstance(axes, Mapping):
+            return self._wrong(inner.mark, f'"matrix" takes a mapping of axes, not {_told(axes)}', _MATRIX)
+        before = len(self.problems)
+        beside = {key: self._entries(key, node, inner, value) for key in ("include", "exclude")}
+        names = [name for name in axes if name not in beside]
+        if not names and "include" not in value and "include" not in axes:
+            return self._wrong(inner.mark, "this matrix has no axes", _MATRIX)
+        built = {str(name): self._axis(_within(inner, name), str(name), axes[name]) for name in names}
+        for entry, keys in beside["exclude"]:
+            if unknown := [key for key in keys if key not in built]:
+                guess = did_you_mean(str(unknown[0]), tuple(built))
+                self._wrong(_key(entry, unknown[0]), f'"exclude" names no axis with "{unknown[0]}"{guess}', _EXCLUDE)
+        if len(self.problems) > before:
+            return None
+        sources = {name: source for name, source in built.items() if source is not None}
+        include, exclude = (tuple(entry for _, entry in beside[key]) for key in ("include", "exclude"))
+        return Matrix(sources, include, exclude)
+
+    def _entries(
+        self, key: str, node: Node, inner: Node, value: Mapping[Any, Any]
+    ) -> list[tuple[Node, Mapping[Any, Any]]]:
+        """The mappings of `include` or `exclude`, each with its node: they stand beside the axes, or, as GitHub Actions
+        has them, among them."""
+        among = value["matrix"]
+        if key in value and key in among:
+            self._wrong(_within(inner, key).mark, f'"{key}" is there twice: beside the matrix and in it')
+            return []
+        outer, holder = (node, value) if key in value else (inner, among)
+        at, given = _within(outer, key), holder.get(key, [])
+        for reference in references(given):
+            self._wrong(at.mark, f'{reference} cannot stand in "{key}": its value is only known during the run', _AXIS)
+            return []
+        if not isinstance(given, list):
+            self._wrong(at.mark, f'"{key}" takes a list of mappings, not {_told(given)}', _ENTRIES.format(key))
+            return []
+        nodes = at.items if isinstance(at, ListNode) else (at,) * len(given)
+        for entry, keys in zip(nodes, given, strict=True):
+            if not isinstance(keys, Mapping) or not keys:
+                told = "an empty mapping" if keys == {} else _told(keys)
+                self._wrong(entry.mark, f'"{key}" takes a list of mappings; this is {told}', _ENTRIES.format(key))
+                return []
+        return list(zip(nodes, given, strict=True))
+
+    def _axis(self, node: Node, name: str, value: Any) -> Source | None:
+        if _of_python(value):
+            value = list(value)  # each of its values is wanted again and again
+        if not isinstance(value, list | Mapping | Part):
+            wants = f'the axis "{name}" takes a list of values, or a source of them, not {_told(value)}'
+            return self._wrong(node.mark, wants, f"write  {name}: [{_plainly(value)}]")
+        source = self._source(node, value, f'the axis "{name}"')
+        if endless(source):
+            why = f'the axis "{name}" may have no end, and each of its values goes with each of the others'
+            return self._wrong(node.mark, why, 'bound the generator with "take"')
+        return source
+
+    def _batches(self, node: Node, inner: Node, value: Mapping[Any, Any]) -> Source | None:
+        size, given = value.get("size"), value["batches"]
+        if "size" not in value:
+            return self._wrong(node.mark, '"batches" does not say how many items are in one', _BATCHES)
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            mark = _within(node, "size").mark
+            return self._wrong(mark, f'"size" of batches is a whole number, 1 or more, not {_told(size)}')
+        if isinstance(given, list) and isinstance(inner, ListNode) and any(map(_is_source, inner.items, given)):
+            return self._wrong(inner.mark, '"batches" takes one source, not several side by side', _BATCHES)
+        source = self._source(inner, given, '"batches"')
+        return None if source is None else Batches(source, size)
+
     def _compare(self, source: Zip, node: Node) -> None:
         """Literal columns can be measured before anything runs."""
         lengths = [(i, n) for i, column in enumerate(source.columns) if (n := _length(column)) is not None]
@@ -241,15 +315,23 @@ class OverBuilder:
 
 
 _CURE = f"over takes a list, ${{stages.x}}, ${{params.x}}, or one of: {', '.join(f'{{{s}: …}}' for s in SOURCES)}"
+_MATRIX = "write  {matrix: {a: [1, 2], b: [x, y]}}"
+_ENTRIES = "write  {}: [{{a: 1, b: x}}]"
+_EXCLUDE = "an entry drops the combinations that have all of its values, so each of its keys is an axis"
+_AXIS = "an axis may be  ${stages.x}"
+_BATCHES = "write  {batches: SOURCE, size: 100}"
 _RANGE = "write {range: 10}, {range: [start, stop]} or {range: [start, stop, step]}"
 _FILES: Mapping[str, Callable[[str], Source]] = {"glob": Glob, "lines": Lines, "csv": Csv, "jsonl": Jsonl}
 
 
 def _names_source(value: Mapping[Any, Any]) -> bool:
     """Exactly one key that is a source, alone or with what goes with it."""
-    kinds = [key for key in value if key in (*SOURCES, *LATER)]
+    kinds = [key for key in value if key in SOURCES]
     if len(kinds) != 1:
         return False
+    axes = value[kinds[0]]
+    if kinds == ["matrix"] and isinstance(axes, Mapping) and not _names_source(axes):
+        return True  # no column: it would be a source itself. So what else is here is misspelt
     others = [v for key, v in value.items() if key != kinds[0] and key not in _COMPANIONS.get(kinds[0], ())]
     return not others or not all(isinstance(v, list | Mapping | Part) for v in value.values())
 
@@ -257,9 +339,24 @@ def _names_source(value: Mapping[Any, Any]) -> bool:
 def _is_source(node: Node, value: Any) -> bool:
     """Whether an element of a list is a column: a reference to items, or a mapping that names a source."""
     if isinstance(value, Mapping):
-        kinds = [key for key in value if key in (*SOURCES, *LATER)]
+        kinds = [key for key in value if key in SOURCES]
         return len(kinds) == 1 and set(value) <= {kinds[0], *_COMPANIONS.get(kinds[0], ())}
     return _is_reference(node) and isinstance(value, list | Part)
+
+
+def _within(node: Node, key: Any) -> Node:
+    """The node of a key's value; where the whole came out of a parameter, the node of that."""
+    return (node.get(key) if isinstance(node, MapNode) else None) or node
+
+
+def _key(node: Node, key: Any) -> Mark:
+    """The place of a key, or of the whole where that is not written here."""
+    entry = node.entries.get(key) if isinstance(node, MapNode) else None
+    return entry.key.mark if entry else node.mark
+
+
+def _plainly(value: Any) -> str:
+    return short(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else "…"
 
 
 def _is_reference(node: Node) -> bool:
@@ -269,6 +366,11 @@ def _is_reference(node: Node) -> bool:
         return isinstance(parse(node.value), Part)
     except ExpressionError:
         return False
+
+
+def _of_python(value: Any) -> bool:
+    """Items that YAML cannot hold: a tuple, a range, an array, a generator."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | list | Mapping)
 
 
 def _length(source: Source) -> int | None:

@@ -84,12 +84,12 @@ class Range:
 
 @dataclass(frozen=True)
 class Glob:
-    pattern: str  # relative to the pipeline's folder, which stays out of the items; sorted
+    pattern: str  # relative to the pipeline's folder, which stays out of the items; sorted; or a URL
 
 
 @dataclass(frozen=True)
 class Lines:
-    path: str
+    path: str  # of a file, perhaps compressed; or a URL
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,24 @@ class Zip:
     names: tuple[str, ...] = ()  # keyword names, one a column; empty: positions
 
 
-Source = Items | FromStage | Computed | Range | Glob | Lines | Csv | Jsonl | Generate | Zip
+@dataclass(frozen=True)
+class Matrix:
+    """Every value of each axis with every value of the others, as GitHub Actions expands it; rows are mappings."""
+
+    axes: Mapping[str, Source]  # each of them ends
+    include: Sequence[Mapping[str, Any]] = ()
+    exclude: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The items of a source in lists of `size`, the last one shorter."""
+
+    source: Source  # no Zip
+    size: int
+
+
+Source = Items | FromStage | Computed | Range | Glob | Lines | Csv | Jsonl | Generate | Zip | Matrix | Batches
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,37 @@ class Retry:
     max_delay_s: float | None = None
     jitter: float = 0.0  # share of the wait that is random, 0 to 1
     on: tuple[str, ...] = ()  # exception class names, or lost, timeout, memory; empty: anything
+
+
+HOOKS = ("on_success", "on_failure")
+_FALSE_TEXTS = ("", "false", "null", "~", "0")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An `if`."""
+
+    value: Any  # a value, or a template of one that is known during the run
+    text: str  # as written
+    always: bool = False  # also after what was skipped or failed
+
+    @property
+    def known(self) -> bool:
+        """Whether it is decided before the run."""
+        return not isinstance(self.value, Reference | Expression)
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing may begin before all sources have ended: they decide, or their end is what it waits for."""
+        return self.always or not self.known
+
+
+def holds(value: Any) -> bool:
+    """Whether a condition of this value lets its stage run. Errors: what the value's own class raises.
+
+    A text is what YAML would have read: variables of the environment have no other way to say no.
+    """
+    return value.strip().lower() not in _FALSE_TEXTS if isinstance(value, str) else bool(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +216,8 @@ class StageSpec:
     priority: int = 0  # of what is ready, the higher goes first
     threads: int | None = None  # of BLAS and OpenMP in a worker
     workdir: str | None = None  # where calls run; None: the pipeline's folder
-    condition: Any = True  # `if`: a value or a template of one; "always": also after what was skipped or failed
+    condition: Condition | None = None  # `if`
+    hook: str = ""  # one of HOOKS, for what runs after the run
     cache: bool = False
     salt: str = ""
     deps: Any = ()  # templates of paths
@@ -178,6 +227,16 @@ class StageSpec:
     """Where each key of the stage stands; "" is the stage's name. Empty for stages made in Python.
     Also "needs.x" for one name of `needs`, and str(reference) for the first place of a `${…}`."""
     node: MapNode | None = field(default=None, repr=False, compare=False)  # as it was written, for places inside keys
+
+    @property
+    def always(self) -> bool:
+        """Whether it runs however its sources ended."""
+        return self.condition is not None and self.condition.always
+
+    @property
+    def waits(self) -> bool:
+        """Whether its condition lets it begin only when all of its sources have ended."""
+        return self.condition is not None and self.condition.waits
 
     def mark(self, *keys: str) -> Mark | None:
         """The place of the first of these keys that was written, else of the stage's name."""
@@ -198,6 +257,7 @@ class PipelineSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     workers: int | None = None
     limits: Mapping[str, int] = field(default_factory=dict)  # how many there are of each token
+    hooks: Mapping[StageName, StageSpec] = field(default_factory=dict)  # what runs after the run
     secrets: tuple[str, ...] = ()  # names in the environment whose values are shown nowhere
     description: str = ""
     warnings: Sequence[str] = ()  # accepted keys that this version does not act on yet, a sentence each

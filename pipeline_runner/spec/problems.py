@@ -337,6 +337,44 @@ class ReferenceMisplaced(Problem):
         return (self.cure,) if self.cure else ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class BadCondition(Problem):
+    """An `if` that says neither yes nor no."""
+
+    what: str
+    cure: str
+
+    def sentence(self) -> str:
+        return self.what
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookTakes(Problem):
+    """A hook that is no stage."""
+
+    hook: str
+    got: str
+
+    def sentence(self) -> str:
+        return f'"{self.hook}" takes what a stage is (call or run, with, …), or a list of such; not {self.got}'
+
+    def advice(self) -> Sequence[str]:
+        return (f"write  {self.hook}: {{call: module:function}}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookNeeds(Problem):
+    """A hook that would wait for a stage."""
+
+    hook: str
+
+    def sentence(self) -> str:
+        return f'"{self.hook}" needs nothing: it runs when every stage has ended'
+
+
 # --------------------------------------------------------------------------------- over, args and with
 
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from pipeline_runner.errors import PipelineError, Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.build import build_node
-from pipeline_runner.spec.over import LATER, SOURCES
-from pipeline_runner.spec.pipeline import Given, Items, PipelineSpec, Source, StageName, StageSpec, Zip
+from pipeline_runner.spec.over import SOURCES
+from pipeline_runner.spec.pipeline import Batches, Given, Items, PipelineSpec, Source, StageName, StageSpec, Zip
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, Value
 
 _FUNCTION = "given:function"
@@ -86,12 +86,15 @@ def pipeline_from_python(
     params: Mapping[str, Any],
     env: Mapping[str, str],
     workers: int | None,
+    limits: Mapping[str, int],
     defaults: Mapping[str, Any],
+    hooks: Mapping[str, Sequence[GivenStage]],
     folder: Path,
     description: str,
 ) -> PipelineSpec:
     """The checked pipeline. Errors: Problems, all of them together."""
-    problems = _check(stages)
+    after = [stage for given in hooks.values() for stage in given]
+    problems = [*_check(stages), *(problem for stage in after for problem in _check([stage]))]
     here = stages[0].mark if stages else Mark("(python)", 1, 1)
     top = {
         "version": 1,
@@ -99,6 +102,7 @@ def pipeline_from_python(
         "params": params,
         "env": env,
         "workers": workers,
+        "limits": limits,
         "description": description or None,
     }
     entries: dict[Value, Entry] = {
@@ -109,11 +113,14 @@ def pipeline_from_python(
         s.name: _entry(s.name, _stage_node(s, {**defaults, **s.keys}), s.mark) for s in reversed(stages)
     }
     entries["stages"] = _entry("stages", MapNode(dict(reversed(listed.items())), here), here)
+    for kind, given in hooks.items():
+        entries[kind] = _entry(kind, ListNode(tuple(_stage_node(s, s.keys) for s in given), here), here)
     spec = build_node(MapNode(entries, here), "", folder=folder, problems=problems)
     return replace(
         spec,
         name=name,
         stages={StageName(s.name): _put_back(spec.stages[StageName(s.name)], s) for s in stages},
+        hooks={of.name: _put_back(of, s) for of, s in zip(spec.hooks.values(), after, strict=True)},
     )
 
 
@@ -159,9 +166,7 @@ def _over_placeholder(over: Any, args: object) -> Any:
 
 def _as_in_yaml(over: Any) -> bool:
     """Whether it is a reference, or a mapping that names a source."""
-    return isinstance(over, str) or (
-        isinstance(over, Mapping) and len([k for k in over if k in (*SOURCES, *LATER)]) == 1
-    )
+    return isinstance(over, str) or (isinstance(over, Mapping) and len([k for k in over if k in SOURCES]) == 1)
 
 
 def _by_name(over: Any) -> bool:
@@ -187,7 +192,7 @@ def _put_back(spec: StageSpec, stage: GivenStage) -> StageSpec:
 def _source(built: Source | None, stage: GivenStage) -> Source | None:
     given = stage.over
     if given is None or _as_in_yaml(given):
-        return built
+        return _once(built, stage.name)
     if isinstance(built, Zip) and isinstance(given, Mapping):
         given = list(given.values())
     if isinstance(built, Zip) and isinstance(given, Sequence) and len(given) == len(built.columns):
@@ -195,6 +200,16 @@ def _source(built: Source | None, stage: GivenStage) -> Source | None:
         columns = [b if _as_in_yaml(g) else _items(g, stage.name) for b, g in pairs]
         return replace(built, columns=tuple(columns))
     return _items(given, stage.name)
+
+
+def _once(built: Source | None, stage: str) -> Source | None:
+    """The same, with an iterator in its batches that can be gone through only once."""
+    match built:
+        case Batches(Items(Iterator() as given)):
+            return replace(built, source=_items(given, stage))
+        case Batches(inner) if (filled := _once(inner, stage)) is not None:
+            return replace(built, source=filled)
+    return built
 
 
 def _items(given: Iterable[Any], stage: str) -> Items:

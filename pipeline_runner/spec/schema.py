@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline_runner.spec.models import FUNCTION, STAGE_NAME, Pipeline
@@ -13,32 +14,60 @@ _REFERENCE = {
     "description": "`${params.x}`, `${env.X}`: what it stands for is checked when the file is read.",
 }
 _PATH = {"type": "string", "minLength": 1}
+_ENTRIES = {
+    "anyOf": [{"type": "array", "items": {"type": "object", "minProperties": 1}}, {"$ref": "#/$defs/Reference"}]
+}
 _WHOLE = {"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/Reference"}]}
 
 
-def _source(key: str, value: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:
+def _source(
+    key: str, value: dict[str, Any], description: str, beside: Mapping[str, Any] | None = None, *needed: str
+) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {key: {**value, "description": description}, **more},
-        "required": [key],
+        "properties": {key: {**value, "description": description}, **(beside or {})},
+        "required": [key, *needed],
         "additionalProperties": False,
     }
 
 
 _SOURCES = [
     _source("range", {"anyOf": [_WHOLE, {"type": "array", "items": _WHOLE, "minItems": 2, "maxItems": 3}]}, "Numbers."),
-    _source("glob", _PATH, "Paths that match, sorted."),
-    _source("lines", _PATH, "The lines of a file."),
+    _source("glob", _PATH, "Paths or URLs that match, sorted."),
+    _source("lines", _PATH, "The lines of a file, which may be compressed (.gz, .bz2, .xz)."),
     _source("csv", _PATH, "The rows of a CSV file, as mappings."),
     _source("jsonl", _PATH, "The values of a JSON lines file."),
+    _source(
+        "matrix",
+        {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "properties": {"include": _ENTRIES, "exclude": _ENTRIES},
+                    "additionalProperties": {"$ref": "#/$defs/Source"},
+                },
+                {"$ref": "#/$defs/Reference"},
+            ]
+        },
+        "Axes: each value of one with each value of the others, as mappings.",
+        {"include": _ENTRIES, "exclude": _ENTRIES},
+    ),
+    _source(
+        "batches",
+        {"$ref": "#/$defs/Source"},
+        "The items of a source in lists of `size`, the last one shorter.",
+        {"size": _WHOLE},
+        "size",
+    ),
     _source(
         "generate",
         {"type": "string", "pattern": FUNCTION},
         "A generator function, drawn from lazily.",
-        **{"with": {"type": ["object", "array"]}, "take": _WHOLE},
+        {"with": {"type": ["object", "array"]}, "take": _WHOLE},
     ),
 ]
 _WORDS = [source["required"][0] for source in _SOURCES]
+_ONE_SOURCE = {"anyOf": [{"type": "array"}, {"$ref": "#/$defs/Reference"}, *_SOURCES]}
 _OVER = {
     "anyOf": [
         {"type": "array", "description": "Items; or, where all of them are sources, the columns of `args: zip`."},
@@ -48,7 +77,7 @@ _OVER = {
             "type": "object",
             "description": "The columns of `args: zip`: a keyword of the function, and its source.",
             "anyOf": [{"minProperties": 2}, {"minProperties": 1, "propertyNames": {"not": {"enum": _WORDS}}}],
-            "additionalProperties": {"anyOf": [{"type": "array"}, {"$ref": "#/$defs/Reference"}, *_SOURCES]},
+            "additionalProperties": {"$ref": "#/$defs/Source"},
         },
     ]
 }
@@ -58,7 +87,7 @@ def json_schema() -> dict[str, Any]:
     """The schema, draft 2020-12."""
     schema = Pipeline.model_json_schema(by_alias=True)
     _tidy(schema)
-    schema["$defs"] |= {"Reference": _REFERENCE, "Over": _OVER}
+    schema["$defs"] |= {"Reference": _REFERENCE, "Source": _ONE_SOURCE, "Over": _OVER}
     schema["properties"]["stages"] |= {"propertyNames": {"pattern": STAGE_NAME}}
     schema["patternProperties"] = {"^x-": {"description": "Anything: a place for YAML anchors."}}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "prun pipeline"}

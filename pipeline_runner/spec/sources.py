@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
-import glob
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from pipeline_runner.errors import PipelineError
+from pipeline_runner.spec import matrix
+from pipeline_runner.spec.opening import SourceError, is_url, matches, opened
 from pipeline_runner.spec.pipeline import (
+    Batches,
     Computed,
     Csv,
     FromStage,
@@ -23,6 +24,7 @@ from pipeline_runner.spec.pipeline import (
     Items,
     Jsonl,
     Lines,
+    Matrix,
     Named,
     Range,
     Source,
@@ -30,25 +32,29 @@ from pipeline_runner.spec.pipeline import (
 )
 from pipeline_runner.worker.functions import resolve
 
-Opened = Items | Range | Glob | Lines | Csv | Jsonl | Generate
+Opened = Items | Range | Glob | Lines | Csv | Jsonl | Generate | Matrix | Batches
 
-
-class SourceError(PipelineError):
-    """A source whose items cannot be had."""
-
-    def __init__(self, path: str, line: int | None, why: str) -> None:
-        super().__init__(path, line, why)
-        self.path = path  # of the file, or the name of the generator
-        self.line = line  # from 1; None: the whole
-        self.why = why
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.why}" if self.line else f"{self.path}: {self.why}"
+__all__ = ["Opened", "SourceError", "endless", "function", "is_open", "items", "matches", "size"]
 
 
 def is_open(source: Source | None) -> TypeGuard[Opened]:
     """Whether `items` can open it: it needs no stage, and is no set of columns."""
+    match source:
+        case Matrix(axes):
+            return all(map(is_open, axes.values()))
+        case Batches(inner):
+            return is_open(inner)
     return source is not None and not isinstance(source, FromStage | Computed | Zip)
+
+
+def endless(source: Source | None) -> bool:
+    """Whether it may have no end, as far as can be known."""
+    match source:
+        case Generate(take=take):
+            return take is None
+        case Batches(inner):
+            return endless(inner)
+    return False
 
 
 def items(source: Opened, folder: Path) -> Iterator[Any]:
@@ -68,6 +74,10 @@ def items(source: Opened, folder: Path) -> Iterator[Any]:
             return _jsonl(path, folder)
         case Generate():
             return _generated(source, folder)
+        case Matrix():
+            return _combined(source, folder)
+        case Batches(inner, most):
+            return _in_lists(items(_open(inner), folder), most)
 
 
 def size(source: Opened, folder: Path) -> int | None:
@@ -77,14 +87,14 @@ def size(source: Opened, folder: Path) -> int | None:
             return len(values) if isinstance(values, Sized) else None
         case Range(start, stop, step):
             return len(range(start, stop, step))
-        case Glob(pattern):
+        case Glob(pattern) if not is_url(pattern):
             return len(matches(pattern, folder))
+        case Matrix():
+            return _number_of_combinations(source, folder)
+        case Batches(inner, most):
+            known = size(_open(inner), folder)
+            return None if known is None else -(-known // most)
     return None
-
-
-def matches(pattern: str, folder: Path) -> list[str]:
-    """The paths that a pattern finds, sorted; relative ones stay relative to the folder, as the pattern is."""
-    return sorted(glob.glob(pattern, root_dir=folder, recursive=True))
 
 
 def function(of: Function, folder: Path) -> Any:
@@ -98,19 +108,48 @@ def function(of: Function, folder: Path) -> Any:
             return given
 
 
+def _open(source: Source) -> Opened:
+    if not is_open(source):
+        raise AssertionError("a source within another that waits for a stage was not filled in: this is our bug")
+    return source
+
+
+def _combined(source: Matrix, folder: Path) -> Iterator[dict[str, Any]]:
+    axes = {name: _sequence(_open(axis), folder) for name, axis in source.axes.items()}
+    yield from matrix.combinations(axes, source.include, source.exclude)
+
+
+def _sequence(axis: Opened, folder: Path) -> Sequence[Any]:
+    match axis:
+        case Range(start, stop, step):
+            return range(start, stop, step)
+        case Items(list() as values):
+            return values
+    return list(items(axis, folder))
+
+
+def _number_of_combinations(source: Matrix, folder: Path) -> int | None:
+    if any(size(_open(axis), folder) is None for axis in source.axes.values()):
+        return None
+    axes = {name: _sequence(_open(axis), folder) for name, axis in source.axes.items()}
+    return matrix.count(axes, source.include, source.exclude)
+
+
+def _in_lists(given: Iterator[Any], most: int) -> Iterator[list[Any]]:
+    while batch := list(islice(given, most)):
+        yield batch
+
+
 def _text_lines(path: str, folder: Path) -> Iterator[str]:
     """A file's lines with their ends, without the mark that spreadsheets write before the first."""
-    try:
-        # As bytes: a text file decodes ahead, and could not say which line is the bad one.
-        with (folder / path).open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise SourceError(path, number, f"not UTF-8: {error.reason}") from error
-                yield text
-    except (OSError, ValueError) as error:
-        raise SourceError(path, None, _why(error, folder)) from error
+    # As bytes: a text file decodes ahead, and could not say which line is the bad one.
+    with opened(path, folder) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise SourceError(path, number, f"not UTF-8: {error.reason}") from error
+            yield text
 
 
 def _lines(path: str, folder: Path) -> Iterator[str]:
@@ -150,14 +189,3 @@ def _generated(source: Generate, folder: Path) -> Iterator[Any]:
     if not isinstance(made, Iterable):
         raise SourceError(str(source.function), None, f"gave a {type(made).__name__}, from which no items can be taken")
     return iter(made) if source.take is None else islice(made, source.take)
-
-
-def _why(error: OSError | ValueError, folder: Path) -> str:
-    match error:
-        case FileNotFoundError():
-            return f"there is no such file in {folder}"
-        case IsADirectoryError():
-            return "it is a folder"
-        case OSError():
-            return (error.strerror or str(error)).lower()
-    return str(error)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline_runner.errors import Problem
+from pipeline_runner.errors import Problem, listed
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import BadReference, ReferenceMisplaced, UnknownName, UnknownStage
 from pipeline_runner.syntax.expressions import (
@@ -15,7 +15,9 @@ from pipeline_runner.syntax.expressions import (
     Part,
     Reference,
     Text,
+    bare,
     expression,
+    inside_of,
     parse,
     references,
     render,
@@ -37,6 +39,7 @@ class Names:
     params: Mapping[str, Any]
     env: Mapping[str, str]
     stages: tuple[str, ...] = ()
+    run: tuple[str, ...] = ("id", "dir")
 
 
 @dataclass
@@ -67,6 +70,20 @@ class Filler:
             template = parse(text)
         except ExpressionError as error:
             return self._bad(error, node.inside(error.column, error.width))
+        return self._filled(node, text, template, key, roots, why)
+
+    def calculate(self, node: Scalar, key: str, roots: tuple[str, ...], why: str = "") -> Any:
+        """The same of a text that is a calculation as it stands, without `${ }` around it."""
+        text = str(node.value)
+        try:
+            template = bare(text)
+        except ExpressionError as error:
+            return self._bad(error, node.inside(error.column, error.width))
+        return self._filled(node, text, template, key, roots, why)
+
+    def _filled(
+        self, node: Scalar, text: str, template: str | Part | Text, key: str, roots: tuple[str, ...], why: str
+    ) -> Any:
         parts = template.parts if isinstance(template, Text) else (template,)
         if sum(1 for _ in references(template)) > MOST_REFERENCES:
             self.problems.append(TooLarge(mark=node.mark, what="too many references in one text", most=MOST_REFERENCES))
@@ -109,7 +126,8 @@ class Filler:
         if not any("-" in str(step) for step in reference.path):
             return None
         try:
-            return expression(text[reference.start + 2 : reference.stop - 1].strip(), reference.start + 2)
+            inside = inside_of(text, reference)
+            return expression(inside.strip(), text.index(inside, reference.start))
         except ExpressionError:
             return None
 
@@ -133,8 +151,9 @@ class Filler:
                 return BadReference(mark=mark, what=f"{ref} does not say which", cure=f"write ${{{ref.root}.NAME}}")
             case "stages" if first not in self.names.stages:
                 return UnknownStage(mark=mark, name=first, known=self.names.stages)
-            case "run" if ref.path not in (("id",), ("dir",)):
-                return BadReference(mark=mark, what=f"{ref} leads nowhere", cure="there is ${run.id} and ${run.dir}")
+            case "run" if first not in self.names.run or (len(ref.path) > 1 and first != "failures"):
+                there_is = listed([f"${{run.{name}}}" for name in self.names.run])
+                return BadReference(mark=mark, what=f"{ref} leads nowhere", cure=f"there is {there_is}")
             case "params" | "env" if deep:
                 try:
                     render(ref, {"params": self.names.params, "env": self.names.env})
@@ -146,7 +165,7 @@ class Filler:
 _LATER = "its value is only known during the run"
 _WHY = {
     "params": "parameters are not known here",
-    "stages": 'results of stages are only known in "over" and "with"',
+    "stages": 'results of stages are only known in "over", "with" and "if"',
     "item": 'an item is only known in "with" of a stage that has "over"',
     "index": 'an item\'s number is only known in "with" of a stage that has "over"',
     "run": 'the run is only known in "with"',

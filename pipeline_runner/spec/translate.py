@@ -108,6 +108,8 @@ def _where(path: tuple[Any, ...]) -> str:
             return f'in profile "{name}"'
         case ("profiles", name, "stages", stage):
             return f'in stage "{stage}" of profile "{name}"'
+        case ("on_success" | "on_failure" as hook,) | ("on_success" | "on_failure" as hook, int()):
+            return f'in "{hook}"'
         case ("stages", name, *_, last):
             return f'in "{last}" of stage "{name}"'
         case ():

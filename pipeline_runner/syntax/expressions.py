@@ -142,6 +142,17 @@ def _part(inside: str, column: int) -> Part:
     return expression(stripped, column) if plain is None else plain
 
 
+def bare(text: str) -> Part:
+    """Read a text that is a calculation as it stands. Errors: ExpressionError."""
+    return replace(_part(text, 0), start=0, stop=len(text))
+
+
+def inside_of(text: str, part: Part) -> str:
+    """What a scalar's text has inside the `${ }` of a part; all of it where there is none."""
+    whole = text[part.start : part.stop]
+    return whole[2:-1] if whole.startswith("${") else whole
+
+
 def _plain(text: str) -> Reference | None:
     root = _WORD.match(text)
     if root is None or root[0] not in ROOTS:

@@ -33,8 +33,9 @@ class Step(NamedTuple):
 class Job(NamedTuple):
     """A chain of steps. Sent to each worker once, when it first meets a chunk of it."""
 
-    folder: str  # the pipeline's: where calls find relative paths
+    folder: str  # the pipeline's: where functions are found, and calls find relative paths
     steps: tuple[Step, ...]
     setup: FunctionSource | None
     setup_with: bytes
     env: tuple[tuple[str, str], ...]
+    workdir: str = ""  # where calls run instead

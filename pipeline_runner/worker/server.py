@@ -34,8 +34,11 @@ def guard() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def be_mortal() -> None:
-        with suppress(OSError):
-            os.setpgid(0, group)
+        if os.getppid() != here:
+            return  # a child of a worker: its group and its signals are the user's affair
+        if group:  # 0: that of a process outside of our container
+            with suppress(OSError):
+                os.setpgid(0, group)
         for number, handler in usual.items():
             signal.signal(number, handler)
 

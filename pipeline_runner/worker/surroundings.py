@@ -35,7 +35,7 @@ _signal: Any = import_module("_signal")  # where `signal.signal` finds the real 
 
 @contextmanager
 def enter(job: Job, process: bool) -> Iterator[None]:
-    """Be in the pipeline's folder, with the stage's environment.
+    """Be in the pipeline's folder, or the stage's own, with the stage's environment.
 
     A worker process goes there once and stays: its pool serves no stage with other settings. In
     the runner's own process (serial, threads) the environment is put back; the folder is the
@@ -43,10 +43,11 @@ def enter(job: Job, process: bool) -> Iterator[None]:
     """
     global _entered
     if process:
-        if _entered != (job.folder, job.env):
-            os.chdir(job.folder)
+        where = job.workdir or job.folder
+        if _entered != (where, job.env):
+            os.chdir(where)
             os.environ.update(job.env)
-            _entered = (job.folder, job.env)
+            _entered = (where, job.env)
         yield
         return
     _put_on(job.env)

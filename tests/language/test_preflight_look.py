@@ -127,6 +127,34 @@ def test_a_broken_file_is_told_with_what_its_sound_stages_name(tmp_path):
     assert [problem.code for problem in everything(caught.value)] == ["unknown-key", "no-such-name"]
 
 
+def test_what_is_switched_off_may_name_what_is_not_there(looked):
+    off = "  a: {call: 'nowhere:f', if: false}\n  b: {call: 'nowhere:f', over: '${stages.a}'}\n"
+    assert told(looked(off + "  c: {call: 'steps:one', over: [1]}")) == []
+    assert told(looked(off.replace("false", "true"))) == ['there is no module "nowhere"'] * 2
+
+
+def test_hooks_are_looked_at_too(looked):
+    stages = "  a: {call: 'steps:one', over: [1]}\non_failure: {call: 'steps:oen', with: {item: 1}}"
+    assert [sentence.partition("; ")[2] for sentence in told(looked(stages))] == ['did you mean "one"?']
+
+
+@pytest.mark.parametrize(
+    ("over", "sentence"),
+    [
+        ("{matrix: {a: [1, 2], b: [3]}}", None),
+        ("{matrix: {a: [1, 2], c: [3]}}", 'gives "c" to two'),
+        ("{matrix: {a: [1], b: [2]}, include: [{c: 1}]}", 'gives "c" to two'),
+        ("{batches: [1, 2, 3, 4], size: 2}", None),
+        ("{batches: [1, 2, 3], size: 2}", 'does not give two its argument "b"'),
+        ("{batches: {generate: 'steps:rwos', take: 3}, size: 2}", 'has no "rwos"'),
+        ("{matrix: {a: [1], b: {lines: nowhere.txt}}}", 'cannot read "nowhere.txt"'),
+    ],
+)
+def test_rows_that_are_put_together_are_held_to_it_too(looked, over, sentence):
+    (*found,) = told(looked(f"  s: {{call: 'steps:two', args: star, over: {over}}}"))
+    assert sentence in found[0] if sentence else found == []
+
+
 # Files
 
 

@@ -48,10 +48,30 @@ SHAPES = {
         "t": {"call": "work:both", "with": {"y": "${stages.b}", "x": "${stages.a}"}},
         "u": {"call": "work:double", "over": "${stages.a}", "with": {"plus": "${stages.t}"}},
     },
+    "a matrix": {"a": {"call": "work:both", "args": "star", "over": {"matrix": {"x": [1, 2], "y": {"glob": "*.py"}}}}},
+    "batches": {"a": {"call": "work:whole", "over": {"batches": [1, 2, 3], "size": 2}}},
+    "batches of numbers": {"a": {"call": "work:whole", "over": {"batches": {"range": [2, 9, 3]}, "size": 2}}},
+    "batches of files": {"a": {"call": "work:whole", "over": {"batches": {"glob": "*.py"}, "size": 1}}},
+    "batches of batches": {"a": {"call": "work:whole", "over": {"batches": {"batches": [1, 2, 3], "size": 1}, "size": 2}}},
+    "batches of a stream": {
+        "a": {"call": "work:double", "over": [1, 2, 3], "returns": "iterator"},
+        "b": {"call": "work:whole", "over": {"batches": "${stages.a}", "size": 2}},
+    },
     "needs": {"b": {"call": "work:double", "over": [1]}, "a": {"call": "work:double", "over": [1], "needs": ["b"]}},
 }  # fmt: skip
 ONLY_A_RUN_CAN_TELL = {
     "a generator": {"a": {"call": "work:double", "over": {"generate": "work:count", "with": {"n": 2}}}},
+    "batches of a generator": {
+        "a": {"call": "work:whole", "over": {"batches": {"generate": "work:count", "with": {"n": 2}}, "size": 2}}
+    },
+    "batches of what comes as it ends": {
+        "b": {"call": "work:double", "over": [1, 2, 3], "returns": "unordered"},
+        "a": {"call": "work:whole", "over": {"batches": "${stages.b}", "size": 2}},
+    },
+    "a matrix over a stage": {
+        "b": {"call": "work:double", "over": [1, 2, 3]},
+        "a": {"call": "work:whole", "over": {"matrix": {"x": "${stages.b}"}}},
+    },
     "items of one value": {
         "one": {"call": "work:both", "with": {"x": 1, "y": 2}},
         "a": {"call": "work:double", "over": "${stages.one}"},

@@ -214,3 +214,14 @@ def test_the_contents_of_deps_are_part_of_what_a_call_depends_on(project):
         project.run(resume=True)
         owed.append(len(project.made()))
     assert owed == [0, 1, 1, 1]
+
+
+def test_values_that_were_passed_on_in_one_trip_and_not_kept_are_told_when_they_are_made_again(project):
+    stages = {"a": {"call": "work:double", "over": [1, 2]}, "b": {"call": "work:double", "over": "${stages.a}"}}
+    project.stages(stages)
+    project.run(keep=["b"])
+    project.made()
+    project.stages({**stages, "b": {**stages["b"], "salt": "s"}})
+    project.run(resume=True, keep=["b"])
+    told = {event.stage: event.why for event in project.events if isinstance(event, CallsOutdated)}
+    assert told == {"b": ("salt is new",), "a": ('its values went to "b" and were not kept',)}

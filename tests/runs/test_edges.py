@@ -183,7 +183,7 @@ def test_a_value_without_items_fails_the_stage_that_wants_them(run, function, on
     assert ran.result.exit_code == 1
     assert ran.statuses() == {"make": "done", "each": "failed", "after": "cancelled"}
     (failure,) = ran.result.failures
-    assert 'needs items, but "make" gave' in failure.failure.message
+    assert "`over: ${stages.make}` needs items, but its value is" in failure.failure.message
 
 
 def test_zip_of_streams_goes_by_number_whatever_order_they_end_in(run):

@@ -11,8 +11,8 @@ from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.plan.graph import links
 from pipeline_runner.plan.preflight.problems import NoInput
 from pipeline_runner.plan.preflight.written import place_of, sources
+from pipeline_runner.spec.opening import is_url, matches
 from pipeline_runner.spec.pipeline import Csv, Glob, Jsonl, Lines, PipelineSpec, StageName, StageSpec
-from pipeline_runner.spec.sources import matches
 
 
 def look_at_files(
@@ -24,7 +24,7 @@ def look_at_files(
     before = [stages[name] for name in _before(stage, stages)]
     for source, path in sources(stage.over):
         match source:
-            case Lines(file) | Csv(file) | Jsonl(file) if "://" not in file and not _made(file, before, pipeline):
+            case Lines(file) | Csv(file) | Jsonl(file) if not is_url(file) and not _made(file, before, pipeline):
                 why = _unreadable(pipeline.folder / file)
                 mark = place_of(stage, (*path, type(source).__name__.lower()), value=True)
                 if why is not None and before and why == _NONE:
@@ -35,7 +35,7 @@ def look_at_files(
                 elif why is not None:
                     known = tuple(_beside(pipeline.folder / file, file))
                     found.append(NoInput(mark=mark, stage=stage.name, path=file, why=why, known=known))
-            case Glob(pattern) if "://" not in pattern and not before and not matches(pattern, pipeline.folder):
+            case Glob(pattern) if not is_url(pattern) and not before and not matches(pattern, pipeline.folder):
                 mark = place_of(stage, (*path, "glob"), value=True)
                 place = f"{mark}: " if mark else ""
                 warnings.append(f'{place}no file matches "{pattern}"{_lost(pattern, pipeline.folder)}')

@@ -21,6 +21,7 @@ from pipeline_runner.plan.preflight.signatures import Callee, Place, Shape, misf
 from pipeline_runner.plan.preflight.travel import look_at_what_travels
 from pipeline_runner.plan.preflight.written import lost, place_of, sources
 from pipeline_runner.plan.readings import readings
+from pipeline_runner.plan.skips import is_off
 from pipeline_runner.spec.pipeline import Generate, Given, InFile, Named, PipelineSpec, StageName, StageSpec
 from pipeline_runner.worker.functions import path_with
 
@@ -38,8 +39,10 @@ class Looked:
 
 def look(plan: Plan, *, python: Ask | None = ask.ask) -> Looked:
     """Look at all that a plan names. `python` answers what reading does not; None: that stays unknown."""
-    styles = {name: stage.choice.style for name, stage in plan.stages.items()}
-    return look_at(plan.pipeline, {name: stage.spec for name, stage in plan.stages.items()}, styles, python=python)
+    planned = {**plan.stages, **plan.hooks}
+    styles = {name: stage.choice.style for name, stage in planned.items()}
+    stages = {name: stage.spec for name, stage in planned.items() if name not in plan.skipped}
+    return look_at(plan.pipeline, stages, styles, python=python)
 
 
 def look_at(
@@ -49,7 +52,11 @@ def look_at(
     *,
     python: Ask | None = ask.ask,
 ) -> Looked:
-    """The same for stages that are not planned: they are then read as they mostly are."""
+    """The same for stages that are not planned: they are then read as they mostly are.
+
+    What is switched off may name what there is only where it is switched on.
+    """
+    stages = {name: stage for name, stage in stages.items() if not is_off(stage)}
     told = _Told()
     known = styles or {}
     uses = [use for name, stage in stages.items() for use in _uses(pipeline, stage, known.get(name) or _usual(stage))]

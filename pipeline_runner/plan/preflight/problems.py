@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline_runner.errors import Problem, did_you_mean, nearest
+from pipeline_runner.errors import Problem, did_you_mean, listed, nearest
 from pipeline_runner.plan.preflight.signatures import Place
-from pipeline_runner.plan.problems import listed
 
 
 @dataclass(frozen=True, kw_only=True)

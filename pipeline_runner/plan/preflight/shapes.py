@@ -10,9 +10,11 @@ from typing import Any
 
 from pipeline_runner.axes import Style
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.plan.graph import links
 from pipeline_runner.plan.preflight import signatures
 from pipeline_runner.plan.preflight.signatures import Shape
-from pipeline_runner.spec.pipeline import Csv, Glob, Items, Lines, Range, Source, StageSpec, Zip
+from pipeline_runner.spec.opening import is_url
+from pipeline_runner.spec.pipeline import Batches, Csv, Glob, Items, Lines, Matrix, Range, Source, StageSpec, Zip
 from pipeline_runner.spec.sources import items
 
 MOST_ROWS = 10_000  # what is wrong with a row beyond is told when it is called
@@ -31,7 +33,7 @@ def shapes(stage: StageSpec, style: Style, folder: Path) -> Iterator[Shape]:
         yield _columns(stage.over, fixed)
         return
     seen = set()
-    for number, row in _rows(stage.over, folder):
+    for number, row in _rows(stage.over, folder, any(links(stage))):
         shape = _row(row, style, fixed, ("over",) if number is None else ("over", number))
         kind = (shape.positions, frozenset(shape.keywords), shape.whole)
         if kind not in seen:
@@ -60,18 +62,29 @@ def _columns(over: Zip, fixed: Mapping[str, signatures.Path]) -> Shape:
 _UNKNOWN = object()  # a row of which nothing is known before the run
 
 
-def _rows(over: Source, folder: Path) -> Iterator[tuple[int | None, Any]]:
-    """Rows that are there to be looked at, with their numbers; else one that stands for all."""
+def _rows(over: Source, folder: Path, waits: bool) -> Iterator[tuple[int | None, Any]]:
+    """Rows that are there to be looked at, with their numbers; else one that stands for all.
+
+    `waits`: a stage comes before, which may write the file anew.
+    """
     match over:
         case Items(list() | tuple() as values):
             yield from islice(enumerate(values), MOST_ROWS)
         case Range() | Glob() | Lines():
             yield None, ""
-        case Csv():
+        case Batches(Items() | Range()) | Matrix() if _at_hand(over):
+            yield from ((None, row) for row in islice(items(over, folder), MOST_ROWS))
+        case Csv(path) if not is_url(path) and not waits:
             with suppress(PipelineError):  # what is wrong with the file is told as such
                 yield from ((None, row) for row in islice(items(over, folder), 1))
         case _:
             yield None, _UNKNOWN
+
+
+def _at_hand(over: Source) -> bool:
+    """Whether its rows can be had without opening or calling anything."""
+    axes = over.axes.values() if isinstance(over, Matrix) else ()
+    return all(isinstance(axis, Items | Range) for axis in axes)
 
 
 def _row(row: Any, style: Style, fixed: Mapping[str, signatures.Path], written: signatures.Path) -> Shape:

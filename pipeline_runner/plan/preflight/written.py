@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pipeline_runner.marks import Mark
 from pipeline_runner.plan.preflight.signatures import Path
-from pipeline_runner.spec.pipeline import Source, StageSpec, Zip
+from pipeline_runner.spec.pipeline import Batches, Matrix, Source, StageSpec, Zip
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar, plain
 
 
@@ -39,6 +39,12 @@ def sources(over: Source | None, path: Path = ("over",)) -> Iterator[tuple[Sourc
     if over is None:
         return
     yield over, path
-    if isinstance(over, Zip):
-        for number, column in enumerate(over.columns):
-            yield from sources(column, (*path, over.names[number] if over.names else number))
+    match over:
+        case Zip(columns, names):
+            for number, column in enumerate(columns):
+                yield from sources(column, (*path, names[number] if names else number))
+        case Matrix(axes):
+            for name, axis in axes.items():
+                yield from sources(axis, (*path, "matrix", name))
+        case Batches(inner):
+            yield from sources(inner, (*path, "batches"))

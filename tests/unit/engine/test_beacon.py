@@ -70,7 +70,9 @@ def test_a_worker_is_heard_from_hello_to_the_end(beacon, heard):
 
 def test_a_job_is_sent_before_the_engine_can_give_leave_to_begin():
     # The engine answers at once here, from the very call that tells it.
-    beacon = Beacon(lambda message: beacon.give_leave(message.pid) if isinstance(message, ChunkBegun) else None)
+    beacon = Beacon(
+        lambda message: beacon.give_leave(message.pid, message.chunk) if isinstance(message, ChunkBegun) else None
+    )
     try:
         beacon.publish(1, JOB)
         worker = Worker(beacon.address)
@@ -105,7 +107,7 @@ def test_a_frame_that_arrives_in_pieces_is_one_message(beacon, heard):
 
 
 def test_leave_for_a_worker_that_has_died_is_nobodys_error(beacon):
-    beacon.give_leave(2**22)
+    beacon.give_leave(2**22, 0)
 
 
 @pytest.fixture

@@ -7,7 +7,16 @@ import pickle
 import pytest
 
 from pipeline_runner.calls import Pack, column_values
-from pipeline_runner.engine.intake import FromItems, FromValues, Once, PerCall, SideBySide, UnequalColumns
+from pipeline_runner.engine.intake import (
+    Batched,
+    Described,
+    FromItems,
+    FromValues,
+    Once,
+    PerCall,
+    SideBySide,
+    UnequalColumns,
+)
 
 
 def pack(*values):
@@ -198,3 +207,85 @@ def test_keywords_of_each_call_follow_its_number_and_item():
 def test_keywords_of_a_call_with_several_columns_see_the_row():
     intake = PerCall(side(FromItems(iter("ab"), 2), FromItems(iter("xy"), 2)), lambda index, item: {"k": item})
     assert column_values(intake.draw(5).keywords) == [{"k": ("a", "x")}, {"k": ("b", "y")}]
+
+
+def lists(calls):
+    """A draw as pairs of a number and its batch."""
+    (column,) = calls.columns
+    return list(zip(calls.indices, column_values(column), strict=True))
+
+
+def batched(*pushes, total=None, size=3):
+    values = arriving(*pushes, total=total)
+    return Batched(values, size), values
+
+
+def test_a_batch_is_there_as_soon_as_its_items_are():
+    batches, values = batched((0, "ab"))
+    assert len(batches.draw(4)) == 0
+    values.push(range(2, 4), pack("c", "d"))
+    assert lists(batches.draw(4)) == [(0, ["a", "b", "c"])]
+    assert len(batches.draw(4)) == 0
+    values.end(4)
+    assert lists(batches.draw(4)) == [(1, ["d"])]
+    assert batches.draw(4) is None
+    assert batches.total == 2
+
+
+def test_no_more_batches_are_given_than_were_asked_for():
+    batches = Batched(FromItems(iter(range(10)), 10), 2)
+    assert batches.size == 5
+    assert lists(batches.draw(2)) == [(0, [0, 1]), (1, [2, 3])]
+    assert batches.size == 3
+    assert lists(batches.draw(9)) == [(2, [4, 5]), (3, [6, 7]), (4, [8, 9])]
+    assert batches.draw(1) is None
+
+
+def test_batches_of_an_endless_source_are_drawn_as_they_are_asked_for():
+    drawn = []
+
+    def endless():
+        while True:
+            drawn.append(None)
+            yield len(drawn)
+
+    batches = Batched(FromItems(endless(), None), 3)
+    assert lists(batches.draw(2)) == [(0, [1, 2, 3]), (1, [4, 5, 6])]
+    assert len(drawn) == 6
+    assert len(batches.draw(1 << 16)) * 3 <= 1 << 16  # whoever wants everything gets it in pieces
+
+
+def test_batches_of_nothing_end_at_once():
+    assert Batched(FromItems(iter(()), 0), 3).draw(1) is None
+
+
+def test_a_dropped_item_is_missing_from_its_batch_and_the_next_ones_move_up():
+    batches, values = batched((0, "a"), (2, "cde"), total=5)
+    assert lists(batches.draw(9)) == [(0, ["a", "c", "d"]), (1, ["e"])]
+    assert values.backlog == 0
+
+
+def test_what_was_packed_together_is_read_once(monkeypatch):
+    from pipeline_runner.engine import intake
+
+    read = []
+    loads = pickle.loads
+    monkeypatch.setattr(intake.pickle, "loads", lambda data: read.append(data) or loads(data))
+    batches, _ = batched((0, range(300)), (300, range(300, 600)), total=600, size=1)
+    assert [lists(batches.draw(1))[0][1] for _ in range(600)] == [[n] for n in range(600)]
+    assert len(read) == 2
+
+
+def test_batches_of_batches():
+    batches = Batched(Batched(FromItems(iter(range(7)), 7), 2), 2)
+    assert lists(batches.draw(9)) == [(0, [[0, 1], [2, 3]]), (1, [[4, 5], [6]])]
+
+
+def test_a_batch_is_told_apart_by_what_is_in_it():
+    def told(values, size=2):
+        how = lambda given: b"".join(str(value).encode().ljust(8) for value in given)
+        return Batched(Described(FromItems(iter(values), len(values)), how), size).draw(9).digests
+
+    assert told("abcd")[:8] == told("abxy")[:8]
+    assert told("abcd")[8:] != told("abxy")[8:]
+    assert told("ab") != told("ba")

@@ -67,7 +67,19 @@ def test_all_at_once_is_four_chunks_a_worker():
 
 def leave(workers, stages=2):
     waves = [SimpleNamespace()] * stages
-    return Leave(SimpleNamespace(workers=workers, waves=[waves], groups=[]))
+    chains = [SimpleNamespace(head=number) for number in range(4)]
+    planned = SimpleNamespace(
+        spec=SimpleNamespace(limits={}, priority=0),
+        choice=SimpleNamespace(backend=SimpleNamespace(in_process=False)),
+    )
+    plan = SimpleNamespace(
+        workers=workers,
+        waves=[waves],
+        groups=[],
+        stages=dict.fromkeys(range(4), planned),
+        pipeline=SimpleNamespace(limits={}),
+    )
+    return Leave(plan, chains)
 
 
 def test_as_many_may_begin_as_there_are_workers():
@@ -100,8 +112,8 @@ def test_a_stranger_who_ends_frees_nothing():
 
 
 def test_one_stage_alone_needs_no_leave():
-    assert not leave(2, stages=1).needed
-    assert leave(2).needed
+    assert not leave(2, stages=1).needed(0)
+    assert leave(2).needed(0)
 
 
 # Retries

@@ -279,12 +279,8 @@ def test_marks_say_where_each_key_stands():
 
 
 def test_keys_without_effect_are_accepted_with_a_warning():
-    pipeline = spec("stages: {a: {call: 'm:f', cache: true, threads: 2, priority: 1}}")
-    assert [warning.partition(": ")[2].split('"')[1] for warning in pipeline.warnings] == [
-        "cache",
-        "threads",
-        "priority",
-    ]
+    pipeline = spec("stages: {a: {call: 'm:f', cache: true}}")
+    assert [warning.partition(": ")[2].split('"')[1] for warning in pipeline.warnings] == ["cache"]
     assert spec("stages: {a: {call: 'm:f', cache: false}}").warnings == ()
 
 

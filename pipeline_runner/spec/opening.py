@@ -1,0 +1,185 @@
+"""Opens the files that sources read: on this machine or at any URL that fsspec knows, compressed or not."""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline_runner.errors import PipelineError, nearest
+
+EXTRA = "pip install prun-pipelines[remote]"
+
+# What reading may raise: zlib's and lzma's errors are of no common class.
+UNREADABLE = (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError)
+
+
+class SourceError(PipelineError):
+    """A source whose items cannot be had."""
+
+    def __init__(self, path: str, line: int | None, why: str) -> None:
+        super().__init__(path, line, why)
+        self.path = path  # of the file, or the name of the generator
+        self.line = line  # from 1; None: the whole
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.why}" if self.line else f"{self.path}: {self.why}"
+
+
+def is_url(path: str) -> bool:
+    """Whether fsspec is to open it: `s3://bucket/a.csv`, `zip://a.csv::data.zip`."""
+    return "://" in path
+
+
+@contextmanager
+def opened(path: str, folder: Path) -> Iterator[IO[bytes]]:
+    """A file's bytes, unpacked where its name ends in .gz, .bz2 or .xz. Errors: SourceError, also while it is read."""
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(_packed(path, folder))
+            unpack = _UNPACK.get(Path(path.partition("::")[0]).suffix.lower())
+            yield file if unpack is None else stack.enter_context(unpack(file))
+    except UNREADABLE as error:
+        raise SourceError(path, None, _why(error, path, folder)) from error
+
+
+def _packed(path: str, folder: Path) -> AbstractContextManager[IO[bytes]]:
+    return _remote(path, folder) if is_url(path) else (folder / path).open("rb")
+
+
+def matches(pattern: str, folder: Path) -> list[str]:
+    """The paths that a pattern finds, sorted; relative ones stay relative to the folder, as the pattern is. Of a URL's
+    pattern: URLs. Errors: SourceError."""
+    return _remote_matches(pattern, folder) if is_url(pattern) else sorted(_local_matches(pattern, folder))
+
+
+def stamp(url: str, folder: Path) -> object:
+    """What a remote file's own filesystem tells its contents apart by: a checksum, or its size and time.
+
+    Errors: whatever that filesystem raises.
+    """
+    filesystem, path = _filesystem(url, folder)
+    return filesystem.ukey(path)
+
+
+def lacking(url: str) -> tuple[str, str] | None:
+    """Why a URL cannot be opened here, and what to do; None: nothing keeps it. Nothing is imported but fsspec."""
+    if find_spec("fsspec") is None:
+        return f'"{url}" is a URL, and those need fsspec', EXTRA
+    parts = [part for part in url.split("::") if "://" in part or part in _protocols()]  # the others are local files
+    return next(filter(None, map(_lacking, parts)), None)
+
+
+def _lacking(part: str) -> tuple[str, str] | None:
+    from fsspec.registry import known_implementations
+
+    protocol = part.partition("://")[0]
+    if protocol not in _protocols():
+        guess = nearest(protocol, _protocols())
+        meant = f'; did you mean "{guess}://"?' if guess else ""
+        return f'fsspec knows no URL that begins with "{protocol}://"{meant}', "name a local file, or another URL"
+    package = known_implementations.get(protocol, {}).get("class", "fsspec").partition(".")[0]
+    if find_spec(package) is None:
+        return f'"{protocol}://" needs the package {package}', f"pip install {package}"
+    return None
+
+
+def _protocols() -> list[str]:
+    from fsspec import available_protocols
+
+    known: list[str] = available_protocols()
+    return known
+
+
+# Local
+
+
+def _local_matches(pattern: str, folder: Path) -> list[str]:
+    return glob.glob(pattern, root_dir=folder, recursive=True)
+
+
+_UNPACK: Mapping[str, Callable[[IO[bytes]], Any]] = {
+    ".gz": lambda file: gzip.GzipFile(fileobj=file),
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+
+
+# Remote
+
+
+def _filesystem(url: str, folder: Path) -> tuple[Any, str]:
+    """A URL's filesystem, and the path in it."""
+    from fsspec.core import url_to_fs
+
+    chained = "::" in url
+    # fsspec keeps a filesystem for each set of options, and one that is inside a file would keep what it once read.
+    filesystem, path = url_to_fs(_located(url, folder), **({"skip_instance_cache": True} if chained else {}))
+    return filesystem, path
+
+
+def _located(url: str, folder: Path) -> str:
+    """The same URL, with local paths in it relative to the pipeline's folder and not to where prun was started."""
+    parts = []
+    for part in url.split("::"):
+        protocol, colon, path = part.partition("://")
+        if protocol in ("file", "local") and colon and not Path(path).is_absolute():
+            part = f"{protocol}://{folder.absolute() / path}"
+        elif not colon and protocol not in _protocols():
+            part = f"file://{folder.absolute() / part}"
+        parts.append(part)
+    return "::".join(parts)
+
+
+@contextmanager
+def _remote(url: str, folder: Path) -> Iterator[IO[bytes]]:
+    with _told(url):
+        filesystem, path = _filesystem(url, folder)
+        file = filesystem.open(path, "rb")
+    with file:
+        yield file
+
+
+def _remote_matches(pattern: str, folder: Path) -> list[str]:
+    with _told(pattern):
+        filesystem, path = _filesystem(pattern, folder)
+        filesystem.invalidate_cache()  # what was there when it was last asked, perhaps by an earlier run
+        found = sorted(filesystem.glob(path))
+        rest = "".join(f"::{part}" for part in pattern.split("::")[1:])
+        return [filesystem.unstrip_protocol(name) + rest for name in found]
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Errors: SourceError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SourceError(url, None, "there is no such file") from error
+    except Exception as error:  # botocore's ClientError, aiohttp's, …: no library says of which class its errors are
+        raise SourceError(url, None, f"{type(error).__name__}: {error}") from error
+
+
+def _why(error: BaseException, path: str, folder: Path) -> str:
+    match error:
+        case FileNotFoundError() if is_url(path):
+            return "there is no such file"
+        case FileNotFoundError():
+            return f"there is no such file in {folder}"
+        case IsADirectoryError():
+            return "it is a folder"
+        case gzip.BadGzipFile():
+            return "not compressed with gzip, as its name says"
+        case EOFError() | lzma.LZMAError() | zlib.error():
+            return f"cannot be unpacked: {str(error)[:1].lower()}{str(error)[1:]}"
+        case OSError():
+            return (error.strerror or str(error)).lower()
+    return str(error)
