@@ -56,7 +56,20 @@ def seeds() -> list[Seed]:
         for number, block in enumerate(BLOCK.finditer(page.read_text("utf-8"))):
             if "stages:" in block[1]:
                 found.append(Seed(f"{page.relative_to(ROOT)}#{number}", block[1], HERE))
-    return found
+    return [*found, Seed("docs/reference/examples.yaml", every_key(), HERE)]
+
+
+def every_key() -> str:
+    """A pipeline that has each key of the language, as the reference shows it."""
+    from pipeline_runner.syntax.reader import plain, read
+
+    examples = plain(read((ROOT / "docs" / "reference" / "examples.yaml").read_text("utf-8"), "examples.yaml").root)
+    top = [line for key, line in examples["top level"].items() if key not in ("stages", "include")]
+    stages = []
+    for key, line in (*examples["stage"].items(), *((f"retry_{key}", line) for key, line in examples["retry"].items())):
+        call = "" if key in ("call", "run", "pipeline") else "    call: deeds:same\n"
+        stages.append(f"  on_{key}:\n{call}    {line}\n")
+    return "\n".join(top) + "\nstages:\n" + "".join(stages)
 
 
 HERE = Path(__file__).resolve().parent
