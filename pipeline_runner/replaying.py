@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.engine.inputs import RunNames, constants_of, read_whole, settled
-from pipeline_runner.engine.jobs import environment, job, keywords_of, workdir
+from pipeline_runner.engine.jobs import environment, item_of, job, keywords_of, workdir
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.apart import telling_apart
@@ -22,12 +22,14 @@ from pipeline_runner.record.history import History, UnknownCall
 from pipeline_runner.record.keys import digest, recipes
 from pipeline_runner.record.lineage import deepened, in_lists, side_by_side
 from pipeline_runner.running import gives
-from pipeline_runner.spec.pipeline import Batches, FromStage, Source, StageName, Zip
+from pipeline_runner.spec.command import typed
+from pipeline_runner.spec.pipeline import Batches, Command, FromStage, Source, StageName, Zip
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Scope, references
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.packing import pack_result
+from pipeline_runner.worker.shell import COMMAND, Invocation
 from pipeline_runner.worker.steps import prepare, set_up
 
 
@@ -115,6 +117,8 @@ class _Past:
         scope: Scope = {"stages": _Kept(self), "run": RunNames(self.run, lambda: _made(folder))}
         constants = constants_of(stage.spec, scope)
         columns, keywords = self._given(name, item, constants.per_call)
+        if isinstance(stage.spec.function, Command):
+            self._note_command(name, item, constants.fixed if keywords is None else keywords)
         described = job(self.plan.pipeline, [stage], [constants.fixed], [True])
 
         def call() -> Any:
@@ -164,7 +168,7 @@ class _Past:
         self._must_be_the_same(name, item, sources, values)
         if not varying:
             return values, None
-        return values, keywords_of(varying)(item, values[0] if len(values) == 1 else tuple(values))
+        return values, keywords_of(varying)(item, item_of(over)(values))
 
     def _argument(self, name: StageName, source: Source, item: int) -> Any:
         if isinstance(source, FromStage) and self._goes_through(source):
@@ -245,6 +249,11 @@ class _Past:
         told = [self._told_apart(inner, number, one) for number, one in zip(numbers, batch, strict=True)]
         known = [digests for digests in told if digests is not None]
         return in_lists(numbers, b"".join(known) if len(known) == len(told) else None, source.size)
+
+    def _note_command(self, name: StageName, item: int, given: Any) -> None:
+        command = given[COMMAND]
+        if isinstance(command, Invocation):
+            self.notes.append(f"{name}[{item}] runs: {typed(command)}")
 
     def _note_change(self, name: StageName, item: int) -> None:
         """Say so when the stage is not what it was."""

@@ -12,9 +12,10 @@ from pipeline_runner.marks import Mark
 class Stage:
     """One step of a pipeline, given in Python.
 
-    `call` is a function, or text like "module:function". `over` is anything iterable, a source as
-    YAML has it ({"range": 10}), or "${stages.name}". All other keys are those of the YAML, by the
-    same names; `with` and `if` are words of Python's, so they are `with_` and `if_` here.
+    `call` is a function, or text like "module:function"; or else `run` is a command. `over` is
+    anything iterable, a source as YAML has it ({"range": 10}), or "${stages.name}". All other keys
+    are those of the YAML, by the same names; `with` and `if` are words of Python's, so they are
+    `with_` and `if_` here.
 
     Errors: none here; `Pipeline(…)` tells all problems of all its stages together.
     """
@@ -23,7 +24,8 @@ class Stage:
         self,
         name: str,
         *,
-        call: Callable[..., Any] | str,
+        call: Callable[..., Any] | str | None = None,
+        run: str | Sequence[object] | None = None,
         over: Iterable[Any] | str | None = None,
         args: str | None = None,
         with_: Mapping[str, Any] | Sequence[Any] | None = None,
@@ -36,6 +38,7 @@ class Stage:
     ) -> None:
         self.name = name
         self.call = call
+        self.run = run
         self.over = over
         given = {
             "args": args,
@@ -51,7 +54,7 @@ class Stage:
         self.mark = _caller()
 
     def __repr__(self) -> str:
-        return f"Stage({self.name!r}, call={self.call!r})"
+        return f"Stage({self.name!r}, " + (f"call={self.call!r})" if self.run is None else f"run={self.run!r})")
 
 
 def _caller() -> Mark:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from threading import get_ident
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Ask, Backend, Method, PoolSettings, Process
+from pipeline_runner.worker import shell
 
 
 def open_serial(settings: PoolSettings) -> Any:
@@ -17,22 +19,31 @@ def open_serial(settings: PoolSettings) -> Any:
 
 
 def pipe(pool: Any, perform: Perform, chunks: Chunks) -> Iterator[Receipt]:
+    pool.thread = get_ident()
     for task in chunks:
         yield pool.pipe(perform.row, *task)
 
 
 def map_(pool: Any, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
+    pool.thread = get_ident()
     receipts: Iterator[Receipt] = pool.map(perform.row, *chunks.columns())
     return receipts
 
 
 def imap(pool: Any, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
+    pool.thread = get_ident()
     receipts: Iterator[Receipt] = pool.imap(perform.row, *chunks.columns())
     return receipts
 
 
 def close(pool: Any) -> None:
     pool.close()
+
+
+def kill(pool: Any) -> None:
+    """End the command that it waits for, if it does. Any other call runs on."""
+    shell.end_those_of([getattr(pool, "thread", 0)])
+    close(pool)
 
 
 def processes(pool: Any) -> Sequence[Process]:
@@ -71,7 +82,7 @@ BACKEND = Backend(
     ),
     open=open_serial,
     close=close,
-    kill=close,
+    kill=kill,
     processes=processes,
     start_methods=frozenset(),
     in_process=True,

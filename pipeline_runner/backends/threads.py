@@ -14,6 +14,7 @@ from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._launch import PoolKilled
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process
+from pipeline_runner.worker import shell
 
 
 class Threads(ThreadPoolExecutor):
@@ -52,7 +53,7 @@ def close(pool: Threads) -> None:
 
 
 def kill(pool: Threads) -> None:
-    """Wake whoever waits. A thread cannot be ended: its call runs on, and nobody hears of it.
+    """Wake whoever waits. A thread cannot be ended: its call runs on, if it is no command, and nobody hears of it.
 
     The interpreter's exit is told not to wait for such a thread either.
     """
@@ -63,6 +64,7 @@ def kill(pool: Threads) -> None:
     queues: Any = module._threads_queues
     for thread in pool._threads:
         queues.pop(thread, None)
+    shell.end_those_of(thread.ident for thread in pool._threads if thread.ident is not None)
 
 
 def fail(future: Future[Any]) -> None:

@@ -60,7 +60,7 @@ def replay(
     plan = make_plan(pipeline_of(told), workers=told.about.get("workers"))
     again = replayed(history, told.run, plan, stage, _the_one(history.state(told.run).stages, stage, item))
     for note in again.notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(plain(f"note: {note}"), err=True)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C is the call's here, and the debugger's
     faulthandler.enable()  # a call that crashes compiled code says where
     try:

@@ -19,7 +19,7 @@ from pipeline_runner.engine.intake import (
     PerCall,
     SideBySide,
 )
-from pipeline_runner.engine.jobs import keywords_of, per_call, workdir
+from pipeline_runner.engine.jobs import item_of, keywords_of, per_call, workdir
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
@@ -189,7 +189,7 @@ def intake_of(
     numbered = any(reference.root == "index" for reference in references(varying))
     if salt or numbered:
         opened = Deepened(opened, salt, numbered=numbered)
-    return (PerCall(opened, keywords_of(varying)) if varying else opened), calls
+    return (PerCall(opened, keywords_of(varying), item_of(over)) if varying else opened), calls
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import eq
@@ -381,16 +381,21 @@ class _Over:
 class PerCall(_Over):
     """Another intake's calls, each with keywords of its own: a `with` that speaks of ${item} or ${index}."""
 
-    def __init__(self, intake: Intake, keywords: Callable[[int, Any], dict[str, Any] | Unfilled]) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        keywords: Callable[[int, Any], dict[str, Any] | Unfilled],
+        item: Callable[[Sequence[Any]], Any],
+    ) -> None:
         super().__init__(intake)
         self._keywords = keywords
+        self._item = item  # from one value of each column
 
     def draw(self, most: int) -> Calls | None:
         calls = self._intake.draw(most)
         if not calls:
             return calls
-        columns = [column_values(column) for column in calls.columns]
-        items = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+        items = map(self._item, zip(*map(column_values, calls.columns), strict=True))
         given = [self._keywords(index, item) for index, item in zip(calls.indices, items, strict=True)]
         return replace(calls, keywords=(given,))
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline_runner.calls import Unfilled
 from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.plan.threads import variables
-from pipeline_runner.spec.pipeline import Function, Given, InFile, Named, PipelineSpec, StageSpec, Zip
+from pipeline_runner.spec.pipeline import Command, Function, Given, InFile, Named, PipelineSpec, Source, StageSpec, Zip
 from pipeline_runner.syntax.expressions import ExpressionError, references, render
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.packing import pack
@@ -51,7 +51,7 @@ def workdir(pipeline: PipelineSpec, stage: StageSpec) -> str:
     return "" if stage.workdir is None else os.path.abspath(pipeline.folder / stage.workdir)
 
 
-def function_source(function: Function) -> FunctionSource:
+def function_source(function: Function | Command) -> FunctionSource:
     """How a worker finds the function. Errors: what dill raises."""
     match function:
         case Named(module, attribute):
@@ -60,11 +60,24 @@ def function_source(function: Function) -> FunctionSource:
             return FunctionSource("file", path, attribute)
         case Given(given):
             return FunctionSource("pickle", "", str(function), pack(given))
+        case Command(stdout=stdout):
+            return FunctionSource("shell", "", stdout)
 
 
 def per_call(template: Any) -> bool:
     """Whether a `with` is different for each call."""
     return any(reference.root in ("item", "index") for reference in references(template))
+
+
+def item_of(over: Source | None) -> Callable[[Sequence[Any]], Any]:
+    """What `${item}` is, from one value of each column: of a zip by name, a mapping."""
+    match over:
+        case Zip(names=names) if names:
+            return lambda row: dict(zip(names, row, strict=True))
+        case Zip():
+            return tuple
+        case _:
+            return lambda row: row[0]
 
 
 def keywords_of(template: Mapping[str, Any]) -> Callable[[int, Any], dict[str, Any] | Unfilled]:

@@ -108,6 +108,8 @@ class Outcomes:
 
         `carried` is what that step was given; without it, the call begins again where it began.
         """
+        if course.cancelled and failure.type == "GivenUp":
+            return  # a command that a thread waited for: it did not fail, it was ended with its stage
         (index,) = owed.calls.indices
         stage = course.stages[step].spec
         course.tries[step, index] += 1

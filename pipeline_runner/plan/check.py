@@ -38,7 +38,7 @@ def _endless(plan: Plan) -> list[str]:
 
 # A class of the user's own may be called anything, so a word that is almost one of these is no error.
 _CAUSES = ("lost", "timeout", "memory")
-_TOLD = ("Timeout",)  # our word for a call past its timeout, which people read and write
+_TOLD = ("Timeout", "CommandFailed")  # our words for how a call ended, which people read and write
 _RAISED = tuple(
     name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
 )
@@ -56,9 +56,10 @@ def _misspelt(plan: Plan) -> list[str]:
 
 
 def _almost(word: str) -> str | None:
-    known = {name.lower(): name for name in (*_RAISED, *_CAUSES)}
-    if word in known.values() or word in _TOLD:
+    words = (*_TOLD, *_RAISED, *_CAUSES)
+    if word in words:
         return None
+    known = {name.lower(): name for name in words}
     # 0.9 tells ValeuError from ValueError, and not httpx.ConnectError from ConnectionError
     return next((known[near] for near in get_close_matches(word.lower(), known, 1, 0.9)), None)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
 from pipeline_runner.plan.plan import Edge, Group, Plan, StagePlan
+from pipeline_runner.spec.pipeline import Command
 
 WIDTH = 100  # columns
 INDENT = "  "
@@ -38,7 +39,7 @@ def _counted(count: int, word: str) -> str:
 def _stage(plan: Plan, stage: StagePlan) -> str:
     why = plan.skipped.get(stage.spec.name)
     lines = list(_told("skipped", why)) if why else []
-    lines += _told("method", stage.choice.method.name)
+    lines += [*_command(stage), *_told("method", stage.choice.method.name)]
     if stage.spec.condition is not None and not why:
         lines += _told("if", stage.spec.condition.text)
     lines += _told("calls", ", ".join(_shape(stage)))
@@ -48,6 +49,13 @@ def _stage(plan: Plan, stage: StagePlan) -> str:
     for edge in plan.sources(stage.spec.name):
         lines += _told(str(edge.kind), f"{edge.source} → {edge.target}: {edge.why}")
     return "\n".join([stage.spec.name, *lines])
+
+
+def _command(stage: StagePlan) -> Iterator[str]:
+    """A command as it is written, line by line."""
+    if isinstance(stage.spec.function, Command):
+        for number, line in enumerate(stage.spec.function.written.split("\n")):
+            yield f"{INDENT}{'' if number else 'run':<9}{line}".rstrip()
 
 
 def _shape(stage: StagePlan) -> Iterator[str]:
@@ -117,7 +125,9 @@ def as_json(plan: Plan) -> dict[str, object]:
 def _stage_json(stage: StagePlan) -> dict[str, object]:
     choice = stage.choice
     second = choice.runner_up
+    command = stage.spec.function
     return {
+        **({"run": command.written, "stdout": command.stdout} if isinstance(command, Command) else {}),
         "method": choice.method.name,
         "backend": choice.backend.keyword,
         "dispatch": str(choice.method.dispatch),

@@ -13,6 +13,7 @@ from pipeline_runner.errors import Problem
 from pipeline_runner.plan.problems import CycleOfStages, ReadsNothing, UnknownStage
 from pipeline_runner.spec.pipeline import (
     Batches,
+    Command,
     Computed,
     FromStage,
     Generate,
@@ -34,7 +35,7 @@ class Link:
 
     source: StageName
     target: StageName
-    key: str  # of the target: over, with, setup_with, if, needs
+    key: str  # of the target: over, with, run, setup_with, if, needs
     items: bool = False  # its items are what the target's calls are made of, one by one
 
     @property
@@ -46,7 +47,8 @@ def links(stage: StageSpec) -> Iterator[Link]:
     """Every place in which this stage names another, in reading order."""
     if stage.over is not None:
         yield from _links_of_source(stage.name, stage.over)
-    for key, template in (("with", stage.constants), ("setup_with", stage.setup_with)):
+    given = "run" if isinstance(stage.function, Command) else "with"
+    for key, template in ((given, stage.constants), ("setup_with", stage.setup_with)):
         yield from _links_of_template(stage.name, key, template)
     if stage.condition is not None:
         yield from _links_of_template(stage.name, "if", stage.condition.value)

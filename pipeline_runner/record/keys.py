@@ -23,9 +23,11 @@ from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.packages import ask_again, package_version
 from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.source import source_recipe, whole_recipe
+from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.opening import is_url, stamp
 from pipeline_runner.spec.pipeline import (
     Batches,
+    Command,
     Computed,
     FromStage,
     Function,
@@ -151,9 +153,11 @@ def _known(name: StageName, found: Mapping[StageName, Recipe]) -> str:
     return key.hex()
 
 
-def _function(function: Function, folder: Path, prefix: str) -> dict[str, str]:
+def _function(function: Function | Command, folder: Path, prefix: str) -> dict[str, str]:
     """The parts that a function brings."""
     match function:
+        case Command(stdout=stdout):
+            return {"function": f"command, its output as {stdout}"}
         case Named(module, attribute):
             reached = _reached("module", module, attribute, folder)
         case InFile(path, attribute):
@@ -375,6 +379,10 @@ def _plain(template: Any, numbers: Mapping[StageName, int]) -> Any:
             return _a_reference, source, [_plain(read, numbers) for read in reads], template.given
         case Text(parts):
             return _a_reference, [_plain(part, numbers) for part in parts]
+        case CommandLine(words, shell):
+            return _a_reference, shell, [[_plain(piece, numbers) for piece in word] for word in words]
+        case Known(value):
+            return _a_reference, value
         case Mapping():
             return {key: _plain(value, numbers) for key, value in template.items()}
         case list():

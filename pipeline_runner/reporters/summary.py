@@ -28,6 +28,8 @@ _HEADER = re.compile(r"^(?:  \+ Exception Group )?Traceback \(most recent call l
 _PLACE = re.compile(r'^(?:  \|)? +File "(.+?)", line (\d+)', re.MULTILINE)
 _LIBRARIES = (os.path.join(sysconfig.get_path("stdlib"), ""), "<")
 
+_OF_ONE_CALL = ("CommandFailed", "BadOutput", "CannotRun")
+
 Line = tuple[str, str]  # text and style
 
 
@@ -100,7 +102,7 @@ def failures(failed: Sequence[CallFailed], following: Next | None = None) -> Ite
 
 def about_all(failure: Failure) -> bool:
     """Whether it is a sentence of ours about the function itself: each of its calls fails with the same one."""
-    return failure.cause is Cause.RAISED and not failure.traceback
+    return failure.cause is Cause.RAISED and not failure.traceback and failure.type not in _OF_ONE_CALL
 
 
 def _call(failed: CallFailed) -> str:

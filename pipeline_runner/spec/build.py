@@ -23,7 +23,7 @@ from pipeline_runner.spec.merge import with_defaults, with_profile
 from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params
-from pipeline_runner.spec.pipeline import HOOKS, Function, PipelineSpec, Retry, StageName, StageSpec
+from pipeline_runner.spec.pipeline import HOOKS, Command, Function, PipelineSpec, Retry, StageName, StageSpec
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
@@ -31,20 +31,24 @@ from pipeline_runner.spec.problems import (
     ListWithOver,
     NotAMapping,
     NothingToCall,
+    NotOfCommands,
     NotYet,
     OverNeeded,
     ShortestWithoutZip,
+    StdoutWithoutRun,
     UnknownStage,
     WrongType,
     describe,
 )
+from pipeline_runner.spec.run import read_command
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
 from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, UnknownAnchor, plain, read
+from pipeline_runner.worker.shell import COMMAND
 
 NOT_YET_TOP = ("include", "secrets", *LATER_BACKENDS)
-NOT_YET_STAGE = ("run", "outs", "stdout")
+NOT_YET_STAGE = ("outs",)
 NO_EFFECT_YET = ("cache",)  # left out, they cannot change the answer
 
 
@@ -285,7 +289,9 @@ def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bo
         roots, why = _allowed(key, node)
         if hook and "stages" in roots:
             roots, why = without_sources(roots), WHY
-        if key == "if":
+        if key == "run":
+            value: Any = read_command(entry.value, filler, roots, why)
+        elif key == "if":
             value = condition(entry.value, filler, roots, why)
         else:
             value = filler.fill(entry.value, str(key), roots, why)
@@ -317,9 +323,9 @@ def _allowed(key: object, stage: MapNode) -> tuple[tuple[str, ...], str]:
     """Which references may stand in a key of a stage, and why no others."""
     if key == "over":
         return (*KNOWN_BEFORE, "stages"), 'in "over" there is no item yet, and no run'
-    if key == "with" and "over" in stage.entries:
+    if key in ("with", "run") and "over" in stage.entries:
         return (*KNOWN_BEFORE, "stages", "run", "item", "index"), ""
-    if key == "with":
+    if key in ("with", "run"):
         return (*KNOWN_BEFORE, "stages", "run"), ""
     if key == "if":
         return (*KNOWN_BEFORE, "stages"), ""
@@ -346,8 +352,14 @@ class _StageBuilder:
         style = self.keys.args if self.keys else None
         over = self._over(values, style)
         self._with(values, style)
+        self._of_commands()
         needs = self._needs(values)
-        function = self._function("call")
+        command = values.get("run")
+        function = (
+            self._function("call")
+            if command is None
+            else Command(command.written, (self.keys and self.keys.stdout) or "text")
+        )
         setup = self._function("setup")
         if self.keys is None or function is None or len(self.problems) > before:
             return None
@@ -358,7 +370,7 @@ class _StageBuilder:
             function=function,
             over=over,
             style=style,
-            constants={} if keys.with_ is None else keys.with_,
+            constants={COMMAND: command} if command else {} if keys.with_ is None else keys.with_,
             shortest=bool(keys.shortest),
             dispatch=keys.dispatch,
             returns=keys.returns,
@@ -418,12 +430,18 @@ class _StageBuilder:
         elif not self._has("call") and not self._has("run"):
             self._tell(NothingToCall(mark=self.entry.key.mark, stage=self.name))
 
+    def _of_commands(self) -> None:
+        """What only a function has, and only a command."""
+        if self._has("run") and self._has("with"):
+            cure = "write the values into the command: ${item}, ${params.x}; or give it variables with env"
+            self._tell(NotOfCommands(mark=self._key_mark("with"), stage=self.name, key="with", cure=cure))
+        if self._has("stdout") and not self._has("run"):
+            self._tell(StdoutWithoutRun(mark=self._key_mark("stdout"), stage=self.name))
+
     def _later(self) -> None:
         for key in [key for key in map(str, self.node.entries) if key in NOT_YET_STAGE]:
-            if self._has(key) and not (key == "run" and self._has("call")):
-                what = "a shell command (run)" if key == "run" else f'"{key}" of a stage'
-                instead = "call a function that starts the command with subprocess.run" if key == "run" else ""
-                self._tell(NotYet(mark=self._key_mark(key), what=what, instead=instead))
+            if self._has(key):
+                self._tell(NotYet(mark=self._key_mark(key), what=f'"{key}" of a stage'))
         backend = self.keys.backend if self.keys else None
         if backend in LATER_BACKENDS:
             instead = f"it will need the extra:  pip install prun-pipelines[{backend}]"

@@ -63,6 +63,7 @@ def backend_words() -> tuple[str, ...]:
 # pydantic wants to know every "$ref" itself: schema.py makes these into references afterwards.
 REFERENCE = {"definition": "Reference"}
 ONE_TEXT = {"type": "string"}
+COMMAND_WORDS = {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}
 
 
 # ----------------------------------------------------------------------------- turned into one type
@@ -160,7 +161,8 @@ class Retry(Written):
     jitter: Annotated[float, Field(ge=0, le=1), Or(REFERENCE)] = 0.0
     """The share of a wait that is random, 0 to 1."""
     on: Texts = Field(default_factory=list)
-    """Only these: exception class names, or `lost`, `timeout`, `memory`. Left out: any failure."""
+    """Only these: exception class names (a command's is `CommandFailed`), or `lost`, `timeout`, `memory`. Left out:
+    any failure."""
 
 
 class StageKeys(Written):
@@ -168,8 +170,8 @@ class StageKeys(Written):
 
     call: FunctionName | None = None
     """The Python function: `module:function`, or `file.py:function` (found beside the YAML first)."""
-    run: Texts | None = None
-    """A shell command: text for `/bin/sh -c`, or a list without a shell. Not in this version yet."""
+    run: Annotated[Any, Shape(anyOf=[{"type": ["string", "boolean"]}, COMMAND_WORDS])] = None
+    """A command: text for `/bin/sh -ec`, in which each `${…}` is quoted, or a list of words without a shell."""
     over: Annotated[Any, Shape(definition="Over")] = None
     """Where the items come from: a list, `${stages.x}`, `${params.x}`, or a source such as `{glob: "*.txt"}` or
     `{matrix: {a: [1, 2], b: [x, y]}}`;
@@ -231,7 +233,7 @@ class StageKeys(Written):
     outs: Texts | None = None
     """Files that must exist after the call. Not in this version yet."""
     stdout: Literal["text", "lines", "json", "none"] | None = None
-    """What the output of `run` becomes. Not in this version yet."""
+    """What the output of `run` becomes: one text, as where it is left out; its lines; what it says as JSON; nothing."""
     env: Environment | None = None
     """Environment variables of the stage's workers."""
     workdir: str | None = None

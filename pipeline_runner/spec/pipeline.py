@@ -11,6 +11,7 @@ from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.marks import Mark
 from pipeline_runner.syntax.expressions import Expression, Reference
 from pipeline_runner.syntax.reader import MapNode
+from pipeline_runner.worker.shell import Stdout
 
 StageName = NewType("StageName", str)
 
@@ -48,6 +49,17 @@ class Given:
 
 
 Function = Named | InFile | Given
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command in place of a function: its calls are given it as the one argument `command`, filled in."""
+
+    written: str
+    stdout: Stdout = "text"
+
+    def __str__(self) -> str:
+        return self.written
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,11 +199,11 @@ class StageSpec:
     """One stage, with every default filled in except what the planner chooses (those are None)."""
 
     name: StageName
-    function: Function
+    function: Function | Command
     over: Source | None = None  # None: one call
     style: Style | None = None  # `args`; None: choose
     constants: Any = field(default_factory=dict)
-    """The `with`: nested lists and mappings whose leaves are values, Reference or Text.
+    """The `with`: nested lists and mappings whose leaves are values, Reference, Text or another Template.
     A mapping: keywords of every call. A list: positions (only without `over`).
     References to params and env are already their values; stages, item, index and run remain."""
     shortest: bool = False

@@ -213,6 +213,49 @@ class NotYet(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnsafeInShell(Problem):
+    """A value in a shell's text, where it could not arrive as it is."""
+
+    reference: str
+    why: str
+    cure: str
+
+    def sentence(self) -> str:
+        return f"{self.reference} cannot stand here: {self.why}"
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotOfCommands(Problem):
+    """A key that says something of functions, in a stage with `run`."""
+
+    stage: str
+    key: str
+    cure: str
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" runs a command, which has no "{self.key}"'
+
+    def advice(self) -> Sequence[str]:
+        return (self.cure,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StdoutWithoutRun(Problem):
+    """`stdout` in a stage that calls a function."""
+
+    stage: str
+
+    def sentence(self) -> str:
+        return f'"stdout" says what the output of a command becomes; stage "{self.stage}" calls a function'
+
+    def advice(self) -> Sequence[str]:
+        return ("a function's value is what it returns; what it prints is shown by `prun logs`",)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CallAndRun(Problem):
     stage: str
 

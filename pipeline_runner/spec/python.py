@@ -28,7 +28,9 @@ class GivenStage(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def call(self) -> Callable[..., Any] | str: ...
+    def call(self) -> Callable[..., Any] | str | None: ...
+    @property
+    def run(self) -> str | Sequence[object] | None: ...
     @property
     def over(self) -> Any: ...
     @property
@@ -132,7 +134,7 @@ def _check(stages: Sequence[GivenStage]) -> list[Problem]:
         if stage.name in seen:
             problems.append(StageTwice(mark=stage.mark, stage=stage.name, first=seen[stage.name]))
         seen.setdefault(stage.name, stage.mark)
-        if not isinstance(stage.call, str) and not callable(stage.call):
+        if not isinstance(stage.call, str) and not callable(stage.call) and stage.run is None:
             problems.append(NothingGiven(mark=stage.mark, stage=stage.name, got=repr(stage.call)))
         columns = stage.over.values() if _by_name(stage.over) else (stage.over,)
         problems += [
@@ -144,7 +146,11 @@ def _check(stages: Sequence[GivenStage]) -> list[Problem]:
 
 
 def _stage_node(stage: GivenStage, keys: Mapping[str, Any]) -> MapNode:
-    values: dict[str, Any] = {"call": stage.call if isinstance(stage.call, str) else _FUNCTION}
+    values: dict[str, Any] = {}
+    if stage.call is not None:
+        values["call"] = stage.call if isinstance(stage.call, str) else _FUNCTION
+    if stage.run is not None:
+        values["run"] = stage.run if isinstance(stage.run, str) else list(stage.run)
     if stage.over is not None:
         values["over"] = _over_placeholder(stage.over, keys.get("args"))
     values |= {key: _FUNCTION if key == "setup" and callable(value) else value for key, value in stage.keys.items()}
@@ -179,7 +185,7 @@ def _columns(over: Any, args: object) -> bool:
 
 
 def _put_back(spec: StageSpec, stage: GivenStage) -> StageSpec:
-    function = spec.function if isinstance(stage.call, str) else Given(stage.call)
+    function = Given(stage.call) if callable(stage.call) else spec.function
     setup = stage.keys.get("setup")
     return replace(
         spec,

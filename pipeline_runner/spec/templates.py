@@ -66,34 +66,49 @@ class Filler:
                 return node.value
 
     def _text(self, node: Scalar, text: str, key: str, roots: tuple[str, ...], why: str) -> Any:
+        parts = self.parts(node, text, key, roots, why)
+        if parts is None:
+            return Broken()
+        return render(parts[0] if len(parts) == 1 else Text(parts), self.known)
+
+    @property
+    def known(self) -> Mapping[str, Any]:
+        """What a template is filled in with before the run."""
+        return {"params": self.names.params, "env": self.names.env}
+
+    def parts(
+        self, node: Scalar, text: str, key: str, roots: tuple[str, ...], why: str = ""
+    ) -> tuple[str | Part, ...] | None:
+        """A text in its parts, not filled in; None: something in it is wrong, and was told."""
         try:
             template = parse(text)
         except ExpressionError as error:
-            return self._bad(error, node.inside(error.column, error.width))
-        return self._filled(node, text, template, key, roots, why)
+            if key == "run":
+                error.cure = "; ".join(filter(None, [error.cure, _OF_THE_SHELL]))
+            self._bad(error, node.inside(error.column, error.width))
+            return None
+        return self._checked(node, text, template, key, roots, why)
 
     def calculate(self, node: Scalar, key: str, roots: tuple[str, ...], why: str = "") -> Any:
-        """The same of a text that is a calculation as it stands, without `${ }` around it."""
+        """The value of a text that is a calculation as it stands, without `${ }` around it."""
         text = str(node.value)
         try:
             template = bare(text)
         except ExpressionError as error:
             return self._bad(error, node.inside(error.column, error.width))
-        return self._filled(node, text, template, key, roots, why)
+        parts = self._checked(node, text, template, key, roots, why)
+        return Broken() if parts is None else render(parts[0], self.known)
 
-    def _filled(
+    def _checked(
         self, node: Scalar, text: str, template: str | Part | Text, key: str, roots: tuple[str, ...], why: str
-    ) -> Any:
+    ) -> tuple[str | Part, ...] | None:
         parts = template.parts if isinstance(template, Text) else (template,)
         if sum(1 for _ in references(template)) > MOST_REFERENCES:
             self.problems.append(TooLarge(mark=node.mark, what="too many references in one text", most=MOST_REFERENCES))
-            return Broken()
+            return None
         before = len(self.problems)
         checked = [part if isinstance(part, str) else self._part(node, text, part, key, roots, why) for part in parts]
-        if len(self.problems) > before:
-            return Broken()
-        whole = Text(tuple(checked)) if isinstance(template, Text) else checked[0]
-        return render(whole, {"params": self.names.params, "env": self.names.env})
+        return None if len(self.problems) > before else tuple(checked)
 
     def _part(self, node: Scalar, text: str, part: Part, key: str, roots: tuple[str, ...], why: str) -> Part:
         """The part, when all that it names may stand here; else what is wrong with it has been told."""
@@ -162,6 +177,7 @@ class Filler:
         return None
 
 
+_OF_THE_SHELL = "what is the shell's own is written $NAME or $${NAME}"
 _LATER = "its value is only known during the run"
 _WHY = {
     "params": "parameters are not known here",

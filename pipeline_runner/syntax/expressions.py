@@ -61,6 +61,25 @@ class Text:
     parts: tuple[str | Part, ...]
 
 
+class Raw(str):
+    """Text that a shell is to read as it is: `${… | raw}`."""
+
+    __slots__ = ()
+
+
+class Template:
+    """A value with references in it that is filled in in a way of its own."""
+
+    @property
+    def reads(self) -> Iterator[Reference]:
+        """Its references that are not filled in yet, in reading order."""
+        raise NotImplementedError
+
+    def filled(self, scope: Scope) -> Any:
+        """Itself with what the scope knows. Errors: ExpressionError when a path leads nowhere."""
+        raise NotImplementedError
+
+
 class ExpressionError(ValueError):
     """A `${…}` that cannot be read, or that names what there is not."""
 
@@ -210,6 +229,8 @@ def references(template: Any) -> Iterator[Reference]:
         case Text(parts):
             for part in parts:
                 yield from references(part)
+        case Template():
+            yield from template.reads
         case Mapping():
             for value in template.values():
                 yield from references(value)
@@ -239,6 +260,8 @@ def render(template: Any, scope: Scope) -> Any:
                 else:
                     joined.append(as_text(part))
             return joined[0] if len(joined) == 1 and isinstance(joined[0], str) else Text(tuple(joined))
+        case Template():
+            return template.filled(scope)
         case Mapping():
             return {key: render(value, scope) for key, value in template.items()}
         case list():

@@ -17,6 +17,7 @@ from jinja2.runtime import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipeline_runner.errors import nearest
+from pipeline_runner.syntax.expressions import Raw, as_text
 
 MOST_REPEATED = 1_000_000  # elements that a `*` may make of a text or a list
 MOST_DIGITS = 10_000  # of a power, about
@@ -30,12 +31,6 @@ PATH_FILTERS: Mapping[str, Callable[[Any], str]] = {
 _NOT_OFFERED = ("random", "center", "indent", "format", "pprint", "xmlattr", "urlize", "forceescape", "safe", "escape")
 _IN_PLAIN = {"chunk after expression": "it goes on after its end"}
 _END = re.compile("'?end of (template|print statement)'?")
-
-
-class Raw(str):
-    """Text that a shell is to read as it is: `${… | raw}`."""
-
-    __slots__ = ()
 
 
 class CannotRead(Exception):
@@ -89,14 +84,13 @@ def environment() -> ImmutableSandboxedEnvironment:
     for name in _NOT_OFFERED:
         sandbox.filters.pop(name, None)
     sandbox.filters |= PATH_FILTERS
-    sandbox.filters["raw"] = lambda value: Raw(value if isinstance(value, str) else _text(value))
+    sandbox.filters["raw"] = _raw
     return sandbox
 
 
-def _text(value: Any) -> str:
-    from pipeline_runner.syntax.expressions import as_text
-
-    return as_text(value)
+def _raw(value: Any) -> Raw:
+    """Of a list, its elements with spaces between them."""
+    return Raw(" ".join(map(as_text, value)) if isinstance(value, list | tuple) else as_text(value))
 
 
 @lru_cache(maxsize=4096)

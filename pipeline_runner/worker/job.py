@@ -10,9 +10,9 @@ from pipeline_runner.axes import Style
 class FunctionSource(NamedTuple):
     """Where a worker finds a function."""
 
-    kind: Literal["module", "file", "pickle"]
+    kind: Literal["module", "file", "pickle", "shell"]
     where: str  # module name, or path of the file
-    attribute: str
+    attribute: str  # kind "shell": what becomes of the command's stdout
     data: bytes = b""  # kind "pickle": by pickle, or dill where it had to be
 
     def __str__(self) -> str:

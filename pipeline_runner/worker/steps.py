@@ -7,7 +7,7 @@ import inspect
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pipeline_runner.axes import Style
 from pipeline_runner.worker.functions import resolve
@@ -44,6 +44,8 @@ def prepare(job: Job) -> tuple[Call, ...]:
 
 def load(source: FunctionSource, folder: str) -> Callable[..., Any]:
     """The function that a source names. Errors: what the import raises, or FunctionError."""
+    if source.kind == "shell":
+        raise AssertionError("a command is no function: this is our bug")
     if source.kind == "pickle":
         function: Callable[..., Any] = pickle.loads(source.data)
         return function
@@ -51,6 +53,23 @@ def load(source: FunctionSource, folder: str) -> Callable[..., Any]:
 
 
 def _call(step: Step, folder: str) -> Call:
+    return _of_command(step) if step.function.kind == "shell" else _of_function(step, folder)
+
+
+def _of_command(step: Step) -> Call:
+    """Its item is in the command already."""
+    from pipeline_runner.worker import shell  # only workers that run commands need it
+
+    stdout = cast("shell.Stdout", step.function.attribute)
+    fixed = pickle.loads(step.constants)
+    return Call(
+        step.style,
+        lambda _: shell.run(fixed[shell.COMMAND], stdout),
+        lambda given: shell.run(given[1][shell.COMMAND], stdout),
+    )
+
+
+def _of_function(step: Step, folder: str) -> Call:
     function = load(step.function, folder)
     if inspect.isgeneratorfunction(function):
         function = _listing(function)

@@ -198,14 +198,14 @@ def test_leaving_a_zip_leaves_all_its_columns():
 
 
 def test_keywords_of_each_call_follow_its_number_and_item():
-    intake = PerCall(FromItems(iter("ab"), 2), lambda index, item: {"k": f"{index}{item}"})
+    intake = PerCall(FromItems(iter("ab"), 2), lambda index, item: {"k": f"{index}{item}"}, lambda row: row[0])
     calls = intake.draw(5)
     assert column_values(calls.keywords) == [{"k": "0a"}, {"k": "1b"}]
     assert intake.draw(5) is None
 
 
 def test_keywords_of_a_call_with_several_columns_see_the_row():
-    intake = PerCall(side(FromItems(iter("ab"), 2), FromItems(iter("xy"), 2)), lambda index, item: {"k": item})
+    intake = PerCall(side(FromItems(iter("ab"), 2), FromItems(iter("xy"), 2)), lambda index, item: {"k": item}, tuple)
     assert column_values(intake.draw(5).keywords) == [{"k": ("a", "x")}, {"k": ("b", "y")}]
 
 
