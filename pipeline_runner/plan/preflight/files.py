@@ -21,8 +21,11 @@ def look_at_files(
     """What is wrong with the files of a stage, and what might be."""
     found: list[Problem] = []
     warnings: list[str] = []
+    named = [(source, path) for source, path in sources(stage.over) if isinstance(source, Lines | Csv | Jsonl | Glob)]
+    if not named:
+        return [], []
     before = [stages[name] for name in _before(stage, stages)]
-    for source, path in sources(stage.over):
+    for source, path in named:
         match source:
             case Lines(file) | Csv(file) | Jsonl(file) if not is_url(file) and not _made(file, before, pipeline):
                 why = _unreadable(pipeline.folder / file)

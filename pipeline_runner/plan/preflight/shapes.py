@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.axes import Style
 from pipeline_runner.errors import PipelineError
-from pipeline_runner.plan.graph import links
+from pipeline_runner.plan.graph import Link, links
 from pipeline_runner.plan.preflight import signatures
 from pipeline_runner.plan.preflight.signatures import Shape
 from pipeline_runner.spec.opening import is_url
@@ -33,7 +34,7 @@ def shapes(stage: StageSpec, style: Style, folder: Path) -> Iterator[Shape]:
         yield _columns(stage.over, fixed)
         return
     seen = set()
-    for number, row in _rows(stage.over, folder, any(links(stage))):
+    for number, row in _rows(stage.over, folder, partial(links, stage)):
         shape = _row(row, style, fixed, ("over",) if number is None else ("over", number))
         kind = (shape.positions, frozenset(shape.keywords), shape.whole)
         if kind not in seen:
@@ -62,10 +63,10 @@ def _columns(over: Zip, fixed: Mapping[str, signatures.Path]) -> Shape:
 _UNKNOWN = object()  # a row of which nothing is known before the run
 
 
-def _rows(over: Source, folder: Path, waits: bool) -> Iterator[tuple[int | None, Any]]:
+def _rows(over: Source, folder: Path, before: Callable[[], Iterator[Link]]) -> Iterator[tuple[int | None, Any]]:
     """Rows that are there to be looked at, with their numbers; else one that stands for all.
 
-    `waits`: a stage comes before, which may write the file anew.
+    Not of a file that a stage before may write anew.
     """
     match over:
         case Items(list() | tuple() as values):
@@ -74,7 +75,7 @@ def _rows(over: Source, folder: Path, waits: bool) -> Iterator[tuple[int | None,
             yield None, ""
         case Batches(Items() | Range()) | Matrix() if _at_hand(over):
             yield from ((None, row) for row in islice(items(over, folder), MOST_ROWS))
-        case Csv(path) if not is_url(path) and not waits:
+        case Csv(path) if not is_url(path) and not any(before()):
             with suppress(PipelineError):  # what is wrong with the file is told as such
                 yield from ((None, row) for row in islice(items(over, folder), 1))
         case _:
