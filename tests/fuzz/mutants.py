@@ -392,13 +392,13 @@ def problems_of(data: bytes, folder: Path) -> list[object]:
     try:
         spec = build(text, "mutant.yaml", folder=folder)
     except Problems as found:
-        return list(everything(found, python=None))
+        return list(everything(found, ask=False))
     plan, problems = attempt(spec)
     if plan is None:
-        return [*problems, *look_at(spec, spec.stages, python=None).problems]
+        return [*problems, *look_at(spec, spec.stages, ask=False).problems]
     cautions(plan)
     plan.explain()
-    return list(look(plan, python=None).problems)
+    return list(look(plan, ask=False).problems)
 
 
 def hold(number: int, seed: Seed, data: bytes, report: Report) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pipeline_runner import Pipeline, Problems, Stage
 from pipeline_runner.plan.check import everything
 from pipeline_runner.plan.make import make_plan
-from pipeline_runner.plan.preflight.ask import NoAnswer, Question, ask
+from pipeline_runner.plan.preflight.ask import NoAnswer, Question, ask_python
 from pipeline_runner.plan.preflight.look import look
 from pipeline_runner.spec.build import build
 from pipeline_runner.spec.pipeline import Named
@@ -251,7 +251,7 @@ def test_an_import_that_does_not_end_is_given_up_and_what_it_started_ends(tmp_pa
     (tmp_path / "quick.py").write_text("def f(item): 0\n")
     questions = [Question(Named("quick", "f")), Question(Named("slow", "f"))]
     began = time.monotonic()
-    quick, slow = ask(questions, str(tmp_path), {}, limit_s=2.0)
+    quick, slow = ask_python(questions, str(tmp_path), {}, limit_s=2.0)
     assert list(quick.signature.parameters) == ["item"]
     assert isinstance(slow, NoAnswer)
     assert time.monotonic() - began < 10

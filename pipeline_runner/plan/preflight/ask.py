@@ -69,19 +69,22 @@ class NoAnswer:
 Told = Callee | NoCall | NotFound | NoPackage | Raised | NoAnswer
 
 
-def ask(questions: Sequence[Question], folder: str, env: Mapping[str, str], limit_s: float = LIMIT_S) -> list[Told]:
+def ask_python(
+    questions: Sequence[Question], folder: str, env: Mapping[str, str], limit_s: float = LIMIT_S
+) -> list[Told]:
     """What Python itself says to each question, from one process for all of them."""
     given = {
         "path": [path or os.getcwd() for path in sys.path],
         "folder": folder,
         "questions": [
             {
-                "kind": "file" if isinstance(question.function, InFile) else "module",
-                "place": question.function.path if isinstance(question.function, InFile) else question.function.module,
-                "attribute": question.function.attribute,
+                "kind": "file" if isinstance(function, InFile) else "module",
+                "place": function.path if isinstance(function, InFile) else function.module,
+                "attribute": function.attribute,
                 "env": dict(question.env),
             }
             for question in questions
+            for function in [question.function]
         ],
     }
     said, why = _said(json.dumps(given), folder, env, limit_s)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.plan.graph import links
-from pipeline_runner.plan.preflight.problems import NoInput
 from pipeline_runner.plan.preflight.written import place_of, sources
 from pipeline_runner.spec.opening import is_url, matches
 from pipeline_runner.spec.pipeline import Csv, Glob, Jsonl, Lines, PipelineSpec, StageName, StageSpec
@@ -36,6 +35,8 @@ def look_at_files(
                         f'{place}"{file}" is not there yet, and no stage before "{stage.name}" has it as outs'
                     )
                 elif why is not None:
+                    from pipeline_runner.plan.preflight.problems import NoInput
+
                     known = tuple(_beside(pipeline.folder / file, file))
                     found.append(NoInput(mark=mark, stage=stage.name, path=file, why=why, known=known))
             case Glob(pattern) if not is_url(pattern) and not before and not matches(pattern, pipeline.folder):

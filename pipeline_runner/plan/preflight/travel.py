@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from pipeline_runner.errors import Problem
-from pipeline_runner.plan.preflight.problems import CannotTravel
+from pipeline_runner.marks import Mark
 from pipeline_runner.plan.preflight.written import place_of
 from pipeline_runner.spec.pipeline import Given, StageSpec
 from pipeline_runner.worker.packing import TRUSTED, pack
@@ -17,13 +17,18 @@ def look_at_what_travels(stage: StageSpec) -> Iterator[Problem]:
     """The problem of everything that no worker can be sent. What YAML holds always can."""
     for key, function in (("call", stage.function), ("setup", stage.setup)):
         if isinstance(function, Given) and (why := _stuck(function.function)):
-            yield CannotTravel(mark=stage.mark(key), stage=stage.name, what=f"the function {function}", why=why)
+            yield _problem(stage.mark(key), stage, f"the function {function}", why)
     for key, template in (("with", stage.constants), ("setup_with", stage.setup_with)):
         entries = template.items() if isinstance(template, Mapping) else enumerate(template)
         for name, value in entries:
             if not _plain(value) and (why := _stuck(value)):
-                mark = place_of(stage, (key, name))
-                yield CannotTravel(mark=mark, stage=stage.name, what=f'the argument "{name}"', why=why)
+                yield _problem(place_of(stage, (key, name)), stage, f'the argument "{name}"', why)
+
+
+def _problem(mark: Mark | None, stage: StageSpec, what: str, why: str) -> Problem:
+    from pipeline_runner.plan.preflight.problems import CannotTravel
+
+    return CannotTravel(mark=mark, stage=stage.name, what=what, why=why)
 
 
 def _stuck(value: Any, depth: int = 0) -> str | None:
