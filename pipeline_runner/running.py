@@ -194,7 +194,7 @@ class Run:
         return live
 
     def _why(self, name: StageName) -> BaseException | None:
-        if self._engine.state.stages[name].status is Status.DONE:
+        if self._engine.state.stages[name].status in (Status.DONE, Status.REUSED):
             return None
         return StageUnfinished(name, self._engine.state)
 

@@ -235,14 +235,15 @@ class _Opener:
         return SideBySide([intake for intake, _ in opened], called, shortest, lost), calls
 
     def _unfinished(self, source: Source) -> bool:
+        if isinstance(source, Batches):
+            return self._unfinished(source.source)
         return isinstance(source, FromStage) and self.results[source.stage].unfinished
 
     def _of_stage(self, source: FromStage, column: bool) -> tuple[Intake, int | None]:
         spec = self.plan.stages[source.stage].spec
         results = self.results[source.stage]
         if spec.over is None or len(source.reference.path) > 1:
-            value = [] if self.values.lost(source.stage) else follow(source.reference, self.values)
-            fanned = fan_out(str(source.reference), value)
+            fanned = _items_of(source, self.values)
             return self._described(Items(fanned), FromItems(iter(fanned), len(fanned))), len(fanned)
         reader = FromValues(self.moved)
         # Columns go side by side by number, so they come in order whatever their stage returns.
@@ -257,8 +258,8 @@ def settled(source: Source, values: Mapping[str, Any]) -> Opened:
     Errors: NotIterable, ExpressionError; what unpickling a value raises.
     """
     match source:
-        case FromStage(reference):
-            return Items(fan_out(str(reference), follow(reference, values)))
+        case FromStage():
+            return Items(_items_of(source, values))
         case Computed(template):
             return Items(fan_out(str(template), render(template, {"stages": values})))
         case Batches(inner, in_one):
@@ -268,6 +269,13 @@ def settled(source: Source, values: Mapping[str, Any]) -> Opened:
     if not is_open(source):
         raise AssertionError("columns within a source: the language has no such thing")
     return source
+
+
+def _items_of(source: FromStage, values: Mapping[str, Any]) -> list[Any]:
+    """All items of a stage that has ended; none of one that was skipped."""
+    if isinstance(values, Values) and values.lost(source.stage):
+        return []
+    return fan_out(str(source.reference), follow(source.reference, values))
 
 
 def fan_out(over: str, value: Any) -> list[Any]:

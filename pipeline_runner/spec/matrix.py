@@ -37,14 +37,14 @@ def combinations(
         yield {**wanted[number], **added[number]}
 
 
-def count(axes: Mapping[str, Sequence[Any]], include: Sequence[Row] = (), exclude: Sequence[Row] = ()) -> int | None:
-    """How many combinations there are; None: it would take too long to say."""
-    whole = prod(map(len, axes.values())) if axes else 0
-    if not include and not exclude:
-        return whole
-    if whole * (len(include) + len(exclude)) > COUNTED:
-        return None
-    return sum(1 for _ in combinations(axes, include, exclude))
+def count(lengths: Sequence[int], entries: int) -> int | None:
+    """How many combinations there are of axes so long; None: their values decide it, with so many entries."""
+    return None if entries else prod(lengths) if lengths else 0
+
+
+def soon_counted(lengths: Sequence[int], entries: int) -> bool:
+    """Whether going through all combinations, to learn how many are left, takes no time to speak of."""
+    return prod(lengths) * entries + sum(lengths) <= COUNTED
 
 
 def _product(axes: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:

@@ -71,7 +71,7 @@ def stamp(url: str, folder: Path) -> object:
 
 
 def lacking(url: str) -> tuple[str, str] | None:
-    """Why a URL cannot be opened here, and what to do; None: nothing keeps it. Nothing is imported but fsspec."""
+    """Why a URL cannot be opened here, and what to do; None: nothing keeps it, as far as can be known."""
     if find_spec("fsspec") is None:
         return f'"{url}" is a URL, and those need fsspec', EXTRA
     parts = [part for part in url.split("::") if "://" in part or part in _protocols()]  # the others are local files
@@ -79,16 +79,25 @@ def lacking(url: str) -> tuple[str, str] | None:
 
 
 def _lacking(part: str) -> tuple[str, str] | None:
-    from fsspec.registry import known_implementations
+    from fsspec.registry import get_filesystem_class, known_implementations
 
     protocol = part.partition("://")[0]
     if protocol not in _protocols():
         guess = nearest(protocol, _protocols())
         meant = f'; did you mean "{guess}://"?' if guess else ""
         return f'fsspec knows no URL that begins with "{protocol}://"{meant}', "name a local file, or another URL"
-    package = known_implementations.get(protocol, {}).get("class", "fsspec").partition(".")[0]
+    known = known_implementations.get(protocol, {})
+    package = known.get("class", "fsspec").partition(".")[0]
     if find_spec(package) is None:
         return f'"{protocol}://" needs the package {package}', f"pip install {package}"
+    try:
+        if package == "fsspec":  # its own may need others too: https:// does
+            get_filesystem_class(protocol)
+    except ImportError:
+        return (
+            f'"{protocol}://" cannot be opened here: {known.get("err", "its library is missing")}',
+            "install what it names",
+        )
     return None
 
 

@@ -129,10 +129,15 @@ def _sequence(axis: Opened, folder: Path) -> Sequence[Any]:
 
 
 def _number_of_combinations(source: Matrix, folder: Path) -> int | None:
-    if any(size(_open(axis), folder) is None for axis in source.axes.values()):
+    sizes = [size(_open(axis), folder) for axis in source.axes.values()]
+    lengths = [length for length in sizes if length is not None]
+    if len(lengths) < len(sizes):
         return None
-    axes = {name: _sequence(_open(axis), folder) for name, axis in source.axes.items()}
-    return matrix.count(axes, source.include, source.exclude)
+    entries = len(source.include) + len(source.exclude)
+    known = matrix.count(lengths, entries)
+    if known is None and matrix.soon_counted(lengths, entries):
+        return sum(1 for _ in _combined(source, folder))
+    return known
 
 
 def _in_lists(given: Iterator[Any], most: int) -> Iterator[list[Any]]:

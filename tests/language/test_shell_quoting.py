@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pipeline_runner.pipeline import Pipeline
 from pipeline_runner.spec.build import check
-from pipeline_runner.spec.python import pipeline_from_python
 from pipeline_runner.stages import Stage
 from pipeline_runner.worker import shell
 from pipeline_runner.worker.shell import COMMAND, CannotRun, Invocation, Refused
@@ -36,9 +36,7 @@ def hostile(seed: int, count: int) -> list[str]:
 
 def line(run, over=("x",)):
     """The command of a stage, as the engine has it."""
-    spec = pipeline_from_python(
-        "p", [Stage("s", run=run, over=list(over))], params={}, env={}, workers=None, defaults={}, folder=".", description=""
-    )  # fmt: skip
+    spec = Pipeline("p", [Stage("s", run=run, over=list(over))], folder=".").spec
     return spec.stages["s"].constants[COMMAND]
 
 

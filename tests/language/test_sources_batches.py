@@ -214,6 +214,14 @@ def test_batches_of_a_stage_are_known_again(made, project, returns):
     assert told(project) == ["[4, 5]"]
 
 
+def test_batches_that_are_known_again_are_read_live_like_any_others(made, project):
+    stages = {"a": {"call": "work:note", "over": {"batches": {"range": 5}, "size": 2}, "returns": "iterator"}}
+    made(stages).run(workers=2)
+    with made(stages).start(workers=2, resume=True) as run:
+        assert list(run["a"]) == [1, 5, 4]
+    assert str(run.state.stages["a"].status) == "reused"
+
+
 def test_a_file_that_changed_has_its_batch_made_again(made, project):
     for name in "abc":
         (project / f"{name}.txt").write_text(name)

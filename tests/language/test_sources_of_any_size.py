@@ -153,6 +153,21 @@ def test_a_stage_that_reads_nothing_reads_an_empty_list(made):
     assert made(stages).run(workers=2)["sum"] == 0
 
 
+def test_what_was_skipped_has_no_items_for_a_stage_that_always_runs(made):
+    always = {"call": "work:pair", "if": "always"}
+    stages = {
+        "one": {"call": "work:same", "with": {"x": [1]}, "if": False},
+        "many": {"call": "work:same", "over": [1, 2], "if": False},
+        "batched": {**always, "over": {"batches": "${stages.many}", "size": 2}},
+        "batched_one": {**always, "over": {"batches": "${stages.one}", "size": 2}},
+        "matrix": {**always, "over": {"matrix": {"x": "${stages.many}", "y": [1]}}},
+        "matrix_one": {**always, "over": {"matrix": {"x": "${stages.one}", "y": [1]}}},
+        "beside": {**always, "over": {"x": {"batches": "${stages.many}", "size": 1}, "y": [1, 2]}},
+    }
+    result = made(stages).run(workers=2, keep="all")
+    assert {name: result[name] for name in list(stages)[2:]} == {name: [] for name in list(stages)[2:]}
+
+
 def test_how_many_items_there_are_may_be_known_only_in_the_run(made):
     stages = {
         "many": {"call": "work:upto", "with": {"n": "${params.n}"}},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline_runner.calls import Pack, column_values
 from pipeline_runner.engine.intake import (
@@ -289,3 +291,34 @@ def test_a_batch_is_told_apart_by_what_is_in_it():
     assert told("abcd")[:8] == told("abxy")[:8]
     assert told("abcd")[8:] != told("abxy")[8:]
     assert told("ab") != told("ba")
+
+
+@given(
+    st.lists(st.integers(1, 7), max_size=8), st.integers(1, 9), st.lists(st.integers(1, 5), min_size=1), st.booleans()
+)
+def test_batches_hold_every_item_once_in_order_however_they_come_and_are_drawn(pieces, size, most, described):
+    from itertools import cycle
+
+    from pipeline_runner.record.lineage import in_lists
+
+    values = FromValues(lambda: None)
+    batches = Batched(values, size)
+    items = list(range(sum(pieces)))
+    digests = b"".join(item.to_bytes(8, "big") for item in items) if described else None
+    got, told, at, draws = [], b"", 0, cycle(most)
+    for piece in pieces:
+        part = pack(*items[at : at + piece])
+        mine = None if digests is None else digests[8 * at : 8 * (at + piece)]
+        values.push(range(at, at + piece), part._replace(digests=mine))
+        at += piece
+        calls = batches.draw(next(draws))
+        got += lists(calls) if calls else []
+        told += calls.digests or b""
+    values.end(at)
+    while (calls := batches.draw(next(draws))) is not None:
+        got += lists(calls)
+        told += calls.digests
+    assert [number for number, _ in got] == list(range(len(got))) == list(range(batches.total))
+    assert [item for _, batch in got for item in batch] == items
+    assert {len(batch) for _, batch in got[:-1]} <= {size}
+    assert told == in_lists(range(at), digests, size)  # as it is foreseen

@@ -124,6 +124,11 @@ def test_what_is_lacking_for_a_url_is_named(monkeypatch):
     assert lacking("memry://a")[0].endswith('; did you mean "memory://"?')
     assert lacking("oss://bucket/a") == ('"oss://" needs the package ossfs', "pip install ossfs")
     assert lacking("simplecache::oss://bucket/a") == ('"oss://" needs the package ossfs', "pip install ossfs")
+    monkeypatch.setitem(sys.modules, "fsspec.implementations.git", None)
+    assert lacking("git://a") == (
+        '"git://" cannot be opened here: Install pygit2 to browse local git repos',
+        "install what it names",
+    )
     monkeypatch.setitem(sys.modules, "fsspec", None)
     assert lacking("memory://a") == (
         '"memory://a" is a URL, and those need fsspec',

@@ -5,7 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_runner.spec.pipeline import Csv, FromStage, Generate, Given, Glob, Items, Jsonl, Lines, Range, Zip
+from pipeline_runner.spec.pipeline import (
+    Batches,
+    Csv,
+    FromStage,
+    Generate,
+    Given,
+    Glob,
+    Items,
+    Jsonl,
+    Lines,
+    Matrix,
+    Range,
+    Zip,
+)
 from pipeline_runner.spec.sources import SourceError, is_open, items, size
 from pipeline_runner.syntax.expressions import Reference
 
@@ -96,6 +109,28 @@ def test_a_generator_is_drawn_from_lazily():
 def test_a_generator_that_gives_nothing_to_draw_from_is_named():
     with pytest.raises(SourceError, match="gave a int"):
         all_of(Generate(Given(lambda: 3)))
+
+
+LONG = Matrix({"a": Range(0, 10**6), "b": Range(0, 10**6)})
+
+
+@pytest.mark.parametrize(
+    ("source", "number"),
+    [
+        (Matrix({"a": Items([1, 2]), "b": Range(0, 3)}), 6),
+        (LONG, 10**12),
+        (Matrix({"a": LONG, "b": Items([])}), 0),
+        (Batches(LONG, 10**6), 10**6),
+        (Matrix({"a": Range(0, 9)}, [{"a": 9}], [{"a": 0}]), 9),
+        (Matrix({}, [{"a": 9}]), 1),
+        (Matrix({}), 0),
+        (Matrix({"a": LONG}, [{"b": 9}]), None),
+        (Matrix({"a": LONG, "b": Items([])}, [{"b": 9}]), None),
+        (Matrix({"a": Generate(Given(int), take=3)}), None),
+    ],
+)
+def test_how_many_combinations_there_are_is_known_at_once_or_not_at_all(source, number):
+    assert size(source, Path()) == number
 
 
 def test_only_sources_that_need_no_stage_can_be_opened():
