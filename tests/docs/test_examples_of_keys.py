@@ -27,6 +27,7 @@ def text(part, key):
         stages = "" if key == "stages" else "\nstages: {s: {call: 'words:count', over: [a]}}"
         return line + stages
     call = "" if key in ("call", "run", "pipeline") else "    call: words:count\n"
+    call = "    run: ls\n" if key == "stdout" else call
     over = "" if key == "over" else "    over: {a: [1], b: [2]}\n" if key == "shortest" else "    over: [[a], [b]]\n"
     setup = "    setup: models:load\n" if key == "setup_with" else ""
     return f"{COMMON}stages:\n{NEEDED['fetch']}  s:\n{call}{over}{setup}    {line}\n"

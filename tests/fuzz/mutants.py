@@ -68,6 +68,7 @@ def every_key() -> str:
     stages = []
     for key, line in (*examples["stage"].items(), *((f"retry_{key}", line) for key, line in examples["retry"].items())):
         call = "" if key in ("call", "run", "pipeline") else "    call: deeds:same\n"
+        call = "    run: ls\n" if key == "stdout" else call
         stages.append(f"  on_{key}:\n{call}    {line}\n")
     return "\n".join(top) + "\nstages:\n" + "".join(stages)
 
