@@ -14,7 +14,7 @@ from pipeline_runner.syntax.reader import plain, read
 FILE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "examples.yaml"
 EXAMPLES = plain(read(FILE.read_text("utf-8"), FILE.name).root)
 MODELS = {"top level": Pipeline, "stage": Stage, "retry": Retry}
-LATER = {*build.NOT_YET_STAGE, *build.NOT_YET_TOP}
+LATER = {*getattr(build, "NOT_YET_STAGE", ()), *getattr(build, "NOT_YET_TOP", ())}  # keys that wait, as long as any do
 
 COMMON = "params: {folder: texts, top: 10, full: true}\nlimits: {api: 2}\n"
 NEEDED = {"fetch": "  fetch: {call: 'words:fetch'}\n"}
