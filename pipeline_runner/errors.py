@@ -48,6 +48,13 @@ class Problem:
         return "\n".join(lines)
 
 
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """As people read them: down each file, the files as they were met. Those without a place come first."""
+    found = list(problems)
+    files = {name: number for number, name in enumerate(dict.fromkeys(p.mark.file for p in found if p.mark))}
+    return sorted(found, key=lambda p: (files[p.mark.file], p.mark.line, p.mark.column) if p.mark else (-1, 0, 0))
+
+
 class Problems(PipelineError):
     """Every problem that was found, together: nobody should have to fix a file one error at a time."""
 
@@ -60,11 +67,6 @@ class Problems(PipelineError):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
-
-
-def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Down the file, as people read them; those without a place come first."""
-    return sorted(problems, key=lambda problem: (problem.mark.line, problem.mark.column) if problem.mark else (0, 0))
 
 
 class UsageError(PipelineError):

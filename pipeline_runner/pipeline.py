@@ -27,6 +27,7 @@ from pipeline_runner.running import Result, Run, as_json, gives
 from pipeline_runner.spec.build import build, load
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
 from pipeline_runner.spec.python import pipeline_from_python
+from pipeline_runner.spec.secrets import missing
 from pipeline_runner.stages import Stage
 
 State = str | os.PathLike[str] | None | Literal[False]
@@ -178,6 +179,8 @@ class Pipeline:
         on_warning: Callable[[str], None] | None = None,
     ) -> Engine:
         strikes = chaos_from(chaos)
+        if problems := missing(self.spec):
+            raise Problems(problems)
         plan = self.plan(workers=workers)
         for warning in refuse(plan):
             if on_warning is not None:
@@ -294,9 +297,11 @@ def _run_folder(run: str, state: Path | None) -> Callable[[], str]:
 def _keeper(plan: Plan, keep: Keep) -> Callable[[StageName], bool]:
     if keep == "all":
         return lambda name: True
-    names = {keep} if isinstance(keep, str) else set(keep)
-    for name in names - set(plan.stages):
-        raise UsageError(f'there is no stage "{name}" to show{did_you_mean(name, list(plan.stages))}')
+    asked = {keep} if isinstance(keep, str) else set(keep)
+    for name in asked:
+        if not plan.pipeline.named(name):
+            raise UsageError(f'there is no stage "{name}" to show{did_you_mean(name, list(plan.stages))}')
+    names = {stage for name in asked for stage in plan.pipeline.named(name)}
     return lambda name: name in names or not plan.readers(name)
 
 

@@ -6,7 +6,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.engine.inputs import RunNames, constants_of, read_whole, settled
 from pipeline_runner.engine.jobs import environment, item_of, job, keywords_of, workdir
-from pipeline_runner.errors import UsageError
+from pipeline_runner.errors import Problems, UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.history import History, UnknownCall
@@ -24,8 +24,9 @@ from pipeline_runner.record.lineage import deepened, in_lists, side_by_side
 from pipeline_runner.running import gives
 from pipeline_runner.spec.command import typed
 from pipeline_runner.spec.pipeline import Batches, Command, FromStage, Source, StageName, Zip
+from pipeline_runner.spec.secrets import missing
 from pipeline_runner.spec.sources import items
-from pipeline_runner.state import RunState
+from pipeline_runner.state import RunState, failure_told
 from pipeline_runner.syntax.expressions import Scope, references
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.packing import pack_result
@@ -61,12 +62,15 @@ class Replay:
 
 def replayed(history: History, run: str, plan: Plan, stage: str, item: int) -> Replay:
     """The call `stage[item]` of a run. Errors: UnknownCall, CannotReplay; what importing its function raises."""
-    state = history.state(run)
+    state, plan = history.state(run), plan.with_hooks()
     if stage not in state.stages or StageName(stage) not in plan.stages:
         raise UnknownCall(run, stage, [name for name in state.stages if StageName(name) in plan.stages])
     known = state.stages[stage].calls
     if item < 0 or (known is not None and item >= known):
         raise UnknownCall(run, stage, list(state.stages), item, known or 0)
+    only = replace(plan.pipeline, stages={StageName(stage): plan.stages[StageName(stage)].spec})
+    if problems := missing(only):
+        raise Problems(problems)
     add_to_path(str(plan.pipeline.folder))
     past = _Past(history, run, plan, state)
     past.notes += [_UNWATCHED[cause] for cause in _causes(state, stage, item) if cause in _UNWATCHED]
@@ -91,7 +95,7 @@ def _causes(state: RunState, stage: str, item: int) -> list[Cause]:
 def _in(plan: Plan, stage: StagePlan) -> Iterator[None]:
     """Where calls of a stage are: in its folder, with its environment."""
     before = dict(os.environ)
-    with chdir(workdir(plan.pipeline, stage.spec) or plan.pipeline.folder):
+    with chdir(workdir(plan.pipeline, stage.spec) or plan.pipeline.folder_of(stage.spec)):
         os.environ.update(environment(plan.pipeline, stage))
         try:
             yield
@@ -114,7 +118,9 @@ class _Past:
         stage = self.plan.stages[name]
         self._note_change(name, item)
         folder = self.history.store.folder / "runs" / self.run
-        scope: Scope = {"stages": _Kept(self), "run": RunNames(self.run, lambda: _made(folder))}
+        failures = [failure_told(failed) for failed in self.state.failures if failed.stage not in self.state.hooks]
+        seen = RunNames(self.run, lambda: _made(folder), str(self.state.status), failures)
+        scope: Scope = {"stages": _Kept(self), "run": seen}
         constants = constants_of(stage.spec, scope)
         columns, keywords = self._given(name, item, constants.per_call)
         if isinstance(stage.spec.function, Command):
@@ -173,19 +179,19 @@ class _Past:
     def _argument(self, name: StageName, source: Source, item: int) -> Any:
         if isinstance(source, FromStage) and self._goes_through(source):
             return self.value(source.stage, item)
-        for value in self._items(source, item, 1):
+        for value in self._items(name, source, item, 1):
             return value
         raise CannotReplay(name, item, "its source has fewer items now")
 
-    def _items(self, source: Source, start: int, most: int) -> list[Any]:
+    def _items(self, name: StageName, source: Source, start: int, most: int) -> list[Any]:
         """Up to `most` items of a source, from this place on."""
         match source:
             case FromStage() if self._goes_through(source):
                 return [self.value(source.stage, number) for number in self._ended(source)[start : start + most]]
             case Batches(inner, in_one):
-                given = self._items(inner, start * in_one, most * in_one)
+                given = self._items(name, inner, start * in_one, most * in_one)
                 return [given[at : at + in_one] for at in range(0, len(given), in_one)]
-        opened = items(settled(source, _Kept(self)), self.plan.pipeline.folder)
+        opened = items(settled(source, _Kept(self)), self._folder(name))
         return list(islice(opened, start, start + most))
 
     def _goes_through(self, source: FromStage) -> bool:
@@ -217,16 +223,16 @@ class _Past:
         """What the engine would tell the call apart by."""
         number = range(item, item + 1)
         columns = [
-            Calls(number, (([value],),), digests=self._told_apart(source, item, value))
+            Calls(number, (([value],),), digests=self._told_apart(name, source, item, value))
             for source, value in zip(sources, values, strict=True)
         ]
         constants = self.plan.stages[name].spec.constants
         numbered = any(reference.root == "index" for reference in references(constants))
         return deepened(number, side_by_side(columns), b"", numbered=numbered)
 
-    def _told_apart(self, source: Source, item: int, value: Any) -> bytes | None:
+    def _told_apart(self, name: StageName, source: Source, item: int, value: Any) -> bytes | None:
         if isinstance(source, Batches):
-            return self._of_batch(source, item, value)
+            return self._of_batch(name, source, item, value)
         if isinstance(source, FromStage):
             over = self.plan.stages[source.stage].spec.over
             if over is None or not self._goes_through(source):
@@ -238,15 +244,18 @@ class _Past:
             return self._digest(
                 source.stage, item, sources, [self._argument(source.stage, one, item) for one in sources]
             )
-        how = telling_apart(source, self.plan.pipeline.folder)
+        how = telling_apart(source, self._folder(name))
         return None if how is None else how([value])
 
-    def _of_batch(self, source: Batches, item: int, batch: list[Any]) -> bytes:
+    def _folder(self, name: StageName) -> Path:
+        return self.plan.pipeline.folder_of(self.plan.stages[name].spec)
+
+    def _of_batch(self, name: StageName, source: Batches, item: int, batch: list[Any]) -> bytes:
         inner, start = source.source, item * source.size
         numbers: Sequence[int] = range(start, start + len(batch))
         if isinstance(inner, FromStage) and self._goes_through(inner):
             numbers = self._ended(inner)[start : start + len(batch)]
-        told = [self._told_apart(inner, number, one) for number, one in zip(numbers, batch, strict=True)]
+        told = [self._told_apart(name, inner, number, one) for number, one in zip(numbers, batch, strict=True)]
         known = [digests for digests in told if digests is not None]
         return in_lists(numbers, b"".join(known) if len(known) == len(told) else None, source.size)
 

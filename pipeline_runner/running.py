@@ -19,6 +19,7 @@ from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.reporters.values import unshown
 from pipeline_runner.spec.pipeline import StageName, StageSpec
 from pipeline_runner.state import RunState, failure_told
+from pipeline_runner.syntax.expressions import Ends
 
 
 class Result(Mapping[str, Any]):
@@ -58,6 +59,14 @@ class Result(Mapping[str, Any]):
                 return 1
 
     def __getitem__(self, stage: str) -> Any:
+        composed = self._engine.plan.pipeline.composed.get(StageName(stage))
+        return self._value(stage) if composed is None else self._of(composed.ends)
+
+    def _of(self, ends: Ends) -> Any:
+        """The value of a stage that is another file's pipeline: of its last stage, or of each of several."""
+        return self[ends] if isinstance(ends, str) else {name: self._of(end) for name, end in ends.items()}
+
+    def _value(self, stage: str) -> Any:
         spec, results = _find(self._engine, stage)
         if spec.returns is Returns.NONE:
             return None
@@ -79,7 +88,13 @@ class Result(Mapping[str, Any]):
         other stage reads."""
         chosen = show or (lambda name: not self.readers(name))
         methods = {str(name): plan.choice.method.name for name, plan in self._engine.plan.stages.items()}
-        return run_as_json(self.state, str(self.status), methods, lambda name: [self[name]] if chosen(name) else [])
+        hide = self._engine.mask.whole
+        value = lambda name: [hide(as_json(self[name]))] if chosen(name) else []  # noqa: E731
+        return run_as_json(self.state, str(self.status), methods, value)
+
+    def hidden(self, text: str) -> str:
+        """A text for others to read: `***` stands for each secret."""
+        return self._engine.mask.text(text)
 
     def __repr__(self) -> str:
         return f"<Result {self.id}: {self.status}, {len(self)} stages>"

@@ -25,8 +25,10 @@ def plan(
     """Show the plan of a pipeline: each stage's method, why, and what came second; groups and waves."""
     from pipeline_runner.plan.make import make_plan
     from pipeline_runner.plan.preflight.look import refuse
+    from pipeline_runner.spec.secrets import mask_of
 
     made = make_plan(load(file, given, params, profile), workers=workers)
     for warning in refuse(made):
         typer.echo(f"warning: {warning}", err=True)
-    typer.echo(json.dumps(made.to_json(), indent=2, ensure_ascii=False) if as_json else made.explain().rstrip("\n"))
+    told = json.dumps(made.to_json(), indent=2, ensure_ascii=False) if as_json else made.explain().rstrip("\n")
+    typer.echo(mask_of(made.pipeline).text(told))

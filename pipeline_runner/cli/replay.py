@@ -12,6 +12,7 @@ import typer
 from pipeline_runner.cli import kept, options
 from pipeline_runner.cli.kept import Run
 from pipeline_runner.errors import PipelineError, UsageError
+from pipeline_runner.masks import NOTHING, Mask
 from pipeline_runner.reporters.plain import plain
 from pipeline_runner.worker.failures import told as in_full
 from pipeline_runner.worker.failures import users
@@ -50,6 +51,7 @@ def replay(
     from pipeline_runner.plan.make import make_plan
     from pipeline_runner.replaying import replayed
     from pipeline_runner.reporters.values import shown
+    from pipeline_runner.spec.secrets import mask_of
 
     history = kept.history(state)
     told = history.told(history.find(run))
@@ -61,16 +63,17 @@ def replay(
     again = replayed(history, told.run, plan, stage, _the_one(history.state(told.run).stages, stage, item))
     for note in again.notes:
         typer.echo(plain(f"note: {note}"), err=True)
+    mask = mask_of(plan.pipeline)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C is the call's here, and the debugger's
     faulthandler.enable()  # a call that crashes compiled code says where
     try:
         value = again.run()
     except BaseException as error:  # whatever it does, sys.exit and Ctrl-C too, is what is looked at here
-        tell(error)
+        tell(error, mask)
         if pdb:
             _stop_at(error)
         raise typer.Exit(1) from error
-    typer.echo(shown(call, value))
+    typer.echo(mask.text(shown(call, value)))
 
 
 def _the_one(stages: Mapping[str, StageState], stage: str, item: int | None) -> int:
@@ -88,9 +91,9 @@ def pipeline_of(told: Told) -> PipelineSpec:
     return load(str(kept.file_of(about)), params=about.get("given", {}), profile=about.get("profile"))
 
 
-def tell(error: BaseException) -> None:
+def tell(error: BaseException, mask: Mask = NOTHING) -> None:
     """The traceback of the user's own code; of an error of ours, its sentence."""
-    typer.echo(plain(str(error) if isinstance(error, PipelineError) else in_full(error).rstrip()), err=True)
+    typer.echo(mask.text(plain(str(error) if isinstance(error, PipelineError) else in_full(error).rstrip())), err=True)
 
 
 def _stop_at(error: BaseException) -> None:

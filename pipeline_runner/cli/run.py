@@ -73,6 +73,7 @@ def command(
     from pipeline_runner.reporters.bars import Bars
     from pipeline_runner.reporters.summary import summary
     from pipeline_runner.reporters.values import shown
+    from pipeline_runner.spec.secrets import mask_of
 
     if resume is None:
         if file is None:
@@ -95,7 +96,8 @@ def command(
         plan = pipeline.plan(workers=workers)
         for warning in refuse(plan):
             warn(warning)
-        typer.echo(json.dumps(plan.to_json(), ensure_ascii=False) if as_json else plan.explain().rstrip("\n"))
+        told = json.dumps(plan.to_json(), ensure_ascii=False) if as_json else plan.explain().rstrip("\n")
+        typer.echo(mask_of(spec).text(told))
         return
     everything = "all" in (show or ())
     with stdout_for_results(), Bars(console, quiet=quiet, verbose=verbose) as bars, Ending(terminal) as ending:
@@ -118,7 +120,7 @@ def command(
             if name in result.state.hooks:
                 continue  # what a hook gives is nobody's result
             if wanted(name) and stage.status in ("done", "reused"):
-                typer.echo(_printable(shown(name, result[name])))
+                typer.echo(_printable(result.hidden(shown(name, result[name]))))
     if not quiet or result.exit_code:
         summary(
             result.state,
@@ -146,7 +148,12 @@ def _following(pipeline: Pipeline, result: Result, state: str | None) -> Next | 
 
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:
     readers = result.readers
-    return lambda name: everything or name in show or not readers(name)
+
+    def wanted(name: str) -> bool:
+        asked = any(f"{name}.".startswith(f"{word}.") for word in show)
+        return everything or asked or not readers(name)
+
+    return wanted
 
 
 @contextmanager

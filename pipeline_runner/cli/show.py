@@ -65,7 +65,7 @@ def _facts(told: Told) -> Iterator[tuple[str, str]]:
 
 def _stages(state: RunState, recipes: Mapping[str, str | None], begun: str) -> str:
     rows = [["stage", "status", "calls", "done", "reused", "failed", "retried", "took", "recipe", "method"]]
-    for name, stage in state.stages.items():
+    for name, stage in state.told():
         counts = ["?" if stage.calls is None else stage.calls, stage.done, stage.reused, stage.failed, stage.retried]
         if not stage.started and not stage.done:
             counts = [""] * 5
@@ -73,7 +73,7 @@ def _stages(state: RunState, recipes: Mapping[str, str | None], begun: str) -> s
         with_whom = f" with {stage.fused_into}" if stage.fused_into else ""
         span = kept.took(stage.seconds) if stage.status and stage.started else ""
         recipe = (recipes.get(name) or "")[:RECIPE]
-        rows.append([name, status, *map(str, counts), span, recipe, f"{stage.method}{with_whom}"])
+        rows.append([name, status, *map(str, counts), span, recipe, stage.why or f"{stage.method}{with_whom}"])
     return kept.table(rows, frozenset(range(2, 8)))
 
 

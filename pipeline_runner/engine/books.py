@@ -14,11 +14,13 @@ from pipeline_runner.calls import Calls
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.inputs import read_whole
 from pipeline_runner.engine.results import Results
+from pipeline_runner.engine.veil import veiled
 from pipeline_runner.events import Event
 from pipeline_runner.plan.plan import EdgeKind, Plan
 from pipeline_runner.record.lineage import through
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec, Zip
+from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.state import RunState
 
 Listener = Callable[[Event], None]
@@ -34,6 +36,7 @@ class Books:
         self.state = RunState()
         self.lock = threading.Condition()
         self.record = record
+        self.mask = mask_of(plan.pipeline)
         self._keep = keep
         self._listeners = list(listeners)
         self._untold: list[Event] = []  # written down, and not yet told to the listeners
@@ -57,6 +60,7 @@ class Books:
 
     def publish(self, event: Event) -> None:
         """Fold it in, write it down; it is told to the listeners when it is sure to be kept."""
+        event = veiled(event, self.mask) if self.mask else event
         self.state.take(event)
         if self.record is not None:
             self.record.take(event)

@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import monotonic
 
 from pipeline_runner.axes import Dispatch
@@ -87,7 +88,8 @@ class Course:
             max_calls_per_worker=plan.spec.max_calls_per_worker,
             setup=setup,
             env=env,
-            workdir=plan.spec.workdir or "",
+            # Modules of one name in two folders are two modules: they do not meet in one worker.
+            workdir=str((plan.spec.folder or Path()) / (plan.spec.workdir or "")),
         )
         return settings if plan.start_method is None else replace(settings, start_method=plan.start_method)
 

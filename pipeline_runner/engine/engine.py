@@ -83,7 +83,7 @@ class Engine:
         self._folder = folder  # makes ${run.dir} when it is first asked for
         self._books = Books(plan, keep, listeners, record)
         self.state, self.results, self.lock = self._books.state, self._books.results, self._books.lock
-        self.kept, self.moved = self._books.kept, self._books.moved
+        self.kept, self.moved, self.mask = self._books.kept, self._books.moved, self._books.mask
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._running: dict[int, Course] = {}  # by number, in the order of their start
         self._outcomes = Outcomes(self._books, self._stop)
@@ -124,7 +124,9 @@ class Engine:
         """Run to the end, and leave no process behind whatever the end is."""
         began = monotonic()
         # Values may be of the project's own classes, and are read back here.
-        add_to_path(os.path.abspath(self.plan.pipeline.folder))
+        folders = {self.plan.pipeline.folder_of(stage.spec) for stage in self.plan.stages.values()}
+        for folder in (*folders, self.plan.pipeline.folder):
+            add_to_path(os.path.abspath(folder))
         self._beacon = Beacon(self._inbox.put)
         try:
             self._books.publish(
@@ -250,11 +252,9 @@ class Engine:
     def _may_run(self, course: Course) -> bool:
         """Whether its sources and its condition let it run. If not, it has ended."""
         stage = course.head.spec
-        if stage.always:
-            return True
         ended = {edge.source: self.state.stages[edge.source].status for edge in self.plan.sources(stage.name)}
         lost = [name for name, status in ended.items() if status not in (None, *ENDED_WELL)]
-        if lost:
+        if lost and not stage.always:
             name = min(lost, key=lambda name: ended[name] is Status.SKIPPED)  # a failure counts for more
             status = Status.SKIPPED if ended[name] is Status.SKIPPED else Status.CANCELLED
             was = "failed" if ended[name] is Status.FAILED else f"was {ended[name]}"

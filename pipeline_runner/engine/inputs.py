@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pipeline_runner.axes import Returns, Status
@@ -24,6 +25,7 @@ from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.keys import whole_reads
+from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.pipeline import (
     Batches,
     Computed,
@@ -161,6 +163,9 @@ def _without_lost(template: Any, stages: Mapping[str, Any]) -> Any:
         case Text(parts):
             kept = [_without_lost(part, stages) for part in parts]
             return Text(tuple(as_text(part) if part is None else part for part in kept))
+        case CommandLine(words):
+            known = [[Known(None) if _without_lost(p, stages) is None else p for p in word] for word in words]
+            return replace(template, words=tuple(map(tuple, known)))
         case Mapping():
             return {key: _without_lost(value, stages) for key, value in template.items()}
         case list():
@@ -174,7 +179,7 @@ def intake_of(
     varying: Mapping[str, Any],
     results: Mapping[StageName, Results],
     moved: Callable[[], None],
-    tell_apart: Callable[[Source], TellApart | None] = lambda source: None,
+    tell_apart: Callable[[Source, Path], TellApart | None] = lambda source, folder: None,
     salt: bytes = b"",
 ) -> tuple[Intake, int | None]:
     """What the stage's calls are drawn from, and how many they are where that is known.
@@ -184,8 +189,9 @@ def intake_of(
     Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
     """
     over = stage.spec.over
+    folder = plan.pipeline.folder_of(stage.spec)
     values = Values(plan, results, partial=stage.spec.always)
-    opened, calls = _Opener(plan, results, values, moved, tell_apart).open(over, shortest=stage.spec.shortest)
+    opened, calls = _Opener(plan, folder, results, values, moved, tell_apart).open(over, shortest=stage.spec.shortest)
     numbered = any(reference.root == "index" for reference in references(varying))
     if salt or numbered:
         opened = Deepened(opened, salt, numbered=numbered)
@@ -195,10 +201,11 @@ def intake_of(
 @dataclass(frozen=True)
 class _Opener:
     plan: Plan
+    folder: Path  # of the stage
     results: Mapping[StageName, Results]
     values: Values
     moved: Callable[[], None]
-    tell_apart: Callable[[Source], TellApart | None]
+    tell_apart: Callable[[Source, Path], TellApart | None]
 
     def open(self, source: Source | None, *, shortest: bool = False, column: bool = False) -> tuple[Intake, int | None]:
         match source:
@@ -216,11 +223,11 @@ class _Opener:
                 return Batched(opened, in_one), None if calls is None else -(-calls // in_one)
             case _:
                 whole = settled(source, self.values)
-                known = size(whole, self.plan.pipeline.folder)
-                return self._described(source, FromItems(items(whole, self.plan.pipeline.folder), known)), known
+                known = size(whole, self.folder)
+                return self._described(source, FromItems(items(whole, self.folder), known)), known
 
     def _described(self, source: Source, intake: Intake) -> Intake:
-        how = self.tell_apart(source)
+        how = self.tell_apart(source, self.folder)
         return intake if how is None else Described(intake, how)
 
     def _side_by_side(

@@ -33,7 +33,7 @@ def job(pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence
     )
     head = stages[0].spec
     return Job(
-        folder=str(pipeline.folder),
+        folder=str(pipeline.folder_of(head)),
         steps=steps,
         setup=None if head.setup is None else function_source(head.setup),
         setup_with=pack(dict(head.setup_with)),
@@ -48,7 +48,7 @@ def environment(pipeline: PipelineSpec, plan: StagePlan) -> tuple[tuple[str, str
 
 def workdir(pipeline: PipelineSpec, stage: StageSpec) -> str:
     """Where calls run; empty: in the pipeline's folder."""
-    return "" if stage.workdir is None else os.path.abspath(pipeline.folder / stage.workdir)
+    return "" if stage.workdir is None else os.path.abspath(pipeline.folder_of(stage) / stage.workdir)
 
 
 def function_source(function: Function | Command) -> FunctionSource:

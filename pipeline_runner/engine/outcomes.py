@@ -138,7 +138,7 @@ class Outcomes:
                 index=index,
                 tries=tries,
                 failure=failure,
-                argument=argument_in_short(owed.calls, carried, stage.constants),
+                argument=argument_in_short(owed.calls, carried, stage.constants, self._books.mask),
                 said=said,
             )
         )

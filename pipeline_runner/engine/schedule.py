@@ -6,7 +6,7 @@ Each answer costs what has changed since the last one, so that thousands of stag
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from pipeline_runner.plan.plan import Chain, EdgeKind, Plan
@@ -26,6 +26,7 @@ class Schedule:
         self._wait_for_start: dict[StageName, list[int]] = defaultdict(list)
         self._wait_for_end: dict[StageName, list[int]] = defaultdict(list)
         self._at_once = [False] * len(chains)  # needs no worker of its own: it streams from one that runs, or is off
+        ends: dict[int, set[StageName]] = defaultdict(set)  # what each chain waits for the end of
         for edge in plan.edges:
             number = number_of[edge.target]
             if number_of[edge.source] == number:
@@ -34,6 +35,9 @@ class Schedule:
             (self._wait_for_start if streams else self._wait_for_end)[edge.source].append(number)
             self._at_once[number] |= streams
             self._unmet[number] += 1
+            if not streams:
+                ends[number].add(edge.source)
+        self._begin_together(plan, number_of, ends)
         self._now: list[tuple[int, int]] = []
         self._ready = [
             self._place(number)
@@ -41,6 +45,19 @@ class Schedule:
             if not unmet and chains[number].head not in plan.hooks
         ]
         heapify(self._ready)
+
+    def _begin_together(
+        self, plan: Plan, number_of: Mapping[StageName, int], ends: Mapping[int, set[StageName]]
+    ) -> None:
+        """Let the head of a group wait for all that the others wait for: what is streamed to nobody is lost."""
+        for group in plan.groups:
+            numbers = [number_of[chain.head] for chain in group.chains]
+            awaited = {source for number in numbers if self._at_once[number] for source in ends.get(number, ())}
+            for number in numbers:
+                if not self._at_once[number]:
+                    for source in awaited - ends.get(number, set()):
+                        self._wait_for_end[source].append(number)
+                        self._unmet[number] += 1
 
     def next(self, busy: Callable[[int], int]) -> int | None:
         """A chain to start now. None: not yet. `busy` tells how many workers have work of a priority, or of a higher

@@ -239,6 +239,7 @@ def _abilities(stage: StageSpec, table: Table) -> Iterable[Ability]:
         ("memory", stage.memory_bytes),
         ("max_calls_per_worker", stage.max_calls_per_worker),
         ("workdir", stage.workdir),
+        ("pipeline", stage.folder),
     ):
         if value is not None:
             yield _in_workers, partial(_in_process, stage, table, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipeline_runner.plan.plan import Edge, EdgeKind, Group, Plan
+from pipeline_runner.plan.plan import Edge, EdgeKind, Plan
 from pipeline_runner.plan.svg import svg
 from pipeline_runner.spec.pipeline import StageName
 
@@ -45,7 +45,8 @@ def tree(plan: Plan) -> str:
         name, first, rest = waiting.pop()
         lines.append(first + _line(plan, name, above.get(name)))
         waiting.extend(reversed(list(_children(below.get(name, []), rest))))
-    return "\n".join([*lines, "", LEGEND]) + "\n"
+    inner = [f"{name}.…  of {one.file}" for name, one in plan.pipeline.composed.items()]
+    return "\n".join([*lines, "", *inner, LEGEND]) + "\n"
 
 
 def _reads(edge: Edge) -> bool:
@@ -64,7 +65,8 @@ def _children(names: list[StageName], before: str) -> Iterator[tuple[StageName, 
 def _line(plan: Plan, name: StageName, above: Edge | None) -> str:
     arrow = f"{ARROWS[above.kind]} " if above else ""
     others = ", ".join(f"{ARROWS[edge.kind]} {edge.source}" for edge in plan.sources(name) if edge != above)
-    return f"{arrow}{name}  [{plan.stages[name].choice.method.name}]" + (f"  also from {others}" if others else "")
+    how = "skipped" if name in plan.skipped else plan.stages[name].choice.method.name
+    return f"{arrow}{name}  [{how}]" + (f"  also from {others}" if others else "")
 
 
 # Mermaid
@@ -75,19 +77,50 @@ LINKS = {EdgeKind.STREAM: "==>|stream|", EdgeKind.BARRIER: "-->", EdgeKind.ORDER
 
 def mermaid(plan: Plan) -> str:
     ids = _ids(plan)
-    lines = ["flowchart LR"]
-    for number, group in enumerate(plan.groups, 1):
-        together = len(group.stages) > 1
-        if together:
-            lines.append(f'  subgraph g{number}["group {number}"]')
-        for name in group.stages:
-            method = plan.stages[name].choice.method.name
-            pad = "    " if together else "  "
-            lines.append(f'{pad}{ids[name]}("{_mermaid_text(name)}<br/><small>{_mermaid_text(method)}</small>")')
-        if together:
-            lines.append("  end")
+    lines = ["flowchart LR", *_mermaid_inside(plan, ids, "", "  ")]
     lines += [f"  {ids[edge.source]} {LINKS[edge.kind]} {ids[edge.target]}" for edge in plan.edges]
     return "\n".join(lines) + "\n"
+
+
+def _mermaid_inside(plan: Plan, ids: Mapping[StageName, str], outer: str, pad: str) -> Iterator[str]:
+    for number, names in _groups_in(plan, outer):
+        together = len(names) > 1
+        if together:
+            yield f'{pad}subgraph {_frame("g", number, outer)}["group {number}"]'
+        for name in names:
+            method = plan.stages[name].choice.method.name
+            more = "  " if together else ""
+            yield f'{pad}{more}{ids[name]}("{_mermaid_text(name)}<br/><small>{_mermaid_text(method)}</small>")'
+        if together:
+            yield f"{pad}end"
+    for number, inner in _pipelines_in(plan, outer):
+        yield f'{pad}subgraph p{number}["{_mermaid_text(inner)}"]'
+        yield from _mermaid_inside(plan, ids, inner, pad + "  ")
+        yield f"{pad}end"
+
+
+# Frames: groups, and pipelines within the pipeline
+
+
+def _groups_in(plan: Plan, outer: str) -> Iterator[tuple[int, list[StageName]]]:
+    """The stages that stand directly in a pipeline ("": the whole), group by group."""
+    for number, group in enumerate(plan.groups, 1):
+        names = [name for name in group.stages if name.rpartition(".")[0] == outer]
+        if names:
+            yield number, names
+
+
+def _pipelines_in(plan: Plan, outer: str) -> Iterator[tuple[int, str]]:
+    """The pipelines directly in a pipeline, with numbers that no other has."""
+    for number, name in enumerate(plan.pipeline.composed, 1):
+        inside = any(stage.startswith(f"{name}.") for stage in plan.stages)
+        if name.rpartition(".")[0] == outer and inside:
+            yield number, name
+
+
+def _frame(kind: str, number: int, outer: str) -> str:
+    """A name for the part of a group that stands in one pipeline: the rest of it may be in another."""
+    return f"{kind}{number}" + (f"_{outer.encode().hex()}" if outer else "")
 
 
 def _ids(plan: Plan) -> Mapping[StageName, str]:
@@ -118,20 +151,24 @@ def dot(plan: Plan) -> str:
         '  node [shape=box style=rounded fontname="sans-serif"];',
         '  edge [fontname="sans-serif" fontsize=10];',
     ]
-    for number, group in enumerate(plan.groups, 1):
-        lines += _dot_group(plan, ids, number, group)
+    lines += _dot_inside(plan, ids, "")
     lines += [f"  {ids[edge.source]} -> {ids[edge.target]} [{STYLES[edge.kind]}];" for edge in plan.edges]
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _dot_group(plan: Plan, ids: Mapping[StageName, str], number: int, group: Group) -> Iterator[str]:
-    together = len(group.stages) > 1
-    if together:
-        yield f'  subgraph cluster_{number} {{ label="group {number}"; style="rounded,dashed"; color="#8c959f";'
-    for name in group.stages:
-        method = plan.stages[name].choice.method.name
-        yield f"  {ids[name]} [label={_dot_text(name, method)}];"
-    if together:
+def _dot_inside(plan: Plan, ids: Mapping[StageName, str], outer: str) -> Iterator[str]:
+    for number, names in _groups_in(plan, outer):
+        together = len(names) > 1
+        if together:
+            frame = _frame("cluster_", number, outer)
+            yield f'  subgraph {frame} {{ label="group {number}"; style="rounded,dashed"; color="#8c959f";'
+        for name in names:
+            yield f"  {ids[name]} [label={_dot_text(name, plan.stages[name].choice.method.name)}];"
+        if together:
+            yield "  }"
+    for number, inner in _pipelines_in(plan, outer):
+        yield f'  subgraph cluster_p{number} {{ label={_dot_text(inner)}; style="rounded"; color="#57606a";'
+        yield from _dot_inside(plan, ids, inner)
         yield "  }"
 
 

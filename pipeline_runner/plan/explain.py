@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from textwrap import wrap
+from textwrap import indent, wrap
 
 from pipeline_runner.plan.plan import Edge, Group, Plan, StagePlan
-from pipeline_runner.spec.pipeline import Command
+from pipeline_runner.spec.pipeline import Command, StageName
 
 WIDTH = 100  # columns
 INDENT = "  "
@@ -15,11 +15,35 @@ AFTER = {"on_success": "After a run that ended well", "on_failure": "After a run
 
 def explain(plan: Plan) -> str:
     """Every stage with its method and the reasons, then who runs beside whom."""
-    everything = (*plan.stages.values(), *plan.hooks.values())
-    blocks = [_title(plan), *(_stage(plan, stage) for stage in everything), _waves(plan)]
+    hooks = (_stage(plan, hook) for hook in plan.hooks.values())
+    blocks = [_title(plan), *_stages(plan, ""), *hooks, _waves(plan)]
     if plan.pipeline.warnings:
         blocks.append("\n".join(f"warning: {warning}" for warning in plan.pipeline.warnings))
     return "\n\n".join(blocks) + "\n"
+
+
+def _stages(plan: Plan, outer: str) -> Iterator[str]:
+    """The stages of a pipeline; those of a pipeline within it below its name, where the first of them stands."""
+    told: set[str] = set()
+    for name, stage in plan.stages.items():
+        unit = directly(outer, name)
+        if unit is None or unit in told:
+            continue
+        told.add(unit)
+        if unit == name:
+            yield _stage(plan, stage)
+            continue
+        count = sum(other.startswith(f"{unit}.") for other in plan.stages)
+        yield f"{unit}: {_counted(count, 'stage')} of {plan.pipeline.composed[StageName(unit)].file}"
+        yield from (indent(block, INDENT) for block in _stages(plan, unit))
+
+
+def directly(outer: str, stage: str) -> str | None:
+    """What of a pipeline a stage is, or is in; None where it is outside. The whole pipeline is ""."""
+    if not outer:
+        return stage.partition(".")[0]
+    inside = stage.removeprefix(f"{outer}.")
+    return None if inside == stage else f"{outer}.{inside.partition('.')[0]}"
 
 
 def _title(plan: Plan) -> str:
@@ -119,6 +143,10 @@ def as_json(plan: Plan) -> dict[str, object]:
         "groups": [{"chains": [list(chain.stages) for chain in group.chains]} for group in plan.groups],
         "waves": [list(wave) for wave in plan.waves],
         "warnings": list(plan.pipeline.warnings),
+        "pipelines": {
+            name: {"file": one.file, "stages": [stage for stage in plan.stages if stage.startswith(f"{name}.")]}
+            for name, one in plan.pipeline.composed.items()
+        },
     }
 
 

@@ -208,6 +208,7 @@ def _pool(stage: StagePlan) -> tuple[object, ...]:
         spec.setup,
         spec.setup_with,
         spec.env,
+        spec.folder,
         stage.threads,
         spec.workdir,
     )

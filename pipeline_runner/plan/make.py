@@ -22,6 +22,7 @@ from pipeline_runner.plan.skips import is_off, skipped
 from pipeline_runner.plan.threads import threads
 from pipeline_runner.plan.tokens import most_at_once, wrong
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
+from pipeline_runner.spec.secrets import mask_of
 
 WINDOW = 4  # chunks in flight for each worker, where the pipeline does not say
 
@@ -49,9 +50,10 @@ def attempt(
     ordered = order(graph)
     for name in ordered:
         stage = spec.stages[name]
+        folder = spec.folder_of(stage)
         problems.extend(_lacking(stage, spec, first=not graph.in_degree(name)))
-        problems.extend(unequal(stage, spec.folder))
-        counts[name] = calls(stage, spec.stages, counts, spec.folder)
+        problems.extend(unequal(stage, folder))
+        counts[name] = calls(stage, spec.stages, counts, folder)
         try:
             choice = choose(stage, rows, _inflows(graph, stages, stage))
         except Problems as found:
@@ -67,7 +69,7 @@ def attempt(
         except Problems as found:
             problems.extend(found.problems)
     if problems:
-        return None, in_order(problems)
+        return None, mask_of(spec).whole(in_order(problems))
     off = skipped(ordered, spec.stages, graph)
     found_edges = edges(graph, stages)
     found_groups, waves = groups(stages, found_edges)
@@ -77,7 +79,12 @@ def attempt(
 def _lacking(stage: StageSpec, spec: PipelineSpec, *, first: bool) -> Iterator[Problem]:
     """What a stage asks for and there is not. `first`: no stage comes before it that could make it."""
     yield from wrong(stage, spec.limits)
-    if first and stage.workdir is not None and not (spec.folder / stage.workdir).is_dir() and not is_off(stage):
+    if (
+        first
+        and stage.workdir is not None
+        and not (spec.folder_of(stage) / stage.workdir).is_dir()
+        and not is_off(stage)
+    ):
         yield WorkdirMissing(mark=stage.mark("workdir"), stage=stage.name, workdir=stage.workdir)
 
 

@@ -216,7 +216,7 @@ class InProcessMisfits(Problem):
     """What only a worker process can promise is asked of calls that run in the runner itself."""
 
     stage: str
-    key: str  # timeout, memory, max_calls_per_worker, workdir
+    key: str  # timeout, memory, max_calls_per_worker, workdir; pipeline: of a file in another folder
     backend: str
     fitting: tuple[str, ...]  # backends that can
 
@@ -224,7 +224,7 @@ class InProcessMisfits(Problem):
         return f'stage "{self.stage}" asks for "{self.key}", which backend "{self.backend}" cannot give'
 
     def advice(self) -> Sequence[str]:
-        why = "all share one folder" if self.key == "workdir" else "no worker can be ended"
+        why = "all share one folder" if self.key in ("workdir", "pipeline") else "no worker can be ended"
         return [
             f"Its calls run in the runner itself, where {why}.",
             f"These have worker processes: {', '.join(self.fitting)}",

@@ -18,13 +18,13 @@ def select(spec: PipelineSpec, wanted: Sequence[str]) -> PipelineSpec:
     if not wanted:
         return spec
     for name in wanted:
-        if name not in spec.stages:
-            known = list(spec.stages)
+        if not spec.named(name):
+            known = [*spec.stages, *spec.composed]
             raise UsageError(
-                f'there is no stage "{name}"{did_you_mean(name, known)}\n  the stages are: {", ".join(known)}'
+                f'there is no stage "{name}"{did_you_mean(name, known)}\n  the stages are: {", ".join(spec.stages)}'
             )
     kept: set[StageName] = set()
-    todo = [StageName(name) for name in wanted]
+    todo = [stage for name in wanted for stage in spec.named(name)]
     while todo:
         name = todo.pop()
         if name in kept or name not in spec.stages:

@@ -13,10 +13,10 @@ def skipped(order: Iterable[StageName], stages: Mapping[StageName, StageSpec], g
     found: dict[StageName, str] = {}
     for name in order:
         stage = stages[name]
-        if stage.always:
-            continue
         if is_off(stage) and stage.condition is not None:
             found[name] = f"its condition is false: {stage.condition.text}"
+        elif stage.always:
+            continue
         elif source := next((source for source in graph.predecessors(name) if source in found), None):
             found[name] = f"it depends on {source}, which is skipped"
     return found

@@ -7,7 +7,7 @@ and each column is sorted by where its sources stand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -62,6 +62,7 @@ def svg(plan: Plan) -> str:
         STYLE,
         f'<rect class="page" width="{width:.0f}" height="{height:.0f}" fill="{PAGE}"/>',
         _name(plan.pipeline.name, MARGIN, MARGIN + 6, "start"),
+        *(_frame(name, frame) for name, frame in _frames(plan, boxes)),
         *(_edge(edge, lanes.get(edge, []), boxes) for edge in plan.edges),
         *(_stage(plan, name, boxes[name]) for name in plan.stages),
         *_legend(bottom + GAP),
@@ -190,6 +191,27 @@ def _stage(plan: Plan, name: StageName, box: Box) -> str:
         f'rx="9" fill="{PAPER}" stroke="{LINE}" stroke-width="1.2"/>'
         f"{_name(name, middle, box.y + 20, 'middle')}"
         f"{_small(choice.method.name, middle, box.y + 36, 'middle')}</g>"
+    )
+
+
+def _frames(plan: Plan, boxes: Mapping[Node, Box]) -> Iterator[tuple[str, Box]]:
+    """Around the stages of each pipeline within the pipeline; not where another stage stands among them."""
+    for name in plan.pipeline.composed:
+        own = [boxes[stage] for stage in plan.stages if stage.startswith(f"{name}.")]
+        others = [boxes[stage] for stage in plan.stages if not stage.startswith(f"{name}.")]
+        if not own:
+            continue
+        left, top = min(box.x for box in own) - 8, min(box.y for box in own) - 8
+        right, bottom = max(box.x + box.width for box in own) + 8, max(box.y + box.height for box in own) + 8
+        if not any(o.x < right and o.x + o.width > left and o.y < bottom and o.y + o.height > top for o in others):
+            yield name, Box(left, top, right - left, bottom - top)
+
+
+def _frame(name: str, box: Box) -> str:
+    return (
+        f"<g><title>{escape(name)}</title>"
+        f'<rect class="edge" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
+        f'rx="12" fill="none" stroke="{LINE}" stroke-width="1" stroke-dasharray="2 3"/></g>'
     )
 
 

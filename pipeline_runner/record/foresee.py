@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline_runner.axes import Returns
 from pipeline_runner.calls import Calls
@@ -57,7 +58,8 @@ def foresee(plan: Plan) -> dict[StageName, Foreseen | None]:
     """
     found: dict[StageName, Foreseen | None] = {}
     for name, stage in plan.stages.items():
-        calls = _calls(plan, stage.spec.over, found, shortest=stage.spec.shortest)
+        folder = plan.pipeline.folder_of(stage.spec)
+        calls = _calls(plan, folder, stage.spec.over, found, shortest=stage.spec.shortest)
         found[name] = None if calls is None else _with_more(stage.spec, calls, found)
     return found
 
@@ -76,7 +78,12 @@ def _with_more(spec: StageSpec, calls: Foreseen, found: Mapping[StageName, Fores
 
 
 def _calls(
-    plan: Plan, source: Source | None, found: Mapping[StageName, Foreseen | None], *, shortest: bool = False
+    plan: Plan,
+    folder: Path,
+    source: Source | None,
+    found: Mapping[StageName, Foreseen | None],
+    *,
+    shortest: bool = False,
 ) -> Foreseen | None:
     match source:
         case None:
@@ -87,14 +94,14 @@ def _calls(
             one_call = plan.stages[source.stage].spec.over is None
             return None if one_call or len(reference.path) > 1 else found[source.stage]
         case Zip(columns):
-            return _rows([_calls(plan, column, found) for column in columns], shortest=shortest)
+            return _rows([_calls(plan, folder, column, found) for column in columns], shortest=shortest)
         case Batches(inner, in_one):
-            within = None if _in_order_of_ends(plan, inner) else _calls(plan, inner, found)
+            within = None if _in_order_of_ends(plan, inner) else _calls(plan, folder, inner, found)
             return None if within is None else _in_lists(within, in_one)
     if not is_open(source) or _only_once(source):
         return None
-    given = list(items(source, plan.pipeline.folder))
-    how = telling_apart(source, plan.pipeline.folder)
+    given = list(items(source, folder))
+    how = telling_apart(source, folder)
     return Foreseen(len(given), None if how is None else told_apart(how, given))
 
 

@@ -13,15 +13,17 @@ import io
 import os
 import pickle
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2s
 from pathlib import Path
 from types import CodeType, MethodType, ModuleType
 from typing import Any
 
+from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.packages import ask_again, package_version
 from pipeline_runner.record.recipe import SOURCE, Recipe
+from pipeline_runner.record.seal import load_key, seal
 from pipeline_runner.record.source import source_recipe, whole_recipe
 from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.opening import is_url, stamp
@@ -43,6 +45,7 @@ from pipeline_runner.spec.pipeline import (
     StageSpec,
     Zip,
 )
+from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.syntax.expressions import Expression, Reference, Text, references
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -56,10 +59,11 @@ def recipes(plan: Plan, run: str = "") -> dict[StageName, Recipe]:
     """
     ask_again()
     _reached.cache_clear()
+    hide = _hider(mask_of(plan.pipeline))
     found: dict[StageName, Recipe] = {}
     for name, stage in plan.stages.items():
         try:
-            found[name] = _recipe(plan, stage, found, run)
+            found[name] = _recipe(plan, stage, found, run, hide)
         except _Unknowable as why:
             found[name] = Recipe(unknown=str(why))
     return found
@@ -117,8 +121,32 @@ class _Unknowable(Exception):
     """Something has no description that the next process would give again."""
 
 
-def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run: str) -> Recipe:
-    spec, folder = stage.spec, plan.pipeline.folder
+Hide = Callable[[Any], Any]
+
+
+def _hider(mask: Mask) -> Hide:
+    """What stands for a text with a secret in it: something that only this user could make of it."""
+    if not mask:
+        return lambda value: value
+    key = load_key()
+
+    def hide(value: Any) -> Any:
+        match value:
+            case str() if mask.text(value) != value:
+                return f"secret {seal(key, value).hex()}"
+            case Mapping():
+                return {hide(name): hide(inner) for name, inner in value.items()}
+            case list():
+                return [hide(inner) for inner in value]
+            case tuple():
+                return tuple(hide(inner) for inner in value)
+        return value
+
+    return hide
+
+
+def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run: str, hide: Hide) -> Recipe:
+    spec, folder = stage.spec, plan.pipeline.folder_of(stage.spec)
     sources = tuple(dict.fromkeys([*_stages_of(spec.over), *whole_reads(spec)]))
     numbers = {name: number for number, name in enumerate(sources)}
     keys = {name: _known(name, found) for name in dict.fromkeys([*sources, *spec.needs])}
@@ -126,21 +154,23 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
         "python": "{}.{}".format(*sys.version_info),
         **_function(spec.function, folder, ""),
         **{f"{SOURCE}{number}": keys[name] for name, number in numbers.items()},
-        **{f"argument {key}": _told(value, numbers) for key, value in _arguments(spec.constants)},
-        **{f"env {key}": _told(value, numbers) for key, value in {**plan.pipeline.env, **spec.env}.items()},
-        **{f"file {path}": _contents(folder, path) for path in spec.deps},
+        **{f"argument {key}": _told(value, numbers, hide) for key, value in _arguments(spec.constants)},
+        **{f"env {key}": _told(value, numbers, hide) for key, value in {**plan.pipeline.env, **spec.env}.items()},
+        **{f"file {hide(path)}": _contents(folder, path) for path in spec.deps},
     }
     if spec.over is not None:
         parts["args"] = str(stage.choice.style)
-        parts["over"] = _told(_source(spec.over, numbers), numbers)
+        parts["over"] = _told(_source(spec.over, numbers), numbers, hide)
         parts["shortest"] = str(spec.shortest)
     if spec.setup is not None:
         parts |= _function(spec.setup, folder, "setup ")
-        parts |= {f"setup argument {key}": _told(value, numbers) for key, value in _arguments(spec.setup_with)}
+        parts |= {f"setup argument {key}": _told(value, numbers, hide) for key, value in _arguments(spec.setup_with)}
     if spec.needs:  # they may have written what it reads
         parts["needs"] = " ".join(sorted(keys[name] for name in spec.needs))
+    if spec.workdir is not None:
+        parts["workdir"] = spec.workdir
     if spec.salt:
-        parts["salt"] = _told(spec.salt, numbers)
+        parts["salt"] = _told(spec.salt, numbers, hide)
     if any(reference.root == "run" for reference in _templates(spec)):
         parts["run"] = run
     return Recipe(parts, sources)
@@ -192,9 +222,9 @@ def _templates(spec: StageSpec) -> Iterator[Reference]:
             yield from references(value)
 
 
-def _told(value: Any, numbers: Mapping[StageName, int]) -> str:
+def _told(value: Any, numbers: Mapping[StageName, int], hide: Hide) -> str:
     try:
-        return hashlib.blake2b(_stable(_plain(value, numbers)), digest_size=16).hexdigest()
+        return hashlib.blake2b(_stable(hide(_plain(value, numbers))), digest_size=16).hexdigest()
     except Exception as error:  # a constant that cannot be pickled: whatever its class raises
         raise _Unknowable("an argument in its `with` cannot be pickled") from error
 

@@ -22,6 +22,7 @@ from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
 from pipeline_runner.spec.pipeline import Source, StageName
+from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.worker.perform import pack_payload
 
 
@@ -35,7 +36,7 @@ class Record:
         self.store = store
         self.run = run
         self._plan = plan
-        self._folder: Path = plan.pipeline.folder
+        self._mask = mask_of(plan.pipeline)
         self._resume = resume
         self._lock: Lock = store.lock(identity(plan), run)
         try:
@@ -55,6 +56,9 @@ class Record:
         self._journal.take(event)
 
     def keep(self, stage: StageName, indices: Sequence[int], digests: bytes | None, data: bytes | None) -> None:
+        """Keep what calls gave; not where a secret is in it, so that those calls are made again by who resumes."""
+        if data is not None and self._mask.held(data):
+            return
         self._journal.keep(stage, indices, digests, data)
 
     def given(self, stage: StageName, index: int, calls: Calls) -> None:
@@ -62,6 +66,8 @@ class Record:
         try:
             payload = pack_payload(calls)
         except Exception:  # an argument that cannot be pickled: perhaps the very reason of the failure
+            return
+        if self._mask.held(payload):
             return
         self._journal.given(stage, index, payload)
 
@@ -77,9 +83,9 @@ class Record:
         self._earlier.append(earlier)
         return earlier or None
 
-    def tell_apart(self, source: Source) -> Callable[[Sequence[Any]], bytes] | None:
+    def tell_apart(self, source: Source, folder: Path) -> Callable[[Sequence[Any]], bytes] | None:
         """How the items of a source are told apart from those of an earlier run; None: by their numbers."""
-        return telling_apart(source, self._folder)
+        return telling_apart(source, folder)
 
     def news(self) -> Iterator[Event]:
         """What there is to say before a run goes on: what of the earlier one does not count any more."""

@@ -12,21 +12,25 @@ from pydantic import ValidationError
 
 from pipeline_runner.axes import OnError, Style
 from pipeline_runner.backends import table
-from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec import models
+from pipeline_runner.spec.compose import PASSED_ON, Part, with_parts
+from pipeline_runner.spec.compose import unsuited as beside_pipeline
 from pipeline_runner.spec.conditions import condition
-from pipeline_runner.spec.files import read_text
+from pipeline_runner.spec.files import Place, find, read_mapping, read_text
 from pipeline_runner.spec.functions import parse_function
-from pipeline_runner.spec.hooks import SEEN, WHY, hooks, unsuited, without_sources
-from pipeline_runner.spec.merge import with_defaults, with_profile
+from pipeline_runner.spec.hooks import SEEN, WHY, as_hook, hooks, unsuited, without_sources
+from pipeline_runner.spec.include import with_included
+from pipeline_runner.spec.merge import as_node, with_defaults, with_passed, with_profile
 from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
-from pipeline_runner.spec.parameters import fill_params
+from pipeline_runner.spec.parameters import fill_params, parameters_of
 from pipeline_runner.spec.pipeline import HOOKS, Command, Function, PipelineSpec, Retry, StageName, StageSpec
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
+    CircleOfFiles,
     EmptyFile,
     ListWithOver,
     NotAMapping,
@@ -36,18 +40,32 @@ from pipeline_runner.spec.problems import (
     OverNeeded,
     ShortestWithoutZip,
     StdoutWithoutRun,
+    UnknownKey,
     UnknownStage,
     WrongType,
     describe,
 )
+from pipeline_runner.spec.rewire import outward
 from pipeline_runner.spec.run import read_command
+from pipeline_runner.spec.secrets import mask_of, secrets, with_placeholders
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
 from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
-from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, UnknownAnchor, plain, read
+from pipeline_runner.syntax.reader import (
+    MOST_DEPTH,
+    Entry,
+    ListNode,
+    MapNode,
+    Node,
+    Scalar,
+    TooDeep,
+    UnknownAnchor,
+    plain,
+    read,
+)
 from pipeline_runner.worker.shell import COMMAND
 
-NOT_YET_TOP = ("include", "secrets", *LATER_BACKENDS)
+NOT_YET_TOP = LATER_BACKENDS
 NOT_YET_STAGE = ("outs",)
 NO_EFFECT_YET = ("cache",)  # left out, they cannot change the answer
 
@@ -93,10 +111,14 @@ def build(
         raise Problems(problems or [EmptyFile(mark=Mark(name, 1, 1))])
     if not isinstance(root, MapNode):
         raise Problems([*problems, NotAMapping(mark=root.mark, what="a pipeline", got=describe(plain(root)))])
+    project = (Path.cwd() if folder is None else folder).resolve()
+    around = Around(project, (Place(name, project / Path(name).name),), profile)
+    root = with_included(root, around.opened[-1], project, problems)
     spec = build_node(
         with_profile(root, profile, problems),
         name,
         folder=Path.cwd() if folder is None else folder,
+        around=around,
         problems=problems,
         params=params,
         overrides=overrides,
@@ -110,6 +132,7 @@ def build_node(
     file: str,
     *,
     folder: Path,
+    around: Around | None = None,
     problems: Sequence[Problem] = (),
     params: Mapping[str, object] | None = None,
     overrides: Mapping[str, str] | None = None,
@@ -117,24 +140,34 @@ def build_node(
 ) -> PipelineSpec:
     """The pipeline that marked nodes mean; `problems` were found before. Errors: Problems, all of them together."""
     environ = os.environ if environ is None else environ
-    builder = _Builder(with_defaults(root), list(problems), params or {}, overrides or {}, environ)
+    around = around or Around(folder)
+    builder = _Builder(with_defaults(root), list(problems), params or {}, overrides or {}, environ, around)
     spec = builder.pipeline(folder, file)
     if builder.problems:
-        raise Problems(_in_order(builder.problems), spec)
+        raise Problems(mask_of(spec).whole(_in_order(builder.problems)), spec)
     return spec
 
 
+@dataclass(frozen=True)
+class Around:
+    """What the files of one pipeline have in common."""
+
+    project: Path  # the folder that holds them
+    opened: tuple[Place, ...] = ()  # the file that is being read, and before it those whose stage it is
+    profile: str | None = None
+
+
 def _in_order(problems: list[Problem]) -> list[Problem]:
-    """As the file is read; a default that is wrong is told once, not once a stage that has it."""
+    """As the files are read; a default that is wrong is told once, not once a stage that has it."""
     found: dict[tuple[object, ...], Problem] = {}
     missing = {problem.mark for problem in problems if isinstance(problem, UnknownAnchor)}
     for problem in problems:
         mark = problem.mark
         if mark in missing and not isinstance(problem, UnknownAnchor):
             continue  # what is wrong with nothing at all, where the missing anchor's value would be
-        key = (mark.line, mark.column, type(problem)) if mark else (problem,)
+        key = (mark.file, mark.line, mark.column, type(problem)) if mark else (problem,)
         found.setdefault(key, problem)
-    return sorted(found.values(), key=lambda p: (p.mark.line, p.mark.column) if p.mark else (0, 0))
+    return in_order(found.values())
 
 
 @dataclass
@@ -144,39 +177,103 @@ class _Builder:
     given: Mapping[str, object]
     overrides: Mapping[str, str]
     environ: Mapping[str, str]
+    around: Around
+    places: Mapping[str, Mark] = field(default_factory=dict)  # of what is given, where another file gives it
     warnings: list[str] = field(default_factory=list)
 
     def pipeline(self, folder: Path, file: str) -> PipelineSpec:
         """The whole pipeline, or what is sound of it when there are problems."""
         params = self._params()
-        env = _environment(self._section("env"), params, self.environ, self.problems)
-        names = Names(params, {**self.environ, **env}, tuple(str(key) for key in self._section("stages").entries))
+        known = with_placeholders(self.root, self.environ)
+        env = _environment(self._section("env"), params, known, self.problems)
+        names = Names(params, {**known, **env}, tuple(str(key) for key in self._section("stages").entries))
         stages = {str(key): entry for key, entry in self._section("stages").entries.items()}
         filled = {name: _stage_values(entry.value, names, self.problems) for name, entry in stages.items()}
         model = self._validate(self._top_values(names, filled, params, env))
         self._check_profiles()
         self._not_yet_top()
         specs: dict[StageName, StageSpec] = {}
+        parts: dict[StageName, Part] = {}
         for name, entry in stages.items():
             if isinstance(entry.value, MapNode) and (given := filled[name]) is not None:
                 keys = model.stages.get(name) if model else _alone(given[0])
+                if "pipeline" in given[0]:
+                    part = self._part(_StageBuilder(self, name, entry, entry.value, given, names, keys), env)
+                    parts |= {} if part is None else {part.name: part}
+                    continue
                 spec = _StageBuilder(self, name, entry, entry.value, given, names, keys).build()
                 if spec is not None:
                     specs[spec.name] = spec
-        return PipelineSpec(
+        hooked = self._hooks(names)
+        marks = {name: one.marks for name, one in {**specs, **hooked}.items()}
+        marks |= {name: one.marks for name, one in parts.items()}
+        whole = PipelineSpec(
             name=(model and model.name) or Path(file).stem,
             stages=specs,
-            hooks=self._hooks(names),
+            hooks=hooked,
             folder=folder,
             file=file,
             params=params,
-            given={name: params[name] for name in (*self.given, *self.overrides) if name in params},
+            given={name: params[name] for name in parameters_of((*self.given, *self.overrides), params)},
             env=env,
             workers=model.workers if model else None,
             limits=(model and model.limits) or {},
+            secrets=secrets(self.root, self.environ, marks),
             description=(model and model.description) or "",
             warnings=tuple(self.warnings),
         )
+        return with_parts(whole, parts, list(stages), self.problems)
+
+    def _part(self, stage: _StageBuilder, env: Mapping[str, str]) -> Part | None:
+        """A stage that is another file's pipeline. None where that file cannot be read, which has been told."""
+        values, node = stage.filled[0], stage.node
+        self.problems += beside_pipeline(node)
+        needs = stage._needs(values)
+        entry, text = node.entries["pipeline"], values["pipeline"]
+        if not isinstance(text, str):
+            return None
+        opened = self.around.opened
+        outside = values.get("allow_outside") is True
+        beside = opened[-1] if opened else Place("", self.around.project / "-")
+        cure = "add  allow_outside: true  to the stage"
+        found = find(text, entry.value.mark, beside, self.around.project, allow_outside=outside, cure=cure)
+        if isinstance(found, Problem):
+            self.problems.append(found)
+            return None
+        paths = [place.path for place in opened]
+        if found.path in paths:
+            circle = (*(place.name for place in opened[paths.index(found.path) :]), found.name)
+            self.problems.append(CircleOfFiles(mark=entry.value.mark, files=circle))
+            return None
+        if len(opened) > MOST_DEPTH:
+            self.problems.append(TooDeep(mark=entry.value.mark))
+            return None
+        root = read_mapping(found, "a pipeline", entry.value.mark, self.problems)
+        if root is None:
+            return None
+        passed = {key: as_node(values[key], node.entries[key].value.mark) for key in PASSED_ON if key in values}
+        inner = self._inner(found, with_passed(root, passed), stage, {**self.environ, **env})
+        marks = stage._marks(stage.filled[1])
+        for hook in inner.hooks.values():
+            where = hook.marks[""]
+            self.warnings.append(f'{where}: "{hook.hook}" is left out: the run is that of {opened[0].name}')
+        return Part(StageName(stage.name), inner, tuple(map(StageName, needs)), values.get("if"), marks)
+
+    def _inner(self, file: Place, root: MapNode, stage: _StageBuilder, environ: Mapping[str, str]) -> PipelineSpec:
+        inside = file.path.is_relative_to(self.around.project)
+        project = self.around.project if inside else file.folder
+        root = with_included(root, file, project, self.problems)
+        profiles = root.get("profiles")
+        known = isinstance(profiles, MapNode) and self.around.profile in profiles.entries
+        root = with_profile(root, self.around.profile if known else None, self.problems)
+        params, written = stage.filled[0].get("params"), stage.node.get("params")
+        given = outward(params) if isinstance(params, dict) else {}
+        places = (
+            {str(key): entry.key.mark for key, entry in written.entries.items()} if isinstance(written, MapNode) else {}
+        )
+        around = Around(project, (*self.around.opened, file), self.around.profile)
+        builder = _Builder(with_defaults(root), self.problems, given, {}, environ, around, places, self.warnings)
+        return builder.pipeline(file.folder, file.name)
 
     def _hooks(self, names: Names) -> dict[StageName, StageSpec]:
         specs: dict[StageName, StageSpec] = {}
@@ -196,8 +293,7 @@ class _Builder:
                 self.problems.append(problem)
             spec = _StageBuilder(self, hook.name, hook.entry, hook.node, filled, names, keys).build()
             if spec is not None:
-                # One that fails must not keep the next from running.
-                specs[hook.name] = replace(spec, hook=hook.kind, on_error=OnError.FINISH)
+                specs[hook.name] = as_hook(spec, hook.kind, speaks=filled[0].get("stdout") is None)
         return specs
 
     def _section(self, key: str) -> MapNode:
@@ -207,10 +303,10 @@ class _Builder:
 
     def _params(self) -> dict[str, Any]:
         section = self._section("params")
-        filler = Filler(Names({}, self.environ), self.problems)
+        filler = Filler(Names({}, with_placeholders(self.root, self.environ)), self.problems)
         defaults = {str(key): filler.fill(entry.value, "params", ("env",)) for key, entry in section.entries.items()}
         marks = {str(key): entry.value.mark for key, entry in section.entries.items()}
-        params, problems = fill_params(defaults, self.given, self.overrides, marks)
+        params, problems = fill_params(defaults, self.given, self.overrides, marks, self.places)
         self.problems += problems
         return params
 
@@ -323,6 +419,8 @@ def _allowed(key: object, stage: MapNode) -> tuple[tuple[str, ...], str]:
     """Which references may stand in a key of a stage, and why no others."""
     if key == "over":
         return (*KNOWN_BEFORE, "stages"), 'in "over" there is no item yet, and no run'
+    if key == "params":
+        return (*KNOWN_BEFORE, "stages", "run"), ""
     if key in ("with", "run") and "over" in stage.entries:
         return (*KNOWN_BEFORE, "stages", "run", "item", "index"), ""
     if key in ("with", "run"):
@@ -425,6 +523,11 @@ class _StageBuilder:
         return node is not None and plain(node) is not None
 
     def _call_or_run(self) -> None:
+        for key in ("params", "allow_outside"):
+            if key in self.node.entries and not (key == "allow_outside" and self._has("outs")):
+                where = f'in stage "{self.name}"'
+                elsewhere = 'beside "pipeline"' if key == "allow_outside" else 'at the top level, or beside "pipeline"'
+                self._tell(UnknownKey(mark=self._key_mark(key), key=key, where=where, known=(), elsewhere=elsewhere))
         if self._has("call") and self._has("run"):
             self._tell(CallAndRun(mark=self._key_mark("run"), stage=self.name))
         elif not self._has("call") and not self._has("run"):

@@ -48,6 +48,9 @@ def _foreign(node: Scalar, text: str) -> Problem | None:
     if found := _STATUS.search(text):
         mark = node.inside(found.start(), len(found[0]))
         return BadCondition(mark=mark, what=f"there is no {found[1]}() here", cure=_INSTEAD[found[1]])
+    if (at := text.find("${{")) >= 0:
+        what = "a calculation stands in one pair of braces here"
+        return BadCondition(mark=node.inside(at, 3), what=what, cure="write  ${params.x == 'y'}")
     for sign, word in _OPERATORS.items():
         if (at := text.find(sign)) >= 0:
             return BadCondition(mark=node.inside(at, 2), what=f'"{sign}" is no operator here', cure=f"write  {word}")

@@ -2,11 +2,59 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline_runner.errors import Problems
-from pipeline_runner.spec.problems import FileUnreadable
-from pipeline_runner.syntax.reader import MOST_CHARACTERS, TooLarge, decode
+from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.marks import Mark
+from pipeline_runner.spec.problems import FileUnreadable, NotAMapping, OutsideProject, describe
+from pipeline_runner.syntax.reader import MOST_CHARACTERS, MapNode, TooLarge, decode, plain, read
+
+
+@dataclass(frozen=True)
+class Place:
+    """One file of a pipeline: how people call it from where they are, and where it really is."""
+
+    name: str
+    path: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+
+def find(text: str, mark: Mark, beside: Place, project: Path, *, allow_outside: bool, cure: str) -> Place | Problem:
+    """The file that another one names, by a path from its own folder. It must lie in the project, links followed;
+    `cure` says how else it may be had."""
+    if "://" in text:
+        return FileUnreadable(mark=mark, path=text, why="only local files can be read here")
+    try:
+        path = (beside.folder / text).resolve()
+        if not allow_outside and not path.is_relative_to(project):
+            return OutsideProject(mark=mark, path=text, leads_to=os.path.relpath(path, project), cure=cure)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return FileUnreadable(mark=mark, path=text, why="it is no regular file")
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a circle of links
+        return FileUnreadable(mark=mark, path=text, why=str(getattr(error, "strerror", None) or error).lower())
+    return Place(os.path.normpath(os.path.join(os.path.dirname(beside.name), text)), path)
+
+
+def read_mapping(place: Place, what: str, mark: Mark, problems: list[Problem]) -> MapNode | None:
+    """The keys of a file that another one names at `mark`; None after a problem. Nothing written: no keys."""
+    try:
+        text = read_text(place.path, place.name)
+    except Problems as error:
+        problems += [replace(problem, mark=problem.mark or mark) for problem in error.problems]
+        return None
+    document = read(text, place.name)
+    problems += document.problems
+    if document.root is None:
+        return None if document.problems else MapNode({}, mark)
+    if isinstance(document.root, MapNode):
+        return document.root
+    problems.append(NotAMapping(mark=document.root.mark, what=what, got=describe(plain(document.root))))
+    return None
 
 
 def read_text(path: Path, name: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from pipeline_runner.axes import OnError
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
-from pipeline_runner.spec.pipeline import HOOKS, StageName
+from pipeline_runner.spec.pipeline import HOOKS, Command, StageName, StageSpec
 from pipeline_runner.spec.problems import HookNeeds, HookTakes, describe
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, plain
 
@@ -45,6 +47,15 @@ def hooks(root: MapNode, problems: list[Problem]) -> Iterator[Hook]:
 def without_sources(roots: tuple[str, ...]) -> tuple[str, ...]:
     """What may be asked for in a hook, where a stage may ask for this: the run in place of other stages."""
     return tuple(dict.fromkeys("run" if root == "stages" else root for root in roots))
+
+
+def as_hook(stage: StageSpec, kind: str, *, speaks: bool) -> StageSpec:
+    """The stage that was built of a hook. `speaks`: what its command writes is to be seen: nobody reads its value."""
+    function = stage.function
+    if isinstance(function, Command) and speaks:
+        function = replace(function, stdout="none")
+    # One that fails must not keep the next from running.
+    return replace(stage, hook=kind, function=function, on_error=OnError.FINISH)
 
 
 def unsuited(hook: Hook, keys: dict[Any, Any]) -> Problem | None:

@@ -1,10 +1,15 @@
-"""A profile laid over the file, and `defaults` laid under every stage; every node keeps its own mark."""
+"""A profile laid over the file, the file over what it includes, and `defaults` under every stage; every node keeps its
+own mark."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pipeline_runner.errors import Problem
+from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import UnknownProfile
-from pipeline_runner.syntax.reader import Entry, MapNode, Node, Scalar
+from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar
 
 
 def with_profile(root: MapNode, name: str | None, problems: list[Problem]) -> MapNode:
@@ -18,12 +23,42 @@ def with_profile(root: MapNode, name: str | None, problems: list[Problem]) -> Ma
         if name not in known:
             problems.append(UnknownProfile(mark=profiles.mark if profiles else None, name=name, known=known))
         return root
-    merged = dict(root.entries)
-    for key, entry in chosen.entries.items():
+    return laid_over(root, chosen)
+
+
+def laid_over(below: MapNode, above: MapNode) -> MapNode:
+    """One file's keys over another's: `params`, `env`, `limits`, `defaults` name by name, each stage key by key."""
+    merged = dict(below.entries)
+    for key, entry in above.entries.items():
         old = merged.get(key)
-        depth = {"params": 1, "env": 1, "limits": 1, "defaults": 1, "stages": 2}.get(str(key), 0)
-        merged[key] = Entry(old.key if old else entry.key, _over(old.value if old else None, entry.value, depth))
-    return MapNode(merged, root.mark)
+        if old is None:
+            merged[key] = entry
+        elif key == "secrets" and isinstance(old.value, ListNode) and isinstance(entry.value, ListNode):
+            merged[key] = Entry(entry.key, ListNode((*old.value.items, *entry.value.items), entry.value.mark))
+        else:
+            value = _stages_over(old.value, entry.value) if key == "stages" else None
+            merged[key] = Entry(entry.key, value or _over(old.value, entry.value, _DEPTHS.get(key, 0)))
+    return MapNode(merged, below.mark)
+
+
+_DEPTHS: Mapping[object, int] = {"params": 1, "env": 1, "limits": 1, "defaults": 1, "stages": 1, "profiles": 3}
+DEEDS = ("call", "run", "pipeline")  # what a stage does: exactly one of them
+
+
+def _stages_over(below: Node, above: Node) -> Node | None:
+    """Stages key by key. One that says what it does no longer does what the one below it did."""
+    if not isinstance(below, MapNode) or not isinstance(above, MapNode):
+        return None
+    merged = dict(below.entries)
+    for name, entry in above.entries.items():
+        old = merged.get(name)
+        if old is None or not isinstance(old.value, MapNode) or not isinstance(entry.value, MapNode):
+            merged[name] = Entry(entry.key, _over(old.value if old else None, entry.value, 1))
+            continue
+        own = any(deed in entry.value.entries for deed in DEEDS)
+        kept = {key: value for key, value in old.value.entries.items() if not (own and key in DEEDS)}
+        merged[name] = Entry(entry.key, MapNode({**kept, **entry.value.entries}, entry.value.mark))
+    return MapNode(merged, above.mark)
 
 
 def with_defaults(root: MapNode) -> MapNode:
@@ -36,9 +71,30 @@ def with_defaults(root: MapNode) -> MapNode:
     return MapNode(entries, root.mark)
 
 
+def with_passed(root: MapNode, keys: Mapping[str, Node]) -> MapNode:
+    """A file that is a stage of another one, with the keys of that stage beneath its own `defaults` and `env`."""
+    env = keys.get("env")
+    defaults: Node = MapNode({key: _entry(key, node) for key, node in keys.items() if key != "env"}, root.mark)
+    below = {"defaults": defaults} | ({} if env is None else {"env": env})
+    return laid_over(MapNode({key: _entry(key, node) for key, node in below.items()}, root.mark), root)
+
+
+def as_node(value: Any, mark: Mark) -> Node:
+    """Nodes for what YAML could have held; anything else stays itself, in a scalar."""
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return MapNode({key: _entry(key, as_node(inner, mark)) for key, inner in value.items()}, mark)
+    if isinstance(value, list):
+        return ListNode(tuple(as_node(inner, mark) for inner in value), mark)
+    return Scalar(value, mark, plain=False)
+
+
+def _entry(key: str, node: Node) -> Entry:
+    return Entry(Scalar(key, node.mark, plain=True), node)
+
+
 def _under(defaults: MapNode, stage: Node) -> Node:
-    if not isinstance(stage, MapNode):
-        return stage
+    if not isinstance(stage, MapNode) or stage.get("pipeline") is not None:
+        return stage  # another file's stages have the defaults of that file
     entries = {**defaults.entries, **stage.entries}
     env = defaults.get("env")
     if isinstance(env, MapNode) and isinstance(own := stage.get("env"), MapNode):

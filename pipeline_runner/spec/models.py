@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
@@ -112,8 +113,9 @@ def _chunk(value: object) -> object:
 
 
 def _tokens(value: object) -> object:
-    """`[api]` is `{api: 1}`."""
-    return dict.fromkeys(value, 1) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+    """`api` and `[api]` are `{api: 1}`, and `[api, api]` is `{api: 2}`."""
+    names = _several(value)
+    return dict(Counter(names)) if isinstance(names, list) and all(isinstance(v, str) for v in names) else value
 
 
 Count = Annotated[int, Field(ge=1), Or(REFERENCE)]
@@ -130,7 +132,7 @@ FunctionName = Annotated[str, Or(REFERENCE), Shape(anyOf=[{"type": "string", "pa
 Texts = Annotated[list[str], BeforeValidator(_several), Or(ONE_TEXT)]
 Environment = dict[Word, str | int | float | bool | None]
 Limits = dict[Word, Count]
-Tokens = Annotated[Limits, BeforeValidator(_tokens), Or({"type": "array", "items": ONE_TEXT})]
+Tokens = Annotated[Limits, BeforeValidator(_tokens), Or(ONE_TEXT, {"type": "array", "items": ONE_TEXT})]
 Anything = Annotated[Any, Shape()]
 _STAGE = {"definition": "Stage"}
 Hook = Annotated[Any, Shape(anyOf=[_STAGE, {"type": "array", "items": _STAGE}, {"type": "null"}])]
@@ -172,6 +174,11 @@ class StageKeys(Written):
     """The Python function: `module:function`, or `file.py:function` (found beside the YAML first)."""
     run: Annotated[Any, Shape(anyOf=[{"type": ["string", "boolean"]}, COMMAND_WORDS])] = None
     """A command: text for `/bin/sh -ec`, in which each `${…}` is quoted, or a list of words without a shell."""
+    pipeline: Annotated[str, Field(min_length=1), Or(REFERENCE)] | None = None
+    """Another file's pipeline as this stage: its stages take its place, as `stage.inner`; `${stages.x}` is the value of
+    its last stage, or a mapping of them where there are several. What is in it is found from that file's folder."""
+    params: Annotated[dict[Word, Any], Or(REFERENCE)] | None = None
+    """Beside `pipeline`: values for that file's parameters. They may speak of `${params}` and `${stages}`."""
     over: Annotated[Any, Shape(definition="Over")] = None
     """Where the items come from: a list, `${stages.x}`, `${params.x}`, or a source such as `{glob: "*.txt"}` or
     `{matrix: {a: [1, 2], b: [x, y]}}`;
@@ -238,6 +245,8 @@ class StageKeys(Written):
     """Environment variables of the stage's workers."""
     workdir: str | None = None
     """The folder in which calls run; it must be there. Left out: the pipeline's."""
+    allow_outside: Flag | None = None
+    """Paths of `pipeline` may lead out of the project's folder."""
     description: str | None = None
     """A sentence for people."""
 
@@ -245,7 +254,16 @@ class StageKeys(Written):
 class Stage(StageKeys):
     """A stage: one function, called for each item of `over`, or once."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["call"]}, {"required": ["run"]}]})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in ("call", "run", "pipeline")]})
+
+
+class IncludedFile(Written):
+    """A file of `include` that may lie outside the project's folder."""
+
+    file: Word
+    """Its path from this file."""
+    allow_outside: bool | None = None
+    """It may lie outside the folder of the pipeline that is run."""
 
 
 class ProfileKeys(Written):
@@ -265,8 +283,8 @@ class ProfileKeys(Written):
     """Named tokens, and how many there are of each."""
     defaults: StageKeys | None = None
     """Stage keys for every stage that does not say otherwise."""
-    secrets: list[str] | None = None
-    """Names read from the environment and masked everywhere. Not in this version yet."""
+    secrets: Annotated[list[Word], BeforeValidator(_several), Or(ONE_TEXT)] | None = None
+    """Variables of the environment whose values are shown and kept nowhere: `***` stands for them."""
     on_success: Hook = None
     """A stage, or a list of them, that runs after a run that ended well (done, or partial). In its `with` there is
     `${run.status}`, `${run.failures}`, `${run.id}` and `${run.dir}`."""
@@ -294,7 +312,7 @@ class Pipeline(ProfileKeys):
     """The version of this language: 1."""
     profiles: dict[Word, Profile] | None = None
     """Named sets of changes, chosen by `--profile NAME`."""
-    include: list[str] | None = None
-    """Other files whose stages and params are merged in. Not in this version yet."""
+    include: Annotated[list[str | IncludedFile], BeforeValidator(_several), Or(ONE_TEXT)] | None = None
+    """Other files, from this one's folder, whose stages, params and other keys are laid under this file's own."""
     stages: Annotated[dict[Annotated[str, Field(pattern=STAGE_NAME)], Stage], Field(min_length=1)]
     """The stages, by name, in any order: what reads what decides who goes first."""

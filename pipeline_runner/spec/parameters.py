@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from pipeline_runner.errors import Problem, Problems
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.files import read_text
 from pipeline_runner.spec.problems import BadParameter, NotAMapping, UnknownParameter, describe
+from pipeline_runner.syntax.expressions import references
 from pipeline_runner.syntax.reader import MapNode, plain, read
 
 
@@ -19,22 +20,86 @@ def fill_params(
     given: Mapping[str, object],
     overrides: Mapping[str, str],
     marks: Mapping[str, Mark],
+    places: Mapping[str, Mark] | None = None,
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The parameters of a run: `given` are values (API, --params), `overrides` are texts (-p) and win."""
+    """The parameters of a run: `given` are values (API, --params), `overrides` are texts (-p) and win.
+
+    `marks` are where the defaults stand, `places` where the values do that another file gives.
+    """
     params = dict(defaults)
-    known = tuple(defaults)
-    problems: list[Problem] = [
-        UnknownParameter(mark=None, name=name, known=known) for name in (*given, *overrides) if name not in defaults
-    ]
-    values = {**given, **{name: _parse(text, defaults.get(name)) for name, text in overrides.items()}}
-    for name, value in values.items():
-        if name not in defaults:
-            continue
-        fits, params[name] = _convert(value, defaults[name])
-        if not fits:
-            wants = _kind(defaults[name])
-            problems.append(BadParameter(mark=marks.get(name), name=name, wants=wants, got=describe(value)))
-    return params, list(dict.fromkeys(problems))
+    places = places or {}
+    problems: list[Problem] = []
+    for name, value in given.items():
+        _set(params, name, (name,), value, defaults, places.get(name) or marks.get(name), problems)
+    for name, text in overrides.items():
+        path = _path(name, defaults)
+        _set(params, name, path, _parse(text, _at(defaults, path)), defaults, marks.get(path[0]), problems)
+    known = [name for name in (*given, *overrides) if _path(name, defaults)[0] not in defaults]
+    unknown = [UnknownParameter(mark=places.get(name), name=name, known=tuple(defaults)) for name in known]
+    return params, list(dict.fromkeys([*unknown, *problems]))
+
+
+def parameters_of(names: Iterable[str], defaults: Mapping[str, Any]) -> list[str]:
+    """The parameters in which these names, `model.rate` among them, set something."""
+    return [first for name in names if (first := _path(name, defaults)[0]) in defaults]
+
+
+def _path(name: str, defaults: Mapping[str, Any]) -> tuple[str, ...]:
+    """`model.rate` is the key `rate` of the parameter `model`, unless there is a parameter of that very name."""
+    steps = tuple(name.split("."))
+    return (name,) if name in defaults or steps[0] not in defaults or not all(steps) else steps
+
+
+_NOWHERE = object()
+
+
+def _at(defaults: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """The default that a path leads to. An empty mapping takes anything, as a default of nothing does."""
+    found: Any = defaults
+    for step in path:
+        if not isinstance(found, Mapping):
+            return _NOWHERE
+        if step not in found:
+            return None if found == {} and found is not defaults else _NOWHERE
+        found = found[step]
+    return found
+
+
+def _set(
+    params: dict[str, Any],
+    name: str,
+    path: tuple[str, ...],
+    value: Any,
+    defaults: Mapping[str, Any],
+    mark: Mark | None,
+    problems: list[Problem],
+) -> None:
+    """Put a value where its path leads, or tell what is wrong with it."""
+    if path[0] not in defaults:
+        return
+    default = _at(defaults, path)
+    if default is _NOWHERE:
+        above = _at(defaults, path[:-1])
+        known = (
+            tuple(f"{'.'.join(path[:-1])}.{key}" for key in above) if isinstance(above, Mapping) else tuple(defaults)
+        )
+        problems.append(UnknownParameter(mark=None, name=name, known=known))
+        return
+    fits, value = _convert(value, default)
+    if not fits:
+        problems.append(BadParameter(mark=mark, name=name, wants=_kind(default), got=describe(value)))
+        return
+    _put(params, path, value)
+
+
+def _put(params: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Put it there, and leave the mappings on the way as they were for whoever else has them."""
+    first, *rest = path
+    if rest:
+        inner = dict(params.get(first) or {})
+        _put(inner, tuple(rest), value)
+        value = inner
+    params[first] = value
 
 
 def read_params(path: str | os.PathLike[str]) -> dict[str, object]:
@@ -61,6 +126,8 @@ def _parse(text: str, default: Any) -> Any:
 
 def _convert(value: Any, default: Any) -> tuple[bool, Any]:
     """Whether the value is of the default's type, and the value."""
+    if any(True for _ in references(value)):  # what it is, only the run will know
+        return True, value
     match default:
         case None:
             return True, value

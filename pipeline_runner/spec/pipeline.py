@@ -9,7 +9,7 @@ from typing import Any, NewType
 
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.marks import Mark
-from pipeline_runner.syntax.expressions import Expression, Reference
+from pipeline_runner.syntax.expressions import Ends, Expression, Reference
 from pipeline_runner.syntax.reader import MapNode
 from pipeline_runner.worker.shell import Stdout
 
@@ -228,6 +228,7 @@ class StageSpec:
     priority: int = 0  # of what is ready, the higher goes first
     threads: int | None = None  # of BLAS and OpenMP in a worker
     workdir: str | None = None  # where calls run; None: the pipeline's folder
+    folder: Path | None = None  # where its functions and relative paths are found; None: the pipeline's folder
     condition: Condition | None = None  # `if`
     hook: str = ""  # one of HOOKS, for what runs after the run
     cache: bool = False
@@ -255,6 +256,25 @@ class StageSpec:
         return next((self.marks[key] for key in (*keys, "") if key in self.marks), None)
 
 
+@dataclass(frozen=True)
+class Composed:
+    """A stage that is another file's pipeline; that file's stages are in its place, named `it.other`."""
+
+    ends: Ends  # what `${stages.it}` stands for: its last stage, or several by their names
+    file: str  # as people call it from where they are
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A variable of the environment whose value is shown and kept nowhere."""
+
+    name: str
+    value: str | None = field(repr=False)  # None: it is not set
+    mark: Mark | None = field(default=None, compare=False)
+    everywhere: bool = True  # whether all stages have need of it, rather than those that name it
+    readers: frozenset[StageName] = frozenset()  # the stages that name it
+
+
 @dataclass(frozen=True, kw_only=True)
 class PipelineSpec:
     """A whole pipeline, every name in it known to exist except stages (the planner draws that graph)."""
@@ -270,6 +290,17 @@ class PipelineSpec:
     workers: int | None = None
     limits: Mapping[str, int] = field(default_factory=dict)  # how many there are of each token
     hooks: Mapping[StageName, StageSpec] = field(default_factory=dict)  # what runs after the run
-    secrets: tuple[str, ...] = ()  # names in the environment whose values are shown nowhere
+    secrets: tuple[Secret, ...] = ()
+    composed: Mapping[StageName, Composed] = field(default_factory=dict)  # stages in whose place others are
     description: str = ""
     warnings: Sequence[str] = ()  # accepted keys that this version does not act on yet, a sentence each
+
+    def folder_of(self, stage: StageSpec) -> Path:
+        """Where functions and relative paths of a stage are found."""
+        return self.folder if stage.folder is None else stage.folder
+
+    def named(self, name: str) -> tuple[StageName, ...]:
+        """The stages that a name means: itself, or all of another file's; none where there is none of that name."""
+        if StageName(name) in self.composed:
+            return tuple(stage for stage in self.stages if stage.startswith(f"{name}."))
+        return (StageName(name),) if StageName(name) in self.stages else ()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline_runner.errors import Problem, did_you_mean, nearest
+from pipeline_runner.marks import Mark
 
 
 def listing(names: Sequence[str]) -> str:
@@ -50,6 +51,47 @@ class FileUnreadable(Problem):
 
     def sentence(self) -> str:
         return f'cannot read "{self.path}": {self.why}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutsideProject(Problem):
+    """A file that a pipeline names, and that lies somewhere else."""
+
+    path: str
+    leads_to: str  # links followed, from the project's folder
+    cure: str
+
+    def sentence(self) -> str:
+        return f'"{short(self.path)}" leads out of the project\'s folder, to {self.leads_to}'
+
+    def advice(self) -> Sequence[str]:
+        return ("the project is the folder of the pipeline that is run", f"if that is meant, {self.cure}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CircleOfFiles(Problem):
+    """Files that read one another without end."""
+
+    files: tuple[str, ...]  # the first is the last again
+
+    def sentence(self) -> str:
+        return f"these files read one another in a circle: {' → '.join(self.files)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaidTwice(Problem):
+    """Two included files say different things about the same name."""
+
+    what: str  # 'stage "read"', 'parameter "top"'
+    first: Mark
+
+    def sentence(self) -> str:
+        return f"{self.what} comes from two included files; the other is at {self.first}"
+
+    def advice(self) -> Sequence[str]:
+        if self.what.startswith("stage "):
+            return ("give one of the stages another name",)
+        return ("say in this pipeline itself what it is: its own word goes before those of included files",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,9 +300,27 @@ class StdoutWithoutRun(Problem):
 @dataclass(frozen=True, kw_only=True)
 class CallAndRun(Problem):
     stage: str
+    both: tuple[str, str] = ("call", "run")
 
     def sentence(self) -> str:
-        return f'stage "{self.stage}" has both "call" and "run"; it is one or the other'
+        one, other = self.both
+        return f'stage "{self.stage}" has both "{one}" and "{other}"; it is one or the other'
+
+
+@dataclass(frozen=True, kw_only=True)
+class BesidePipeline(Problem):
+    """A key that means nothing for a stage that is another file's pipeline."""
+
+    key: str
+    known: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f'"{self.key}" cannot stand beside "pipeline": the stages of that file say it themselves'
+
+    def advice(self) -> Sequence[str]:
+        if self.key in ("with", "over"):
+            return ("what the file is to be given are its parameters:  params: {name: value}",)
+        return (f"beside it there may be: {listing(self.known)}",)
 
 
 @dataclass(frozen=True, kw_only=True)

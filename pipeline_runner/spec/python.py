@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pipeline_runner.errors import PipelineError, Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.build import build_node
+from pipeline_runner.spec.merge import as_node
 from pipeline_runner.spec.over import SOURCES
 from pipeline_runner.spec.pipeline import Batches, Given, Items, PipelineSpec, Source, StageName, StageSpec, Zip
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, Value
@@ -108,9 +109,9 @@ def pipeline_from_python(
         "description": description or None,
     }
     entries: dict[Value, Entry] = {
-        key: _entry(key, _node(value, here), here) for key, value in top.items() if value not in (None, {})
+        key: _entry(key, as_node(value, here), here) for key, value in top.items() if value not in (None, {})
     }
-    entries["defaults"] = _entry("defaults", _node(defaults, here), here)
+    entries["defaults"] = _entry("defaults", as_node(defaults, here), here)
     listed: dict[Value, Entry] = {
         s.name: _entry(s.name, _stage_node(s, {**defaults, **s.keys}), s.mark) for s in reversed(stages)
     }
@@ -155,7 +156,7 @@ def _stage_node(stage: GivenStage, keys: Mapping[str, Any]) -> MapNode:
         values["over"] = _over_placeholder(stage.over, keys.get("args"))
     values |= {key: _FUNCTION if key == "setup" and callable(value) else value for key, value in stage.keys.items()}
     return MapNode(
-        {key: _entry(key, _node(value, stage.mark), stage.mark) for key, value in values.items()}, stage.mark
+        {key: _entry(key, as_node(value, stage.mark), stage.mark) for key, value in values.items()}, stage.mark
     )
 
 
@@ -246,15 +247,6 @@ class UsedUp(PipelineError):
             f'the iterator that stage "{stage}" goes over was used up by an earlier run; '
             "give a list, or a generate source, to run it again"
         )
-
-
-def _node(value: Any, mark: Mark) -> Node:
-    """Nodes for what YAML could have held; anything else stays itself, in a scalar."""
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return MapNode({key: _entry(key, _node(inner, mark), mark) for key, inner in value.items()}, mark)
-    if isinstance(value, list):
-        return ListNode(tuple(_node(inner, mark) for inner in value), mark)
-    return Scalar(value, mark, plain=False)
 
 
 def _entry(key: str, node: Node, mark: Mark) -> Entry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,6 +108,8 @@ class Filler:
             return None
         before = len(self.problems)
         checked = [part if isinstance(part, str) else self._part(node, text, part, key, roots, why) for part in parts]
+        if len(self.problems) == before and (len(checked) > 1 or key == "run"):
+            self.problems += self._no_text(checked, node.mark, key)
         return None if len(self.problems) > before else tuple(checked)
 
     def _part(self, node: Scalar, text: str, part: Part, key: str, roots: tuple[str, ...], why: str) -> Part:
@@ -135,6 +137,15 @@ class Filler:
             except ExpressionError as error:
                 self._bad(error, mark)
         return part
+
+    def _no_text(self, parts: Sequence[str | Part], mark: Mark, key: str) -> Iterator[Problem]:
+        """What is wrong with a text around a list or mapping of which some is only known during the run."""
+        for part in parts:
+            if isinstance(part, Reference) and part.root == "params":
+                value = render(part, {"params": self.names.params})
+                if not isinstance(value, Part) and any(references(value)) and (key == "run" or _many(value)):
+                    what = f"{part} cannot stand inside text: some of it is only known during the run"
+                    yield BadReference(mark=mark, what=what)
 
     def _subtraction(self, reference: Reference, text: str) -> Expression | None:
         """`${params.n-1}`, where no parameter has that name."""
@@ -171,9 +182,21 @@ class Filler:
                 return BadReference(mark=mark, what=f"{ref} leads nowhere", cure=f"there is {there_is}")
             case "params" | "env" if deep:
                 try:
-                    render(ref, {"params": self.names.params, "env": self.names.env})
+                    value = render(ref, {"params": self.names.params, "env": self.names.env})
                 except ExpressionError as error:
                     return BadReference(mark=mark, what=error.message, cure=error.cure)
+                return self._of_the_run(ref, value, mark, key, roots)
+            case "params" if any(references(self.names.params[first] if first else dict(self.names.params))):
+                what = f"{ref} is only known during the run here, so nothing can be calculated with it"
+                return BadReference(mark=mark, what=what, cure="calculate in the file that gives it, or in a stage")
+        return None
+
+    def _of_the_run(self, ref: Reference, value: Any, mark: Mark, key: str, roots: tuple[str, ...]) -> Problem | None:
+        """A parameter that the file around gives may stand for what is only known during the run."""
+        for read in references(value):
+            if read.root not in roots:
+                why = f"it is {str(read).replace('^', '')} of the file around, which is only known during the run"
+                return ReferenceMisplaced(mark=mark, reference=str(ref), key=key, why=why)
         return None
 
 
@@ -186,6 +209,10 @@ _WHY = {
     "index": 'an item\'s number is only known in "with" of a stage that has "over"',
     "run": 'the run is only known in "with"',
 }
+
+
+def _many(value: Any) -> bool:
+    return isinstance(value, list | Mapping)
 
 
 def is_broken(value: Any) -> bool:

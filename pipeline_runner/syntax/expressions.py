@@ -38,6 +38,8 @@ class Expression:
     known: Mapping[str, Any] = field(default_factory=dict, repr=False)  # root → what it stands for
     start: int = field(default=0, compare=False, repr=False)
     stop: int = field(default=0, compare=False, repr=False)
+    stands: Mapping[str, Ends] = field(default_factory=dict, repr=False)
+    """What `stages.x` in it stands for, where that is not the stage of this name: `reads` has the real names."""
 
     def __str__(self) -> str:
         return "${" + self.source + "}"
@@ -45,13 +47,14 @@ class Expression:
     @property
     def given(self) -> dict[str, Any]:
         """What is known already of what it reads, by name."""
-        return {str(ref): self.known[ref.root] for ref in self.reads if ref.root in self.known}
+        return {str(ref): _followed(ref, self.known[ref.root]) for ref in self.reads if ref.root in self.known}
 
     def __hash__(self) -> int:
         return hash(self.source)  # what is known need not be hashable
 
 
 Part = Reference | Expression
+Ends = str | Mapping[str, "Ends"]  # a stage, or several by their names
 
 
 @dataclass(frozen=True)
@@ -253,7 +256,9 @@ def render(template: Any, scope: Scope) -> Any:
             done = [render(part, scope) for part in parts]
             joined: list[str | Part] = []
             for part in done:
-                if isinstance(part, Part):
+                if isinstance(part, Text):  # a parameter that stands for such a text
+                    joined += part.parts
+                elif isinstance(part, Part):
                     joined.append(part)
                 elif joined and isinstance(last := joined[-1], str):
                     joined[-1] = last + as_text(part)
@@ -278,10 +283,36 @@ def _computed(template: Expression, scope: Scope) -> Any:
         return replace(template, known=known)
     from pipeline_runner.syntax import formulas
 
+    if template.stands and "stages" in known:
+        known["stages"] = _Standing(known["stages"], template.stands)
+
     try:
         return formulas.compute(template.source, known)
     except formulas.CannotCompute as error:
         raise ExpressionError(f"{template} has no value: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Standing(Mapping[str, Any]):
+    """`${stages}` as an expression of another file knows it: its names stand for others."""
+
+    stages: Mapping[str, Any]
+    stands: Mapping[str, Ends]
+
+    def __getitem__(self, name: str) -> Any:
+        return self._of(self.stands.get(name, name))
+
+    def _of(self, ends: Ends) -> Any:
+        return self.stages[ends] if isinstance(ends, str) else {name: self._of(end) for name, end in ends.items()}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.stands or name in self.stages
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stands)
+
+    def __len__(self) -> int:
+        return len(self.stands)
 
 
 def follow(reference: Reference, value: Any) -> Any:
@@ -291,7 +322,19 @@ def follow(reference: Reference, value: Any) -> Any:
     return value
 
 
+def _followed(reference: Reference, value: Any) -> Any:
+    """The same as far as it leads: an expression may test whether something is there."""
+    try:
+        return follow(reference, value)
+    except ExpressionError:
+        return None
+
+
 def _step(reference: Reference, value: Any, step: str | int) -> Any:
+    if isinstance(value, Reference):  # a parameter that stands for something of the run
+        return replace(value, path=(*value.path, step))
+    if isinstance(value, Expression | Text):
+        raise ExpressionError(f"{reference} leads nowhere: what is in {value} is only known during the run")
     if isinstance(value, Mapping):
         if step in value:
             return value[step]

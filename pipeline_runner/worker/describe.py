@@ -98,15 +98,15 @@ def main(given: Mapping[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the runner who hears Ctrl-C, and ends this
     for question in given["questions"]:
         os.environ.update(question["env"])
-        said = json.dumps(_answer(question, given["folder"])) + "\n"
+        said = json.dumps(_answer(question)) + "\n"
         os.write(out, said.encode())  # each at once: the next may never come back
     limits.kill_below(os.getpid())  # whatever an import has started
     os._exit(0)
 
 
-def _answer(question: Mapping[str, Any], folder: str) -> Mapping[str, Any]:
+def _answer(question: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        return described(resolve(question["kind"], question["place"], question["attribute"], folder))
+        return described(resolve(question["kind"], question["place"], question["attribute"], question["folder"]))
     except FunctionNotFound as error:
         return {"not_found": error.why, "cure": error.cure}
     except PackageMissing as error:

@@ -99,25 +99,26 @@ def add_to_path(folder: str) -> None:
         sys.meta_path.append(_FileFinder())
     if _projects[:1] == [folder] and folder in sys.path:
         return
-    if folder in _projects and folder in sys.path:
-        sys.path.remove(folder)
+    path = path_with(folder)
     if folder in _projects:
         _projects.remove(folder)
     _projects.insert(0, folder)
-    sys.path[:] = path_with(folder, _projects[1:])
+    sys.path[:] = path
     importlib.invalidate_caches()
 
 
-def path_with(folder: str, others: Sequence[str] = ()) -> list[str]:
-    """sys.path with a project's folder where it belongs: before other projects and what is installed."""
-    if folder in sys.path:
-        return list(sys.path)
+def path_with(folder: str) -> list[str]:
+    """sys.path with a project's folder where it belongs: directly behind the standard library.
+
+    A worker has inherited the runner's path, with the folders of a pipeline's other files in it. A project may also
+    stand before the standard library, as a script's own folder does, and then stays there.
+    """
     standard = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")]
-    before = [*others, *(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))]
-    # A project may also stand before the standard library: a script's own folder does.
-    after = max((i for i, path in enumerate(sys.path) if path in standard), default=-1) + 1
-    place = next((i for i, path in enumerate(sys.path) if i >= after and path in before), len(sys.path))
-    return [*sys.path[:place], folder, *sys.path[place:]]
+    is_standard = [path in standard or path.endswith("lib-dynload") for path in sys.path]
+    after = max((i for i, yes in enumerate(is_standard) if yes), default=-1) + 1
+    if folder in sys.path[:after]:
+        return list(sys.path)
+    return [*sys.path[:after], folder, *(path for path in sys.path[after:] if path != folder)]
 
 
 def _importer(error: ModuleNotFoundError) -> str:

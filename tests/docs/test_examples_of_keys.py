@@ -17,6 +17,7 @@ MODELS = {"top level": Pipeline, "stage": Stage, "retry": Retry}
 LATER = {*getattr(build, "NOT_YET_STAGE", ()), *getattr(build, "NOT_YET_TOP", ())}  # keys that wait, as long as any do
 
 COMMON = "params: {folder: texts, top: 10, full: true}\nlimits: {api: 2}\n"
+OF_A_FILE = ("pipeline", "params", "allow_outside")  # of a stage that is another file's pipeline
 NEEDED = {"fetch": "  fetch: {call: 'words:fetch'}\n"}
 
 
@@ -26,6 +27,9 @@ def text(part, key):
     if part == "top level":
         stages = "" if key == "stages" else "\nstages: {s: {call: 'words:count', over: [a]}}"
         return line + stages
+    if key in OF_A_FILE:
+        inner = "" if key == "pipeline" else "    pipeline: other.yaml\n"
+        return f"{COMMON}stages:\n  s:\n{inner}    {line}\n"
     call = "" if key in ("call", "run", "pipeline") else "    call: words:count\n"
     call = "    run: ls\n" if key == "stdout" else call
     over = "" if key == "over" else "    over: {a: [1], b: [2]}\n" if key == "shortest" else "    over: [[a], [b]]\n"
@@ -51,5 +55,8 @@ def test_each_key_has_an_example(part):
 def test_an_example_is_right(part, key, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "build").mkdir()
+    (tmp_path / "other.yaml").write_text(
+        "params: {top: 1}\nstages: {t: {call: 'words:count', with: ['${params.top}']}}\n"
+    )
     (tmp_path / "common.yaml").write_text("params: {more: 1}\n")
     assert [str(problem) for problem in check(text(part, key), folder=tmp_path)] == []

@@ -41,6 +41,17 @@ def span(value, log, seconds=0.05):
     return value
 
 
+def meets(value, log, of):
+    """Whether so many calls came to be at work together: each waits for the others, though not for ever."""
+    noted(log, value)
+    until = time.monotonic() + 20
+    while len(Path(log).read_text().splitlines()) < of:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def dies_once(value, log):
     """Kill this worker on the first call of all."""
     try:

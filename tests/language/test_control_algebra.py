@@ -167,6 +167,18 @@ def test_what_is_asked_of_a_value_that_is_not_there_is_null():
     assert result["deep"] == {"a": None, "b": "so: null", "c": [None]}
 
 
+def test_a_command_is_given_null_too():
+    result = ran(
+        {
+            "x": {**ONE, "if": False},
+            "items": {**ITEMS, "if": False},
+            "shell": {"run": "echo ${stages.x} ${stages.x.total}", "if": "always"},
+            "words": {"run": ["echo", "${stages.x.total}", "n${stages.items | length}"], "if": "always"},
+        }
+    )
+    assert (result["shell"].strip(), result["words"].strip()) == ("null null", "null n0")
+
+
 def test_after_a_stop_only_what_is_to_run_always_runs(tmp_path):
     log = tmp_path / "log"
     note = {"call": "control_deeds.py:noted"}

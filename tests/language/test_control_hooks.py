@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_runner import Pipeline, Stage, check
+from pipeline_runner.events import Printed
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -104,7 +105,7 @@ def test_a_hook_has_a_timeout_and_an_environment_and_may_be_tried_again(tmp_path
     hook = {
         "call": "control_deeds.py:hangs_once",
         "with": {"value": 1, "log": str(log)},
-        "timeout": "1s",
+        "timeout": "2s",
         "retry": 1,
     }
     result = made(
@@ -165,6 +166,32 @@ def test_the_command_tells_of_hooks_and_keeps_what_they_write(prun, tmp_path):
     assert "on_failure" not in ran.stderr
     logs = prun("logs", "last")
     assert "hook says done" in logs.stdout
+
+
+def test_a_hook_may_be_a_command(tmp_path):
+    log = tmp_path / "log"
+    hooks = {
+        "on_failure": [
+            {"run": f"echo ${{run.status}} ${{run.failures[0].message}} >> {log}"},
+            {"run": ["sh", "-c", f'echo "$0" >> {log}', "${run.failures | length}"], "workdir": str(tmp_path)},
+        ]
+    }
+    made({"x": BAD}, **hooks).run()
+    assert log.read_text().splitlines() == ["failed no good", "1"]
+
+
+def test_what_a_hook_that_is_a_command_writes_is_seen(tmp_path):
+    events = []
+    made({"x": SAME}, on_success=[{"run": "echo ${run.status}"}, {"run": "echo 7", "stdout": "json"}]).run(
+        on_event=events.append
+    )
+    assert [(e.stage, e.line) for e in events if isinstance(e, Printed)] == [("on_success", "done")]
+
+
+def test_a_hook_can_be_run_again_as_it_was(tmp_path):
+    pipeline = made({"x": BAD}, on_failure={"call": "control_deeds.py:same", "with": {"value": "${run.failures}"}})
+    run = pipeline.run(state=tmp_path)
+    assert pipeline.replay(run.id, "on_failure", state=tmp_path) == run["on_failure"]
 
 
 def test_hooks_in_python(tmp_path):

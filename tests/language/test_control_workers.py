@@ -112,6 +112,11 @@ def test_calls_run_in_their_folder_and_functions_are_found_beside_the_pipeline(p
     assert (result["in"], result["one"], result["out"], result["far"]) == ([sub, sub], sub, [str(place)] * 2, "/")
 
 
+def test_commands_run_in_their_folder_too(place):
+    result = made({"x": {"run": "pwd", "workdir": "sub"}, "y": {"run": "pwd"}}, folder=place).run()
+    assert (result["x"].strip(), result["y"].strip()) == (str(place / "sub"), str(place))
+
+
 def test_each_call_begins_in_its_folder_again(place):
     (place / "moves.py").write_text(
         "import os\ndef moves(_):\n    here = os.getcwd()\n    os.chdir('/')\n    return here\n"

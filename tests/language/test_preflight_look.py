@@ -249,7 +249,7 @@ def test_an_import_that_does_not_end_is_given_up_and_what_it_started_ends(tmp_pa
     module = "import subprocess, time\nsubprocess.Popen(['sleep', '1000.25'])\ntime.sleep(1000)\n"
     (tmp_path / "slow.py").write_text(module)
     (tmp_path / "quick.py").write_text("def f(item): 0\n")
-    questions = [Question(Named("quick", "f")), Question(Named("slow", "f"))]
+    questions = [Question(Named("quick", "f"), str(tmp_path)), Question(Named("slow", "f"), str(tmp_path))]
     began = time.monotonic()
     quick, slow = ask_python(questions, str(tmp_path), {}, limit_s=2.0)
     assert list(quick.signature.parameters) == ["item"]

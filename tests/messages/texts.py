@@ -5,4 +5,4 @@ def read(*args, **keywords):
     return args, keywords
 
 
-count = total = read
+count = total = write = list = read  # noqa: A001

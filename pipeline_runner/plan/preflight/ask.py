@@ -30,6 +30,7 @@ class Question:
     """A function, and the variables with which its stage would import it."""
 
     function: Named | InFile
+    folder: str  # where it is found
     env: tuple[tuple[str, str], ...] = ()
 
 
@@ -72,15 +73,15 @@ Told = Callee | NoCall | NotFound | NoPackage | Raised | NoAnswer
 def ask_python(
     questions: Sequence[Question], folder: str, env: Mapping[str, str], limit_s: float = LIMIT_S
 ) -> list[Told]:
-    """What Python itself says to each question, from one process for all of them."""
+    """What Python itself says to each question, from one process for all of them, which is in `folder`."""
     given = {
         "path": [path or os.getcwd() for path in sys.path],
-        "folder": folder,
         "questions": [
             {
                 "kind": "file" if isinstance(function, InFile) else "module",
                 "place": function.path if isinstance(function, InFile) else function.module,
                 "attribute": function.attribute,
+                "folder": question.folder,
                 "env": dict(question.env),
             }
             for question in questions

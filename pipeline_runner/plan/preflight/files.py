@@ -23,11 +23,14 @@ def look_at_files(
     named = [(source, path) for source, path in sources(stage.over) if isinstance(source, Lines | Csv | Jsonl | Glob)]
     if not named:
         return [], []
+    folder = pipeline.folder_of(stage)
     before = [stages[name] for name in _before(stage, stages)]
     for source, path in named:
         match source:
-            case Lines(file) | Csv(file) | Jsonl(file) if not is_url(file) and not _made(file, before, pipeline):
-                why = _unreadable(pipeline.folder / file)
+            case Lines(file) | Csv(file) | Jsonl(file) if not is_url(file) and not _made(
+                folder / file, before, pipeline
+            ):
+                why = _unreadable(folder / file)
                 mark = place_of(stage, (*path, type(source).__name__.lower()), value=True)
                 if why is not None and before and why == _NONE:
                     place = f"{mark}: " if mark else ""
@@ -37,12 +40,12 @@ def look_at_files(
                 elif why is not None:
                     from pipeline_runner.plan.preflight.problems import NoInput
 
-                    known = tuple(_beside(pipeline.folder / file, file))
+                    known = tuple(_beside(folder / file, file))
                     found.append(NoInput(mark=mark, stage=stage.name, path=file, why=why, known=known))
-            case Glob(pattern) if not is_url(pattern) and not before and not matches(pattern, pipeline.folder):
+            case Glob(pattern) if not is_url(pattern) and not before and not matches(pattern, folder):
                 mark = place_of(stage, (*path, "glob"), value=True)
                 place = f"{mark}: " if mark else ""
-                warnings.append(f'{place}no file matches "{pattern}"{_lost(pattern, pipeline.folder)}')
+                warnings.append(f'{place}no file matches "{pattern}"{_lost(pattern, folder)}')
     return found, warnings
 
 
@@ -58,11 +61,10 @@ def _before(stage: StageSpec, stages: Mapping[StageName, StageSpec]) -> set[Stag
     return found - {stage.name}
 
 
-def _made(file: str, before: list[StageSpec], pipeline: PipelineSpec) -> bool:
+def _made(file: Path, before: list[StageSpec], pipeline: PipelineSpec) -> bool:
     """Whether a stage before has the file among its `outs`."""
-    wanted = os.path.normpath(pipeline.folder / file)
-    outs = [out for stage in before for out in stage.outs if isinstance(out, str)]
-    return any(os.path.normpath(pipeline.folder / out) == wanted for out in outs)
+    made = (pipeline.folder_of(stage) / out for stage in before for out in stage.outs if isinstance(out, str))
+    return os.path.normpath(file) in map(os.path.normpath, made)
 
 
 _NONE = "there is no such file"

@@ -23,6 +23,7 @@ from pipeline_runner.plan.preflight.written import lost, place_of, sources
 from pipeline_runner.plan.readings import readings
 from pipeline_runner.plan.skips import is_off
 from pipeline_runner.spec.pipeline import Generate, Given, InFile, Named, PipelineSpec, StageName, StageSpec
+from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.worker.functions import path_with
 
 
@@ -60,7 +61,7 @@ def look_at(
     uses = [use for name, stage in stages.items() for use in _uses(pipeline, stage, known.get(name) or _usual(stage))]
     answers = _answers(pipeline, uses, ask)
     for use in uses:
-        answer = answers[use.function, use.env]
+        answer = answers[use.key]
         if isinstance(answer, Callee) and not any(use.misfits(answer)):
             continue
         from pipeline_runner.plan.preflight.telling import tell  # not before: mostly nothing is to be told
@@ -70,7 +71,8 @@ def look_at(
         found, maybe = look_at_files(pipeline, stage, stages)
         problems += [*found, *look_at_what_travels(stage)]
         warnings += maybe
-    return Looked(tuple(problems), tuple(warnings))
+    mask = mask_of(pipeline)
+    return Looked(tuple(mask.whole(problems)), tuple(map(mask.text, warnings)))
 
 
 def refuse(plan: Plan) -> tuple[str, ...]:
@@ -88,6 +90,9 @@ def _usual(stage: StageSpec) -> Style:
 # ------------------------------------------------------------------------------------------------ functions
 
 
+Key = tuple[object, tuple[tuple[str, str], ...], str]  # a function, and with which variables and where it is found
+
+
 @dataclass(frozen=True)
 class Use:
     """A place in which a stage names a function."""
@@ -97,6 +102,11 @@ class Use:
     written: signatures.Path
     shapes: tuple[Shape, ...]
     env: tuple[tuple[str, str], ...]
+    folder: str
+
+    @property
+    def key(self) -> Key:
+        return self.function, self.env, self.folder
 
     @property
     def mark(self) -> Mark | None:
@@ -111,44 +121,42 @@ class Use:
 
 def _uses(pipeline: PipelineSpec, stage: StageSpec, style: Style) -> Iterator[Use]:
     env = tuple(sorted({**pipeline.env, **stage.env}.items()))
+    folder = os.path.abspath(pipeline.folder_of(stage))
     if isinstance(stage.function, Named | InFile | Given):
-        known = () if lost(stage, "over", "with") else tuple(shapes(stage, style, pipeline.folder))
-        yield Use(stage, stage.function, ("call",), known, env)
+        known = () if lost(stage, "over", "with") else tuple(shapes(stage, style, pipeline.folder_of(stage)))
+        yield Use(stage, stage.function, ("call",), known, env, folder)
     if isinstance(stage.setup, Named | InFile | Given):
         shape = given(stage.setup_with, ("setup_with",))
-        yield Use(stage, stage.setup, ("setup",), () if lost(stage, "setup_with") else (shape,), env)
+        yield Use(stage, stage.setup, ("setup",), () if lost(stage, "setup_with") else (shape,), env, folder)
     for source, written in sources(stage.over):
         if isinstance(source, Generate):
             shape = given(source.keywords, (*written, "with"))
-            yield Use(stage, source.function, (*written, "generate"), (shape,), ())
-
-
-Key = tuple[object, object]  # a function, and the variables with which it is imported
+            yield Use(stage, source.function, (*written, "generate"), (shape,), (), folder)
 
 
 def _answers(pipeline: PipelineSpec, uses: Sequence[Use], ask: bool) -> dict[Key, object]:
     """Finds each function once, and asks Python once about all that reading does not tell."""
     importlib.invalidate_caches()
-    folder = os.path.abspath(pipeline.folder)
-    finder = Finder(folder, tuple(path_with(folder)))
+    finders = {folder: Finder(folder, tuple(path_with(folder))) for folder in {use.folder for use in uses}}
     answers: dict[Key, object] = {}
-    unknown: dict[Key, tuple[Named | InFile, tuple[tuple[str, str], ...]]] = {}
+    unknown: list[tuple[Key, Named | InFile]] = []
     for use in uses:
-        key = (use.function, use.env)
-        if key in answers:
+        if use.key in answers:
             continue
         if isinstance(use.function, Given):
-            answers[key] = inspected(use.function.function)
+            answers[use.key] = inspected(use.function.function)
             continue
+        finder = finders[use.folder]
         answer = find(use.function, finder)
         if answer is None or (isinstance(answer, Callee) and _doubtful(use.function, finder)):
-            unknown[key] = (use.function, use.env)
-        answers[key] = answer or Callee(None)
+            unknown.append((use.key, use.function))
+        answers[use.key] = answer or Callee(None)
     if unknown and ask:
         from pipeline_runner.plan.preflight.ask import Question, ask_python
 
-        questions = [Question(function, env) for function, env in unknown.values()]
-        answers.update(zip(unknown, ask_python(questions, folder, pipeline.env), strict=True))
+        questions = [Question(function, key[2], key[1]) for key, function in unknown]
+        told = ask_python(questions, os.path.abspath(pipeline.folder), pipeline.env)
+        answers.update(zip((key for key, _ in unknown), told, strict=True))
     return answers
 
 
