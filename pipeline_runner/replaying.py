@@ -163,12 +163,14 @@ class _Past:
 
     def _given(self, name: StageName, item: int, varying: Mapping[str, Any]) -> tuple[list[Any], Any]:
         """The arguments of a call, one a column, and its own keywords."""
+        over = self.plan.stages[name].spec.over
         payload = self.history.given(self.run, name, item)
         if payload is not None:
             columns, keywords = pickle.loads(payload)
             values = [column_values(column)[0] for column in columns]
-            return values, None if keywords is None else column_values(keywords)[0]
-        over = self.plan.stages[name].spec.over
+            if keywords is not None:
+                return values, column_values(keywords)[0]
+            return values, keywords_of(varying)(item, item_of(over)(values)) if varying else None
         sources = () if over is None else over.columns if isinstance(over, Zip) else (over,)
         values = [self._argument(name, source, item) for source in sources]
         self._must_be_the_same(name, item, sources, values)
@@ -260,7 +262,7 @@ class _Past:
         return in_lists(numbers, b"".join(known) if len(known) == len(told) else None, source.size)
 
     def _note_command(self, name: StageName, item: int, given: Any) -> None:
-        command = given[COMMAND]
+        command = given.get(COMMAND) if isinstance(given, Mapping) else None
         if isinstance(command, Invocation):
             self.notes.append(f"{name}[{item}] runs: {typed(command)}")
 

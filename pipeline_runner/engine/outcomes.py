@@ -18,6 +18,7 @@ from pipeline_runner.engine.feed import Flight, Owed
 from pipeline_runner.engine.messages import CallsKept, ChunkOver, LinesSaid
 from pipeline_runner.engine.results import runs
 from pipeline_runner.engine.retries import again_after, argument_in_short
+from pipeline_runner.spec.pipeline import Command
 
 SAID = 20  # last lines of a failed call that are told with it
 
@@ -145,6 +146,8 @@ class Outcomes:
         if self._books.record is not None and (carried is not None or step == owed.step):
             # Without what a later step of a chain was given there is only what its first step was.
             given = owed.calls if carried is None else Calls(owed.calls.indices, ((Pack(carried, 0, 1),),))
+            if isinstance(stage.function, Command):  # what is in a command may be secret; its item makes it again
+                given = replace(given, keywords=None)
             self._books.record.given(stage.name, index, given)
             if carried is not None and not self._books.wanted(course.chain.stages[step - 1]):
                 # The steps before it ended well, and need not run again when this one is owed again.

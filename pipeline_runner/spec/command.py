@@ -12,7 +12,6 @@ from typing import Any
 
 from pipeline_runner.syntax.expressions import (
     Expression,
-    ExpressionError,
     Part,
     Raw,
     Reference,
@@ -57,13 +56,8 @@ class CommandLine(Template):
                     yield from reads
 
     def filled(self, scope: Scope) -> CommandLine | Invocation | Refused:
-        """Errors: ExpressionError when a path leads nowhere in what is the same for every call."""
-        try:
-            words = tuple(tuple(_filled(piece, scope) for piece in word) for word in self.words)
-        except ExpressionError as error:
-            if "item" in scope:  # of this call alone, and no other call's failure
-                return Refused(error.message)
-            raise
+        """Errors: ExpressionError when a path leads nowhere."""
+        words = tuple(tuple(_filled(piece, scope) for piece in word) for word in self.words)
         if any(isinstance(piece, Part) for piece in chain.from_iterable(words)):
             return CommandLine(words, self.shell, self.written)
         try:

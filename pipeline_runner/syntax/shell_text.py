@@ -64,7 +64,7 @@ def places(text: str) -> tuple[Place | Unsafe, ...]:
 
 
 _ASSIGNS = re.compile(r"[A-Za-z_]\w*=")
-_COMMAND_NEXT = re.compile(r"(?:^|[;&|({!)\n]|(?<!\S)(?:then|do|else|elif|if|while|until|time))[ \t]*$")
+_COMMAND_NEXT = re.compile(r"(?:[;&|({!)\n]|(?<!\S)(?:then|do|else|elif|if|while|until|time))$")
 _ENDS_WORD = frozenset(" \t\n;&|()<>")
 _REDIRECTS = ("<", ">", ">&", "<&", ">|")
 _HERE = re.compile(r"<<(?P<dash>-?)[ \t]*")
@@ -89,6 +89,7 @@ class _Reader:
         self._backticks = 0  # that are open
         self._in_doubt = False  # how the rest of these backticks is read
         self._here: list[_HereDocument] = []  # whose lines are still to come
+        self._judged = (-1, False)  # the word that was asked about last, and what was found
 
     # Stretches.
 
@@ -141,8 +142,7 @@ class _Reader:
                 case "'":
                     self._single()
                 case _ if char == HOLE:
-                    one = _ASSIGNS.match(self.text, word or 0) if word is not None else None
-                    self._hole(Place.WORD if one or self._redirected(word) else Place.WORDS)
+                    self._hole(Place.WORD if word is not None and self._only_one(word) else Place.WORDS)
                 case _:
                     self._usual(char, in_double=False)
         if closer:
@@ -323,16 +323,29 @@ class _Reader:
         """Nobody can tell what the holes since then are."""
         self.found[first:] = [UNENDED] * (len(self.found) - first)
 
-    def _redirected(self, word: int | None) -> bool:
-        before = self.text[: self.at if word is None else word].rstrip(" \t")
-        return before.endswith(_REDIRECTS)
+    def _only_one(self, word: int) -> bool:
+        """Whether the word that begins here cannot become several."""
+        if self._judged[0] != word:  # a word may have a thousand holes
+            end = self._without_blanks(word)
+            redirected = self.text[max(0, end - 2) : end].endswith(_REDIRECTS)
+            self._judged = word, redirected or _ASSIGNS.match(self.text, word) is not None
+        return self._judged[1]
 
     def _case(self, opened: list[str], begin: int, word: int | None) -> None:
         """A `case` or its `esac`, where the word that ends here is one."""
         said = "" if word is None else self.text[word : self.at]
-        if said not in ("case", "esac") or not _COMMAND_NEXT.search(self.text[begin:word]):
+        if word is None or said not in ("case", "esac"):
+            return
+        end = self._without_blanks(word)
+        if end > begin and not _COMMAND_NEXT.search(self.text[max(begin, end - 6) : end]):
             return
         if said == "case":
             opened.append("case")
         elif opened and opened[-1] == "case":
             opened.pop()
+
+    def _without_blanks(self, at: int) -> int:
+        """Where what stands before this place ends."""
+        while at and self.text[at - 1] in " \t":
+            at -= 1
+        return at

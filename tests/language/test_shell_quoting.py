@@ -9,9 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline_runner.pipeline import Pipeline
-from pipeline_runner.spec.build import check
-from pipeline_runner.stages import Stage
+from pipeline_runner import Pipeline, Stage, check
 from pipeline_runner.worker import shell
 from pipeline_runner.worker.shell import COMMAND, CannotRun, Invocation, Refused
 
@@ -34,9 +32,9 @@ def hostile(seed: int, count: int) -> list[str]:
     return [*HOSTILE, *("".join(draw.choices(HOSTILE, k=draw.randint(1, 4))) for _ in range(count - len(HOSTILE)))]
 
 
-def line(run, over=("x",)):
+def line(run):
     """The command of a stage, as the engine has it."""
-    spec = Pipeline("p", [Stage("s", run=run, over=list(over))], folder=".").spec
+    spec = Pipeline("p", [Stage("s", run=run, over=["x"])]).spec
     return spec.stages["s"].constants[COMMAND]
 
 
@@ -191,6 +189,47 @@ def test_places_where_no_value_can_stand_do_no_harm_to_those_after_them():
     assert given_to(line(text), WORDS).endswith(b"it's\n3 x it's\nit's")
 
 
+# Texts that are hard to read, beside what they write: each VALUE is given a value with all that is dangerous in it.
+VALUE = 'it\'s "$(touch pwned)" `touch pwned` \\ EOF\nEOF\n*'
+HARD = [
+    ("cat <<-EOF\n\tVALUE|\n\tEOF\nprintf %s VALUE", VALUE + "|\n" + VALUE),
+    ("cat << EOF; printf %s VALUE\nVALUE|\nEOF\n", VALUE + "|\n" + VALUE),
+    ("cat <<A; cat <<B\n'VALUE\nA\n\"VALUE|\nB\n", f"'{VALUE}\n\"{VALUE}|"),
+    ("cat <<'E O F'\n'\nE O F\nprintf %s VALUE", "'\n" + VALUE),
+    ('printf %s "$(cat <<EOF\nVALUE|\nEOF\n)" VALUE', VALUE + "|" + VALUE),
+    ('cat <<EOF\n$(printf %s VALUE) $(printf %s "VALUE") VALUE|\nEOF\n', f"{VALUE} {VALUE} {VALUE}|"),
+    ("cat <<EOF\n`printf %s VALUE` \\$x \\` VALUE|\nEOF\n", f"{VALUE} $x ` {VALUE}|"),
+    ("printf %s 'a'\"b\"VALUE\\ c'VALUE'\"VALUE\"VALUE'|'", f"ab{VALUE} c{VALUE}{VALUE}{VALUE}|"),
+    ('printf %s "a\\\nb VALUE"', "ab " + VALUE),
+    ("printf '%s ' \\\n  VALUE \\\n  # it's no comment of a word VALUE\n  printf %s VALUE", f"{VALUE} {VALUE}"),
+    ("printf %s \\#VALUE a\\ b#'c;#VALUE'", f"#{VALUE}a b#c;#{VALUE}"),
+    ('if [ VALUE = "VALUE" ]; then printf %s "don\'t"; fi # don\'t VALUE\nprintf %s VALUE;# don\'t', f"don't{VALUE}"),
+    ("set -- a b; printf %s $#VALUE $((1<<2))VALUE $((1 + (2 << 1)))VALUE", f"2{VALUE}4{VALUE}5{VALUE}"),
+    (
+        "x=a}b; printf %s $${x#*'}'}VALUE \"$${x%\"}\"*}\"VALUE $${x:-$(printf ')')}VALUE",
+        f"b{VALUE}a{VALUE}a}}b{VALUE}",
+    ),
+    ("f() { case x in (y) ;; x) printf %s VALUE ;; esac; }; f; (f) && { f; }", VALUE * 3),
+    ('printf %s "$(case x in x) case y in y) printf %s VALUE;; esac;; esac) VALUE"', f"{VALUE} {VALUE}"),
+    ('printf %s "$(printf \'%s\' "$(printf \'%s\' "`printf %s "VALUE"`"VALUE)" \'VALUE\')"', VALUE * 3),
+    ('v=\'VALUE\' w=x"VALUE"; export u=VALUE; printf %s "$v$w$u"', f"{VALUE}x{VALUE}{VALUE}"),
+    ("printf %s VALUE > out; cat out; rm out; printf %s VALUE 2>/dev/null >&1", VALUE * 2),
+    ("printf %s VALUE | cat - && printf %s VALUE || exit 9 & wait", VALUE * 2),
+    ("eval 'printf %s \"$1\"' && set -- VALUE && eval 'printf %s \"$1\"'", VALUE),
+    ("sh -c 'printf %s \"$1\"' sh VALUE", VALUE),
+    ('while read -r x; do printf %s "$x"VALUE; done <<EOF\na\nb\nEOF\n', f"a{VALUE}b{VALUE}"),
+]
+
+
+@pytest.mark.parametrize("program", SHELLS)
+@pytest.mark.parametrize(("text", "written"), HARD)
+def test_a_text_that_is_hard_to_read_is_read_as_the_shell_reads_it(text, written, program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arrived = given_to(line(text.replace("VALUE", "${item}")), VALUE, program)
+    assert arrived == written.rstrip("\n").encode()
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("run", "item", "written"),
     [
@@ -241,12 +280,6 @@ def test_a_value_that_no_command_can_be_given_is_refused_with_a_sentence(run, it
         shell.run(refused, "text")
 
 
-def test_a_path_that_leads_nowhere_in_one_item_is_that_calls_failure_alone():
-    refused = line("echo ${item.name}").filled({"item": {"other": 1}, "index": 0})
-    assert isinstance(refused, Refused)
-    assert 'there is no "name"' in refused.why
-
-
 @pytest.mark.parametrize("run", ["printf %s ${item}", ["/usr/bin/printf", "%s", "${item}"]])
 def test_a_value_of_a_hundred_kilobytes_arrives_and_one_that_is_too_long_is_told_plainly(run):
     assert len(given_to(line(run), "x" * 100_000)) == 100_000
@@ -259,6 +292,9 @@ def test_what_a_command_starts_does_not_inherit_its_values():
 
 
 @example(text="$(" * 3000 + "${item}")
+@example(text="case " * 20_000 + "${item}")
+@example(text="cat <<E " * 20_000 + "\n" + "${item} " * 900)
+@example(text=" " * 100_000 + "${item}" * 900)
 @example(text='"' * 3000 + "${item}")
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(

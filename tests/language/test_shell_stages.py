@@ -287,7 +287,8 @@ def test_a_value_that_no_command_can_be_given_fails_its_own_call_alone(run, tmp_
     )
     assert result["s"] == ["a", "e"]
     assert result["path"] == ["1"]
-    assert {f.failure.type for f in result.failures} == {"CannotRun"}
+    assert {f.failure.type for f in result.failures if f.stage == "s"} == {"CannotRun"}
+    assert {f.failure.type for f in result.failures if f.stage == "path"} == {"NoValue"}
     assert [f.index for f in result.failures if f.stage == "path"] == [0, 1, 3]
 
 
@@ -393,6 +394,33 @@ def test_a_failure_ends_the_commands_that_run_beside_it(run, tmp_path, backend):
     assert ended((tmp_path / "pid").read_text())
 
 
+def test_commands_meet_the_rest_of_the_language(run, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "words.py").write_text("def twice(text):\n    return text * 2\n")
+    result = run(
+        {
+            "where": {"run": "pwd", "workdir": "sub"},
+            "many": {"run": "echo hi", "over": {"range": 4}, "limits": ["api"]},
+            "twice": {"call": "words:twice", "over": "${stages.many}"},
+            "combined": {"run": "echo ${item.a}/${item.b}", "over": {"matrix": {"a": [1, 2], "b": ["x y"]}}},
+            "batches": {"run": ["printf", "<%s>", "${item}"], "over": {"batches": {"range": 5}, "size": 2}},
+            "not": {"run": "echo no", "if": "${params.no}"},
+            "fails": {"run": "exit 1", "on_error": "finish"},
+            "always": {"run": "echo ${stages.fails}", "needs": ["fails"], "if": "always"},
+        },
+        params={"no": False},
+        limits={"api": 1},
+        on_failure={"run": "echo ${run.status} > told"},
+    )
+    assert result["where"] == str(tmp_path / "sub")
+    assert result["twice"] == ["hihi"] * 4
+    assert result["combined"] == ["1/x y", "2/x y"]
+    assert result["batches"] == ["<0><1>", "<2><3>", "<4>"]
+    assert result["always"] == "null"
+    assert result.state.stages["not"].status == "skipped"
+    assert (tmp_path / "told").read_text() == "failed\n"
+
+
 # Kept runs.
 
 
@@ -427,6 +455,23 @@ def test_a_failed_command_is_replayed_as_it_ran(tmp_path, prun):
         "ran it's it's",
         "exit code 3: ran it's it's",
     ]
+
+
+def test_the_journal_has_no_value_of_the_environment_in_it(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TOKEN", "a-secret-of-the-test")
+    stages = {"s": {"run": ": ${env.TOKEN} ${item}; exit ${item}", "over": [0, 1], "on_error": "skip"}}
+    result = run(stages, state=tmp_path / "state")
+    assert [failed.index for failed in result.failures] == [1]
+    kept = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert kept
+    assert [path for path in kept if b"a-secret-of-the-test" in path.read_bytes()] == []
+
+
+def test_what_ps_shows_of_a_text_has_no_value_in_it(run, monkeypatch):
+    monkeypatch.setenv("TOKEN", "a-secret-of-the-test")
+    result = run({"s": {"run": ": ${env.TOKEN}; tr '\\0' ' ' < /proc/$$/cmdline"}})
+    assert result["s"].startswith("/bin/sh -ec ")
+    assert "a-secret" not in result["s"]
 
 
 def test_a_plan_shows_the_command():
