@@ -14,6 +14,7 @@ import typer
 
 from pipeline_runner.backends import table
 from pipeline_runner.cli.app import COMMANDS, build
+from pipeline_runner.syntax.reader import plain, read
 
 ROOT = Path(__file__).resolve().parent.parent
 PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -58,7 +59,7 @@ def keys(model: str) -> Callable[[], str]:
     """A table of the keys of one model of the language."""
 
     def part() -> str:
-        return "\n".join(["| key | takes | meaning |", "| --- | --- | --- |", *rows(model)])
+        return "\n".join(["| key | takes | meaning | example |", "| --- | --- | --- | --- |", *rows(model)])
 
     return part
 
@@ -67,9 +68,13 @@ def rows(model: str) -> Iterator[str]:
     schema = json.loads((ROOT / "schemas" / "pipeline.schema.json").read_text("utf-8"))
     described = schema["$defs"][model] if model else schema
     required = described.get("required", ())
+    read_ = read((ROOT / "docs" / "reference" / "examples.yaml").read_text("utf-8"), "examples.yaml")
+    examples = plain(read_.root)[{"": "top level", "Stage": "stage", "Retry": "retry"}[model]] if read_.root else {}
     for key, value in sorted(described["properties"].items(), key=lambda pair: pair[0] not in required):
         meaning = " ".join(value.get("description", "").split())
-        yield f"| `{key}` | {cell(takes(value, schema['$defs']))} | {cell(meaning)} |"
+        example = examples.get(key)
+        shown = f"`{cell(example)}`" if example else ""
+        yield f"| `{key}` | {cell(takes(value, schema['$defs']))} | {cell(meaning)} | {shown} |"
 
 
 WORDS = {"object": "mapping", "array": "list", "string": "text", "boolean": "true or false", "integer": "whole number"}

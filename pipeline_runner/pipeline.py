@@ -20,6 +20,7 @@ from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
 from pipeline_runner.plan.forecast import Forecast
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.plan.preflight.look import refuse
 from pipeline_runner.plan.select import Part, part_of, select
 from pipeline_runner.record.foretell import foretell, refuse_missing
 from pipeline_runner.record.looking import Looking
@@ -175,6 +176,7 @@ class Pipeline:
         cache: bool = True,
         sample: int | None = None,
         chaos: str | Mapping[str, float] | None = None,
+        on_warning: Callable[[str], None] | None = None,
     ) -> Result:
         """Run it and wait for the end. A failed stage is told in the result, not raised.
 
@@ -189,10 +191,11 @@ class Pipeline:
         sample:    only so many items of each source that needs no stage; `part` says what else may be left out.
         chaos:     kill=0.05 or {"kill": 0.05, "seed": 7}: kill a worker that begins a chunk with this probability; the
                    result is the same.
+        on_warning: called with a sentence for everything that may go wrong, before anything runs.
         Errors:    Problems, before anything runs; KeyboardInterrupt, after all is ended.
         """
         self = self if sample is None else self.part(sample=sample)
-        engine = self._engine(workers, keep, on_event, state, resume, chaos, force, cache)
+        engine = self._engine(workers, keep, on_event, state, resume, chaos, force, cache, on_warning)
         if on_engine is not None:
             on_engine(engine)
         with self._in_folder(engine.plan):
@@ -233,11 +236,15 @@ class Pipeline:
         chaos: str | Mapping[str, float] | None,
         force: bool = False,
         cache: bool = True,
+        on_warning: Callable[[str], None] | None = None,
     ) -> Engine:
         strikes = chaos_from(chaos)
         if problems := missing(self.spec):
             raise Problems(problems)
         plan = self.plan(workers=workers)
+        for warning in refuse(plan):
+            if on_warning is not None:
+                on_warning(warning)
         keeper = _keeper(plan, keep)
         listeners: Sequence[Listener] = (on_event,) if callable(on_event) else tuple(on_event)
         record = self._record(plan, state, Looking(bool(resume), force, cache), resume)

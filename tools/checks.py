@@ -42,6 +42,11 @@ def floors() -> str:
     return tool("lint-imports")
 
 
+def mutants() -> str:
+    """Two thousand broken pipelines keep the promise; gives the slowest of them."""
+    return tool("python", "tests/fuzz/mutants.py", "2000", "--jobs", "1")
+
+
 def tests(folder: str) -> str:
     """The tests of one folder pass; gives pytest's closing line."""
     return tool("python", "-m", "pytest", "-q", folder)

@@ -33,11 +33,14 @@ def plan(
     """Show the plan of a pipeline: what would be run and what reused, and why; each stage's method, why, and what came
     second; groups and waves."""
     from pipeline_runner.pipeline import Pipeline
+    from pipeline_runner.plan.preflight.look import refuse
     from pipeline_runner.spec.secrets import mask_of
 
     pipeline = Pipeline.of(options.load(file, given, params, profile)).part(
         stages=stages or (), until=until or (), since=since or (), only=only or (), sample=sample
     )
+    for warning in refuse(pipeline.plan(workers=workers)):
+        typer.echo(f"warning: {warning}", err=True)
     made = pipeline.forecast(workers=workers, state=state, force=force, cache=not no_cache)
     told = json.dumps(made.to_json(), indent=2, ensure_ascii=False) if as_json else made.explain().rstrip("\n")
     typer.echo(mask_of(pipeline.spec).text(told))

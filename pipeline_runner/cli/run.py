@@ -75,6 +75,7 @@ def command(
 
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.check import cautions
+    from pipeline_runner.plan.preflight.look import refuse
     from pipeline_runner.record.seal import key_not_kept
     from pipeline_runner.reporters.bars import Bars
     from pipeline_runner.reporters.summary import summary
@@ -93,10 +94,16 @@ def command(
     terminal = Terminal()
     console = Console(stderr=True)
     unkept = [] if dry_run else filter(None, [key_not_kept()])
-    for warning in (*spec.warnings, *cautions(pipeline.plan(workers=workers)), *unkept):
+
+    def warn(warning: str) -> None:
         if not quiet:
             console.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False, highlight=False)
+
+    for warning in (*spec.warnings, *cautions(pipeline.plan(workers=workers)), *unkept):
+        warn(warning)
     if dry_run:
+        for warning in refuse(pipeline.plan(workers=workers)):
+            warn(warning)
         made = pipeline.forecast(workers=workers, state=state, resume=resume or "", force=force, cache=not no_cache)
         told = json.dumps(made.to_json(), ensure_ascii=False) if as_json else made.explain().rstrip("\n")
         typer.echo(mask_of(spec).text(told))
@@ -113,6 +120,7 @@ def command(
             force=force,
             cache=not no_cache,
             chaos=chaos,
+            on_warning=warn,
         )
     terminal.leave_if_gone()
     wanted = _wanted(result, show or (), everything)

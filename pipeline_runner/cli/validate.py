@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline_runner.errors import Problem, Problems
+from pipeline_runner.errors import Problem, Problems, in_order
 
 
 class Format(StrEnum):
@@ -50,17 +50,20 @@ class Findings:
 
 
 def findings(file: str, profile: str | None = None) -> Findings:
-    """What is wrong with a file: how it is written, and what no plan can do."""
-    from pipeline_runner.plan.check import all_problems, cautions
+    """What is wrong with a file: how it is written, what no plan can do, and what it names that is not there."""
+    from pipeline_runner.plan.check import cautions, everything
     from pipeline_runner.plan.make import attempt
+    from pipeline_runner.plan.preflight.look import look, look_at
     from pipeline_runner.spec.build import load
 
     try:
         spec = load(file, profile=profile)
     except Problems as error:
-        return Findings(all_problems(error))
+        return Findings(everything(error))
     plan, problems = attempt(spec)
-    return Findings(problems, [*spec.warnings, *(cautions(plan) if plan is not None else ())])
+    looked = look_at(spec, spec.stages) if plan is None else look(plan)
+    warnings = [*spec.warnings, *(cautions(plan) if plan is not None else ()), *looked.warnings]
+    return Findings(in_order([*problems, *looked.problems]), warnings)
 
 
 def as_text(found: Mapping[str, Findings]) -> str:

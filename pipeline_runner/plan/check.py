@@ -11,6 +11,7 @@ from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.plan.graph import links
 from pipeline_runner.plan.make import attempt
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.plan.preflight.look import look_at
 from pipeline_runner.spec.pipeline import PipelineSpec, StageSpec
 from pipeline_runner.spec.sources import endless
 
@@ -72,6 +73,14 @@ def all_problems(found: Problems) -> list[Problem]:
     if not isinstance(found.sound, PipelineSpec):
         return list(found.problems)
     return in_order([*found.problems, *problems(_sound(found.sound))])
+
+
+def everything(found: Problems, *, ask: bool = True) -> list[Problem]:
+    """The same, with what those stages name and is not there. `ask` as for `look`."""
+    if not isinstance(found.sound, PipelineSpec):
+        return list(found.problems)
+    sound = _sound(found.sound)
+    return in_order([*found.problems, *problems(sound), *look_at(sound, sound.stages, ask=ask).problems])
 
 
 def _sound(spec: PipelineSpec) -> PipelineSpec:

@@ -106,7 +106,7 @@ def build(
     problems = list(document.problems)
     root = document.root
     if root is None:
-        raise Problems(problems or [EmptyFile(mark=None, file=name)])
+        raise Problems(problems or [EmptyFile(mark=Mark(name, 1, 1))])
     if not isinstance(root, MapNode):
         raise Problems([*problems, NotAMapping(mark=root.mark, what="a pipeline", got=describe(plain(root)))])
     project = (Path.cwd() if folder is None else folder).resolve()
@@ -496,6 +496,7 @@ class _StageBuilder:
             allow_outside=bool(keys.allow_outside),
             description=keys.description or "",
             marks=self._marks(places),
+            node=self.node,
         )
 
     @property

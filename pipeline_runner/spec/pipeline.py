@@ -10,6 +10,7 @@ from typing import Any, NewType
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.marks import Mark
 from pipeline_runner.syntax.expressions import Ends, Expression, Reference
+from pipeline_runner.syntax.reader import MapNode
 from pipeline_runner.worker.shell import Stdout
 
 StageName = NewType("StageName", str)
@@ -239,6 +240,7 @@ class StageSpec:
     marks: Mapping[str, Mark] = field(default_factory=dict, repr=False, compare=False)
     """Where each key of the stage stands; "" is the stage's name. Empty for stages made in Python.
     Also "needs.x" for one name of `needs`, and str(reference) for the first place of a `${…}`."""
+    node: MapNode | None = field(default=None, repr=False, compare=False)  # as it was written, for places inside keys
 
     @property
     def always(self) -> bool:

@@ -98,10 +98,8 @@ class SaidTwice(Problem):
 class EmptyFile(Problem):
     """Nothing is written."""
 
-    file: str
-
     def sentence(self) -> str:
-        return f"{self.file} is empty; a pipeline has at least stages"
+        return "the file is empty; a pipeline has at least stages"
 
     def advice(self) -> Sequence[str]:
         return ('"prun init" writes a small pipeline to begin with',)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -20,6 +21,7 @@ from pipeline_runner.errors import nearest
 from pipeline_runner.syntax.expressions import Raw, as_text
 
 MOST_REPEATED = 1_000_000  # elements that a `*` may make of a text or a list
+MOST_DEPTH = 40  # of an expression: Jinja takes time in the square of it, 1.5 s at 200
 MOST_DIGITS = 10_000  # of a power, about
 PATH_FILTERS: Mapping[str, Callable[[Any], str]] = {
     "name": lambda value: PurePosixPath(value).name,
@@ -106,19 +108,31 @@ def _parsed(source: str) -> nodes.Expr:
     sandbox = environment()
     # The brackets keep "}}", "|" at the end and the like from being read as more than one expression.
     try:
+        bracketed = "{{ (" + source + "\n) }}"
+        with suppress(TemplateSyntaxError):  # which is told better by what comes next
+            if _deeper_than(MOST_DEPTH, sandbox.parse(bracketed)):
+                raise CannotRead(f"it is nested more than {MOST_DEPTH} deep")
         sandbox.compile_expression(source, undefined_to_none=False)
-        tree = sandbox.parse("{{ (" + source + "\n) }}")
+        tree = sandbox.parse(bracketed)
         body = tree.body[0]
         if len(tree.body) != 1 or not isinstance(body, nodes.Output) or len(body.nodes) != 1:
             raise CannotRead("this is more than one expression")
         found = body.nodes[0]
     except TemplateSyntaxError as error:
         raise _unreadable(source, error.message or "it cannot be read") from None
-    except (RecursionError, MemoryError, OverflowError, ValueError) as error:
+    except (RecursionError, MemoryError, OverflowError, ValueError, SyntaxError) as error:
+        # The last is Python's, of what Jinja makes of it: two hundred brackets in each other are too many.
         raise CannotRead(f"it is too deep or too long ({type(error).__name__})") from None
     if isinstance(found, nodes.TemplateData):
         raise CannotRead("this is no expression")
     return found
+
+
+def _deeper_than(most: int, tree: nodes.Node) -> bool:
+    level: list[nodes.Node] = [tree]
+    for _ in range(most + 2):  # the template and its output are no part of the expression
+        level = [child for node in level for child in node.iter_child_nodes()]
+    return bool(level)
 
 
 def _unreadable(source: str, message: str) -> CannotRead:

@@ -19,6 +19,7 @@ from pipeline_runner.marks import Mark
 
 MOST_CHARACTERS = 16 * 1024 * 1024
 MOST_NODES = 250_000  # counted with every alias written out
+MOST_REPEATED = 4_000  # values that aliases may add to the file, or four times those that are written, if that is more
 MOST_DEPTH = 40
 MOST_DIGITS = 1000  # reading a number takes time in the square of them
 
@@ -310,7 +311,8 @@ def read(text: str, file: str) -> Document:
     """Read one YAML document, with all the problems that can be told in one go. Never raises."""
     text = text.removeprefix("\ufeff")
     if len(text) > MOST_CHARACTERS:
-        return Document(None, (TooLarge(mark=None, what="too many characters in the file", most=MOST_CHARACTERS),))
+        first = Mark(file, 1, 1)
+        return Document(None, (TooLarge(mark=first, what="too many characters in the file", most=MOST_CHARACTERS),))
     source = SourceText(file, text)
     if strange := tuple(_strange_characters(source)):
         return Document(None, strange)
@@ -355,6 +357,7 @@ class _Reader:
         self.missing: set[Mark] = set()  # where an unknown alias stands
         self.events = self._events()
         self.nodes = 0
+        self.repeated = 0  # of the nodes, those that aliases wrote out
         self.deepest = 0  # depth reached since the innermost open anchor began
 
     def _events(self) -> Iterator[Any]:
@@ -418,9 +421,15 @@ class _Reader:
         if anchor.node is None:
             self._stop(RecursiveAnchor(mark=mark, name=event.anchor))
         self.nodes += anchor.size
+        self.repeated += anchor.size
         self.deepest = max(self.deepest, depth + anchor.height)
+        most = min(MOST_NODES, max(MOST_REPEATED, 4 * (self.nodes - self.repeated)))
+        if self.repeated > most:
+            self._stop(TooLarge(mark=mark, what="too many values that aliases write out", most=most))
         if self.nodes > MOST_NODES:
-            self._stop(TooLarge(mark=mark, what="too many values, with aliases written out", most=MOST_NODES))
+            self._stop(
+                TooLarge(mark=mark, what="too many values in the file, with aliases written out", most=MOST_NODES)
+            )
         if depth + anchor.height > MOST_DEPTH:
             self._stop(TooDeep(mark=mark))
         return anchor.node

@@ -99,19 +99,26 @@ def add_to_path(folder: str) -> None:
         sys.meta_path.append(_FileFinder())
     if _projects[:1] == [folder] and folder in sys.path:
         return
-    standard = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")]
-    is_standard = [path in standard or path.endswith("lib-dynload") for path in sys.path]
-    after = max((i for i, yes in enumerate(is_standard) if yes), default=-1) + 1
-    # Directly behind it: a worker has inherited the runner's path, with the folders of a pipeline's other files in it.
-    # A project may also stand before the standard library, as a script's own folder does, and then stays there.
-    if folder in sys.path[after:]:
-        del sys.path[sys.path.index(folder, after)]
+    path = path_with(folder)
     if folder in _projects:
         _projects.remove(folder)
     _projects.insert(0, folder)
-    if folder not in sys.path:
-        sys.path.insert(after, folder)
+    sys.path[:] = path
     importlib.invalidate_caches()
+
+
+def path_with(folder: str) -> list[str]:
+    """sys.path with a project's folder where it belongs: directly behind the standard library.
+
+    A worker has inherited the runner's path, with the folders of a pipeline's other files in it. A project may also
+    stand before the standard library, as a script's own folder does, and then stays there.
+    """
+    standard = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")]
+    is_standard = [path in standard or path.endswith("lib-dynload") for path in sys.path]
+    after = max((i for i, yes in enumerate(is_standard) if yes), default=-1) + 1
+    if folder in sys.path[:after]:
+        return list(sys.path)
+    return [*sys.path[:after], folder, *(path for path in sys.path[after:] if path != folder)]
 
 
 def _importer(error: ModuleNotFoundError) -> str:

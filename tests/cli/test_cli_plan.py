@@ -25,6 +25,7 @@ stages:
 def prun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Run a command line beside a pipeline.yaml: (exit code, stdout, stderr)."""
     (tmp_path / "pipeline.yaml").write_text(PIPELINE)
+    (tmp_path / "work.py").write_text("def number(n): ...\ndef square(n): ...\ndef total(values): ...\n")
     monkeypatch.chdir(tmp_path)
 
     def command(*words: str) -> tuple[object, str, str]:

@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def prun(capsys, tmp_path, monkeypatch):
-    """Run one command line in an empty folder; gives its exit code and what it said."""
+    """Run one command line in a folder that has a module m; gives its exit code and what it said."""
     monkeypatch.chdir(tmp_path)
+    Path("m.py").write_text("def f(): ...\n")
 
     def command(*words):
         with pytest.raises(SystemExit) as caught:

@@ -246,19 +246,23 @@ def test_a_result_that_only_dill_can_send_is_sent(run):
     assert ran["use"] == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("call", "kind"),
-    [
-        ("deeds.py:no_such", "FunctionNotFound"),
-        ("no_such_module:f", "FunctionNotFound"),
-        ("no_such.py:f", "FunctionNotFound"),
-        ("broken_import.py:f", "RuntimeError"),
-    ],
-)
-def test_a_function_that_cannot_be_had_fails_its_stage(run, call, kind):
-    ran = run({"s": {"call": call, "over": [1, 2]}})
+def test_a_function_whose_module_raises_fails_its_stage(run):
+    ran = run({"s": {"call": "broken_import.py:f", "over": [1, 2]}})
     assert ran.statuses() == {"s": "failed"}
-    assert ran.failed()[0][2] == kind
+    assert ran.failed()[0][2] == "RuntimeError"
+
+
+def test_a_function_that_goes_away_after_it_was_looked_at_fails_its_stage(run, tmp_path):
+    steps = tmp_path / "goes_away.py"
+    steps.write_text(f"import os\ndef leave(item): os.unlink({str(steps)!r})\ndef f(item): ...\n")
+    ran = run(
+        {
+            "first": {"call": f"{steps}:leave", "over": [1], "workers": 1},
+            "s": {"call": f"{steps}:f", "over": [1, 2], "needs": ["first"], "start_method": "spawn"},
+        }
+    )
+    assert ran.statuses() == {"first": "done", "s": "failed"}
+    assert ran.failed()[0][2] == "FunctionNotFound"
 
 
 def test_a_setup_that_raises_fails_its_stage(run):

@@ -1,0 +1,106 @@
+"""Whether the files that a stage takes its items from are there, unless a stage before it makes them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pipeline_runner.errors import Problem, did_you_mean
+from pipeline_runner.plan.graph import links
+from pipeline_runner.plan.preflight.written import place_of, sources
+from pipeline_runner.spec.opening import is_url, matches
+from pipeline_runner.spec.pipeline import Csv, Glob, Jsonl, Lines, PipelineSpec, StageName, StageSpec
+
+
+def look_at_files(
+    pipeline: PipelineSpec, stage: StageSpec, stages: Mapping[StageName, StageSpec]
+) -> tuple[list[Problem], list[str]]:
+    """What is wrong with the files of a stage, and what might be."""
+    found: list[Problem] = []
+    warnings: list[str] = []
+    named = [(source, path) for source, path in sources(stage.over) if isinstance(source, Lines | Csv | Jsonl | Glob)]
+    if not named:
+        return [], []
+    folder = pipeline.folder_of(stage)
+    before = [stages[name] for name in _before(stage, stages)]
+    for source, path in named:
+        match source:
+            case Lines(file) | Csv(file) | Jsonl(file) if not is_url(file) and not _made(
+                folder / file, before, pipeline
+            ):
+                why = _unreadable(folder / file)
+                mark = place_of(stage, (*path, type(source).__name__.lower()), value=True)
+                if why is not None and before and why == _NONE:
+                    place = f"{mark}: " if mark else ""
+                    warnings.append(
+                        f'{place}"{file}" is not there yet, and no stage before "{stage.name}" has it as outs'
+                    )
+                elif why is not None:
+                    from pipeline_runner.plan.preflight.problems import NoInput
+
+                    known = tuple(_beside(folder / file, file))
+                    found.append(NoInput(mark=mark, stage=stage.name, path=file, why=why, known=known))
+            case Glob(pattern) if not is_url(pattern) and not before and not matches(pattern, folder):
+                mark = place_of(stage, (*path, "glob"), value=True)
+                place = f"{mark}: " if mark else ""
+                warnings.append(f'{place}no file matches "{pattern}"{_lost(pattern, folder)}')
+    return found, warnings
+
+
+def _before(stage: StageSpec, stages: Mapping[StageName, StageSpec]) -> set[StageName]:
+    """The stages that have ended, or at least begun, when this one begins."""
+    found: set[StageName] = set()
+    todo = [stage]
+    while todo:
+        for link in links(todo.pop()):
+            if link.source in stages and link.source not in found:
+                found.add(link.source)
+                todo.append(stages[link.source])
+    return found - {stage.name}
+
+
+def _made(file: Path, before: list[StageSpec], pipeline: PipelineSpec) -> bool:
+    """Whether a stage before has the file among its `outs`."""
+    made = (pipeline.folder_of(stage) / out for stage in before for out in stage.outs if isinstance(out, str))
+    return os.path.normpath(file) in map(os.path.normpath, made)
+
+
+_NONE = "there is no such file"
+
+
+def _unreadable(file: Path) -> str | None:
+    """Why a file cannot be read; None: it can."""
+    try:
+        if file.is_dir():
+            return "it is a folder"
+        with file.open("rb"):
+            return None
+    except OSError as error:
+        return _NONE if error.errno == errno.ENOENT else (error.strerror or str(error)).lower()
+    except ValueError as error:  # a NUL in its name
+        return str(error)
+
+
+def _beside(file: Path, written: str) -> Iterator[str]:
+    """The files in the folder of one that is not there, written as it is."""
+    try:
+        names = sorted(os.listdir(file.parent))[:1000]
+    except OSError:
+        return
+    head = os.path.dirname(written)
+    yield from (os.path.join(head, name) for name in names)
+
+
+def _lost(pattern: str, folder: Path) -> str:
+    """Which folder of the pattern is not there, if it is that."""
+    at = folder
+    for part in Path(pattern).parts[:-1]:
+        if any(c in part for c in "*?["):
+            break
+        if not (at / part).is_dir():
+            near = [name for name in os.listdir(at) if (at / name).is_dir()] if at.is_dir() else []
+            return f': there is no folder "{part}"{did_you_mean(part, near)}'
+        at = at / part
+    return ""

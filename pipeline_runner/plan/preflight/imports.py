@@ -1,0 +1,48 @@
+"""Whether a module's own imports lead somewhere: a misspelt one is found before the run, not in its first call."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pipeline_runner.plan.preflight.modules import Finder, Imported, Module, read
+
+
+def doubtful(file: str, finder: Finder) -> bool:
+    """Whether something that the module imports, or a module of the project that it imports, seems not to be there.
+
+    Only what is imported whatever happens: under a condition, or inside a function, it may never be. That it seems
+    not to be there is no proof (a module may add to sys.path before); whoever wants to know has to ask Python.
+    """
+    todo, seen = [file], {file}
+    while todo:
+        module = read(todo.pop())
+        if not isinstance(module, Module):
+            continue
+        for found in module.bound.values():
+            for binding in found:
+                imported = binding.value
+                if not isinstance(imported, Imported) or not binding.always or imported.level:
+                    continue
+                top = imported.module.partition(".")[0]
+                if top in sys.stdlib_module_names:
+                    continue
+                where = finder.file(imported.module)
+                if where == "missing":
+                    return True
+                if where == "unread" or not where.startswith(finder.folder + os.sep):
+                    continue
+                if imported.name is not None and _lacks(where, imported, finder):
+                    return True
+                if where not in seen:
+                    seen.add(where)
+                    todo.append(where)
+    return False
+
+
+def _lacks(file: str, imported: Imported, finder: Finder) -> bool:
+    """Whether a module of the project has not the name that is imported from it."""
+    module = read(file)
+    if not isinstance(module, Module) or imported.name == "*" or imported.name in module.bound or module.open:
+        return False
+    return finder.file(f"{imported.module}.{imported.name}") == "unread"

@@ -1,0 +1,323 @@
+"""What is looked at before a run: the calls of a stage, files, and what is sent; nothing starts while anything is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline_runner import Pipeline, Problems, Stage
+from pipeline_runner.plan.check import everything
+from pipeline_runner.plan.make import make_plan
+from pipeline_runner.plan.preflight.ask import NoAnswer, Question, ask_python
+from pipeline_runner.plan.preflight.look import look
+from pipeline_runner.spec.build import build
+from pipeline_runner.spec.pipeline import Named
+
+STEPS = """
+def one(item): return item
+def two(a, b): return a, b
+def named(a, b, *, c=0): return a, b, c
+def any(*args, **more): return args
+def rows(start, stop): yield from range(start, stop)
+def ready(host): pass
+"""
+
+
+@pytest.fixture
+def looked(tmp_path):
+    """Look at the stages of a text, with the functions above."""
+    (tmp_path / "steps.py").write_text(STEPS)
+
+    def at(stages, **files):
+        for name, text in files.items():
+            (tmp_path / name.replace("__", "/")).parent.mkdir(exist_ok=True)
+            (tmp_path / name.replace("__", ".")).write_text(text)
+        return look(make_plan(build(f"stages:\n{stages}", folder=tmp_path)))
+
+    return at
+
+
+def told(found):
+    return [problem.sentence() for problem in found.problems]
+
+
+FITTING = [
+    "one, over: [1, 2]",
+    "one, over: [[1, 2]]",
+    "one, over: [{a: 1}]",
+    "two, args: star, over: [[1, 2], {a: 1, b: 2}]",
+    "two, args: single, over: [[1, 2], {a: 1, b: 2}]",
+    "two, over: {a: [1], b: [2]}",
+    "two, args: zip, over: [[1], [2]]",
+    "two, with: [1, 2]",
+    "two, with: {a: 1, b: 2}",
+    "two, with: {b: 1}, over: [1]",
+    "named, args: star, over: [[1, 2, ], {a: 1, b: 2, c: 3}]",
+    "any, over: [1], with: {whatever: 1}",
+    "any, args: star, over: [[1], [1, 2, 3]]",
+    "one, over: {range: 3}, args: single",
+    "one, over: {generate: 'steps:rows', with: [1, 2]}",
+    "one, over: {generate: 'steps:rows', with: {start: 1, stop: 2}}",
+    "one, over: [1], setup: steps:ready, setup_with: {host: x}",
+    "one, over: []",
+]
+
+
+@pytest.mark.parametrize("stage", FITTING)
+def test_calls_that_python_would_take_are_all_well(looked, stage):
+    assert told(looked(f"  s: {{call: 'steps:{stage.replace(',', chr(39) + ',', 1)}}}")) == []
+
+
+MISFITTING = [
+    ("two, over: [1]", 'stage "s" does not give two its argument "b"'),
+    ("two, over: [[1, 2]]", 'stage "s" does not give two its argument "b"'),
+    ("one, args: star, over: [[1, 2]]", 'stage "s" gives one 2 arguments by position, and it takes at most 1'),
+    ("one, args: single, over: [1, [1, 2]]", 'stage "s" gives one 2 arguments by position, and it takes at most 1'),
+    (
+        "one, args: star, over: [{itme: 1}]",
+        'stage "s" gives "itme" to one, which takes no such argument; did you mean "item"?',
+    ),
+    ("one, args: zip, over: [[1], [2]]", 'stage "s" gives one 2 arguments by position, and it takes at most 1'),
+    ("two, over: {a: [1], c: [2]}", 'stage "s" gives "c" to two, which takes no such argument'),
+    ("two, with: [1]", 'stage "s" does not give two its argument "b"'),
+    ("two, over: [1], with: {a: 2, b: 3}", 'stage "s" gives two its argument "a" twice: it is the item already'),
+    ("named, with: {a: 1, b: 2, d: 3}", 'stage "s" gives "d" to named, which takes no such argument'),
+    ("one, over: {generate: 'steps:rows', with: [1]}", 'stage "s" does not give rows its argument "stop"'),
+    ("one, over: {generate: 'steps:rwos', with: [1]}", 'steps.py has no "rwos"; did you mean "rows"?'),
+    ("one, over: [1], setup: steps:ready", 'stage "s" does not give ready its argument "host"'),
+]
+
+
+@pytest.mark.parametrize(("stage", "sentence"), MISFITTING)
+def test_calls_that_python_would_refuse_are_told(looked, tmp_path, monkeypatch, stage, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in told(looked(f"  s: {{call: 'steps:{stage.replace(',', chr(39) + ',', 1)}}}"))
+
+
+def test_rows_of_a_stage_are_known_when_they_come(looked):
+    both = (
+        "  a: {call: 'steps:one', over: [1]}\n  s: {call: 'steps:two', args: star, over: '${stages.a}', with: {%s: 1}}"
+    )
+    assert told(looked(both % "b")) == []
+    assert told(looked(both % "bb")) == ['stage "s" gives "bb" to two, which takes no such argument; did you mean "b"?']
+
+
+def test_the_columns_of_a_csv_are_its_head(looked):
+    stage = "  s: {call: 'steps:two', args: star, over: {csv: data.csv}}"
+    assert told(looked(stage, data__csv="a,b\n1,2\n")) == []
+    assert (
+        told(looked(stage, data__csv="a,bee\n1,2\n"))[0] == 'stage "s" gives "bee" to two, which takes no such argument'
+    )
+
+
+def test_each_problem_has_the_place_of_the_very_word(looked):
+    (problem,) = looked("  s:\n    call: steps:named\n    with:\n      a: 1\n      b: 2\n      cc: 3\n").problems
+    assert (problem.mark.line, problem.mark.column, problem.mark.width) == (7, 7, 2)
+
+
+def test_a_broken_file_is_told_with_what_its_sound_stages_name(tmp_path):
+    (tmp_path / "steps.py").write_text(STEPS)
+    text = "stages:\n  a: {call: 'steps:one', over: [1], retrys: 3}\n  b: {call: 'steps:oen', over: [1]}\n"
+    with pytest.raises(Problems) as caught:
+        build(text, folder=tmp_path)
+    assert [problem.code for problem in everything(caught.value)] == ["unknown-key", "no-such-name"]
+
+
+def test_what_is_switched_off_may_name_what_is_not_there(looked):
+    off = "  a: {call: 'nowhere:f', if: false}\n  b: {call: 'nowhere:f', over: '${stages.a}'}\n"
+    assert told(looked(off + "  c: {call: 'steps:one', over: [1]}")) == []
+    assert told(looked(off.replace("false", "true"))) == ['there is no module "nowhere"'] * 2
+
+
+def test_hooks_are_looked_at_too(looked):
+    stages = "  a: {call: 'steps:one', over: [1]}\non_failure: {call: 'steps:oen', with: {item: 1}}"
+    assert [sentence.partition("; ")[2] for sentence in told(looked(stages))] == ['did you mean "one"?']
+
+
+@pytest.mark.parametrize(
+    ("over", "sentence"),
+    [
+        ("{matrix: {a: [1, 2], b: [3]}}", None),
+        ("{matrix: {a: [1, 2], c: [3]}}", 'gives "c" to two'),
+        ("{matrix: {a: [1], b: [2]}, include: [{c: 1}]}", 'gives "c" to two'),
+        ("{batches: [1, 2, 3, 4], size: 2}", None),
+        ("{batches: [1, 2, 3], size: 2}", 'does not give two its argument "b"'),
+        ("{batches: {generate: 'steps:rwos', take: 3}, size: 2}", 'has no "rwos"'),
+        ("{matrix: {a: [1], b: {lines: nowhere.txt}}}", 'cannot read "nowhere.txt"'),
+    ],
+)
+def test_rows_that_are_put_together_are_held_to_it_too(looked, over, sentence):
+    (*found,) = told(looked(f"  s: {{call: 'steps:two', args: star, over: {over}}}"))
+    assert sentence in found[0] if sentence else found == []
+
+
+# Files
+
+
+def test_a_file_that_a_stage_before_makes_need_not_be_there_yet(looked):
+    found = looked(
+        "  a: {call: 'steps:one', over: [1]}\n  s: {call: 'steps:one', over: {lines: later.txt}, needs: [a]}"
+    )
+    assert told(found) == []
+    (warning,) = found.warnings
+    assert '"later.txt" is not there yet' in warning
+
+
+def test_a_file_without_leave_to_read_is_told(looked, tmp_path):
+    (tmp_path / "secret.txt").write_text("x")
+    (tmp_path / "secret.txt").chmod(0)
+    wanted = [] if os.geteuid() == 0 else ['stage "s" cannot read "secret.txt": permission denied']
+    assert told(looked("  s: {call: 'steps:one', over: {lines: secret.txt}}")) == wanted
+
+
+def test_a_pattern_that_matches_nothing_is_a_warning_that_names_the_lost_folder(looked, tmp_path):
+    (tmp_path / "texts").mkdir()
+    found = looked("  s: {call: 'steps:one', over: {glob: 'txets/*.txt'}}")
+    assert told(found) == []
+    (warning,) = found.warnings
+    assert warning.endswith('no file matches "txets/*.txt": there is no folder "txets"; did you mean "texts"?')
+
+
+# Python itself
+
+
+@pytest.mark.timeout(30)
+def test_python_is_asked_once_for_all_that_reading_does_not_tell(looked):
+    made = "globals()['double'] = lambda item, *, scale=1: item\nglobals()['halve'] = lambda item: item\n"
+    stages = (
+        "  a: {call: 'made:double', over: [1], with: {scael: 2}}\n  b: {call: 'made:halve', over: [1], with: {x: 1}}\n"
+    )
+    found = looked(stages, made__py=made)
+    assert told(found) == [
+        'stage "a" gives "scael" to double, which takes no such argument; did you mean "scale"?',
+        'stage "b" gives "x" to halve, which takes no such argument',
+    ]
+    assert "made" not in sys.modules
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    ("module", "sentence"),
+    [
+        ("import no_such_package_here\ndef f(item): 0", 'there is no module "no_such_package_here", which it imports'),
+        ("from steps import oen\ndef f(item): 0", "ImportError: cannot import name 'oen'"),
+        ("import stesp\ndef f(item): 0", 'there is no module "stesp", which it imports'),
+        ("globals()['g'] = nobody", "NameError: name 'nobody' is not defined"),
+        ("globals()['g'] = 1", 'it has no "f"'),
+        ("globals()['f'] = 1", "f is a int, which cannot be called"),
+    ],
+)
+def test_what_python_cannot_import_is_told(looked, module, sentence):
+    (one,) = told(looked("  s: {call: 'own:f', over: [1]}", own__py=module))
+    assert sentence in one
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("globals()['f'] = open('not-there-yet').read", "importing it raises FileNotFoundError"),
+        ("import os\nglobals()['f'] = os._exit(3)", "its process ended with 3"),
+        ("import sys\nglobals()['f'] = sys.exit(3)", "importing it raises SystemExit"),
+    ],
+)
+def test_an_import_that_may_go_well_later_is_only_a_warning(looked, module, why):
+    found = looked("  s: {call: 'own:f', over: [1]}", own__py=module)
+    assert told(found) == []
+    (warning,) = found.warnings
+    assert why in warning
+
+
+@pytest.mark.timeout(30)
+def test_an_import_under_a_condition_is_nobodys_problem(looked):
+    module = "try:\n    import no_such_package\nexcept ImportError:\n    pass\ndef f(item):\n    import nor_this\n"
+    assert looked("  s: {call: 'own:f', over: [1]}", own__py=module) == looked("  s: {call: 'steps:one', over: [1]}")
+
+
+@pytest.mark.timeout(30)
+def test_python_gets_the_variables_of_the_stage(looked):
+    module = "import os\nglobals()['f'] = {'x': lambda item: 0}[os.environ['WHICH']]\n"
+    assert looked("  s: {call: 'own:f', over: [1], env: {WHICH: x}}", own__py=module).warnings == ()
+
+
+@pytest.mark.timeout(30)
+def test_an_import_that_does_not_end_is_given_up_and_what_it_started_ends(tmp_path):
+    module = "import subprocess, time\nsubprocess.Popen(['sleep', '1000.25'])\ntime.sleep(1000)\n"
+    (tmp_path / "slow.py").write_text(module)
+    (tmp_path / "quick.py").write_text("def f(item): 0\n")
+    questions = [Question(Named("quick", "f"), str(tmp_path)), Question(Named("slow", "f"), str(tmp_path))]
+    began = time.monotonic()
+    quick, slow = ask_python(questions, str(tmp_path), {}, limit_s=2.0)
+    assert list(quick.signature.parameters) == ["item"]
+    assert isinstance(slow, NoAnswer)
+    assert time.monotonic() - began < 10
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "sleep 1000.25" not in listed
+
+
+@pytest.mark.timeout(30)
+def test_what_an_import_prints_and_reads_is_not_ours(looked, capfd):
+    module = "import sys\nprint('loud')\nsys.stdin.read()\nglobals()['f'] = lambda item: 0\n"
+    assert told(looked("  s: {call: 'own:f', over: [1]}", own__py=module)) == []
+    assert capfd.readouterr() == ("", "")
+
+
+# The whole way
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("command", [["validate"], ["plan"], ["run"], ["run", "--dry-run"]])
+def test_a_misspelt_name_ends_every_command_before_anything_runs(prun, tmp_path, command):
+    (tmp_path / "steps.py").write_text("def mark(item):\n    open('ran', 'w')\n")
+    text = "stages:\n  first: {call: 'steps:mark', over: [1]}\n  last: {call: 'steps:makr', over: '${stages.first}'}\n"
+    (tmp_path / "pipeline.yaml").write_text(text)
+    ran = prun(command[0], "pipeline.yaml", *command[1:], cwd=tmp_path)
+    said = ran.stdout + ran.stderr
+    assert ran.returncode == 2, said
+    assert 'pipeline.yaml:3:16: steps.py has no "makr"; did you mean "mark"?' in said
+    assert "steps.py:1: def mark(item)" in said
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / ".prun").exists()
+
+
+@pytest.mark.timeout(60)
+def test_warnings_are_told_and_the_run_goes_on(prun, tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("stages: {s: {call: 'math:sqrt', over: {glob: '*.nothing'}}}\n")
+    ran = prun("pipeline.yaml", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert 'no file matches "*.nothing"' in ran.stderr
+
+
+def held(numbers):
+    return lambda item: (numbers, item)
+
+
+@pytest.mark.timeout(60)
+def test_what_no_worker_can_be_sent_is_told_at_the_line_of_the_stage():
+    drawn = (number for number in range(3))
+    stages = [Stage("s", call=held(drawn), over=[1]), Stage("t", call=max, over=[1], with_={"key": [drawn]})]
+    pipeline = Pipeline("p", stages)
+    with pytest.raises(Problems) as caught:
+        pipeline.run(state=False)
+    first, second = caught.value.problems
+    assert first.sentence().startswith(
+        'the function held.<locals>.<lambda> of stage "s" cannot be sent to a worker: its "numbers": TypeError'
+    )
+    assert second.sentence().startswith('the argument "key" of stage "t" cannot be sent to a worker: TypeError')
+    assert first.mark.file == __file__
+
+
+def test_a_function_given_in_python_is_held_to_its_own_signature():
+    pipeline = Pipeline("p", [Stage("s", call=lambda a, b: a, over=[1])])
+    with pytest.raises(Problems) as caught:
+        pipeline.run(state=False)
+    (problem,) = caught.value.problems
+    assert problem.sentence() == (
+        'stage "s" does not give test_a_function_given_in_python_is_held_to_its_own_signature.<locals>.<lambda> '
+        'its argument "b"'
+    )
+    assert "test_preflight_look.py" in problem.advice()[0]

@@ -1,0 +1,5 @@
+"""A file that was left in the middle of a word."""
+
+
+def f(item:
+    return item
