@@ -144,7 +144,7 @@ def command(
 
 def _place(file: str, state: str | None) -> tuple[Path, str]:
     """The state folder and the identity that the pipeline of a file will have, as far as that is known unread."""
-    path = Path(file).resolve().parent / Path(file).name
+    path = Path(os.path.realpath(file)).parent / Path(file).name  # resolve() raises at a link to itself
     return Path(state or os.environ.get("PRUN_STATE") or path.parent / ".prun").absolute(), str(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 import stat
@@ -19,6 +20,7 @@ MARK = 0x70720000  # with the version added, the application_id: both must say t
 INLINE = 1 << 18  # bytes of a chunk's values that go into the database itself; larger ones get a file
 LOG_PAGES = 8192  # of 4 KiB, in the log before they go into the database: that is when the disk is waited for
 BUSY_S = 10.0  # how long another run of the same folder may hold the database
+TINY = 1 << 20  # bytes of one whose indexes are compared with their tables, too
 SMALL = 1 << 24  # bytes of a database that is looked through whenever it is opened: 10 ms
 
 
@@ -127,8 +129,11 @@ class Store:
             with contextlib.closing(self._connect()) as connection:
                 if not _is_ours(connection, self.database):
                     return False
-                if thorough or self._suspect.exists() or self.database.stat().st_size < SMALL:
-                    (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                size = self.database.stat().st_size
+                if thorough or size < SMALL or self._suspect.exists():
+                    # Only the whole check sees an index that is not of its table, by which a later look-up fails.
+                    whole = size < TINY or self._suspect.exists()
+                    (said,) = connection.execute(f"PRAGMA {'integrity' if whole else 'quick'}_check(1)").fetchone()
                     return bool(said == "ok")
         except sqlite3.DatabaseError as error:
             if not damaged(error):
@@ -173,7 +178,21 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
     elif version != VERSION:
         return False
     connection.execute("SELECT count(*) FROM run").fetchone()
-    return True
+    return _columns(connection) == _our_columns()  # a flipped bit may be in a name
+
+
+def _columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Each table's columns."""
+    named = "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+    return set(connection.execute(named))
+
+
+@functools.cache
+def _our_columns() -> set[tuple[str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in statements():
+            connection.execute(statement)
+        return _columns(connection)
 
 
 def _grown(connection: sqlite3.Connection) -> int:

@@ -455,7 +455,7 @@ def test_a_pool_that_cannot_be_opened_is_told_in_one_line(project):
 def test_a_module_that_does_not_parse_is_shown_without_the_import_system(project):
     (project / "deeds.py").write_text("def (:\n")
     ran = start_with(project, {"a": {"call": "deeds:double", "over": [1]}}, before="PRUN")
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     assert "def (:" in ran.stderr
     assert "importlib" not in ran.stderr
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import closing
 
 import pytest
 
@@ -274,3 +275,24 @@ def test_a_place_that_cannot_be_written_is_told_with_its_path_and_the_cure(tmp_p
     (tmp_path / "state").write_text("a file")
     with pytest.raises(StoreError, match=r"state: the run store cannot be used: .*\n.*--resume"):
         Store(tmp_path / "state")
+
+
+def test_a_database_whose_columns_are_not_ours_is_damaged_and_put_aside(tmp_path):
+    Store(tmp_path / "s")
+    with closing(sqlite3.connect(tmp_path / "s" / "journal.db")) as connection:
+        connection.execute("ALTER TABLE done RENAME COLUMN seq TO sep")
+    opened = Store(tmp_path / "s")
+    assert opened.salvaged is not None
+    with closing(opened.connect()) as connection:
+        assert connection.execute("SELECT count(seq) FROM done").fetchone() == (0,)
+
+
+def test_an_index_that_is_not_of_its_table_is_found_before_it_is_used(tmp_path):
+    store = Store(tmp_path / "s")
+    with closing(store.connect()) as connection:
+        connection.execute("INSERT INTO event (run, kind, body) VALUES ('r', 'k', '{}')")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'run, stage', 'stage, run') WHERE name = 'event_of_run'"
+        )
+    assert Store(tmp_path / "s").salvaged is not None
