@@ -48,6 +48,7 @@ class Record:
         self.store = store
         self.run = run
         self._plan = plan
+        self._specs = {name: stage.spec for name, stage in plan.with_hooks().stages.items()}
         self._mask = mask_of(plan.pipeline)
         self._resume = resume = looking.resume
         self._looking = looking
@@ -91,7 +92,7 @@ class Record:
 
     def wrote(self, stage: StageName, index: int, digest: bytes | None, files: Sequence[tuple[str, str]]) -> None:
         """Keep what a call has written: (path, digest of what is in it)."""
-        recipe = self._keys[stage]
+        recipe = self._keys.get(stage)  # hooks have none
         if recipe is not None:
             key = out_key(self.store, self._folder(stage), recipe, index, digest)
             for row in rows(self.store, recipe, key, files):
@@ -103,6 +104,8 @@ class Record:
 
     def earlier(self, stage: StageName, *, wanted: bool) -> Earlier | Standing | None:
         """What there is of a stage from before, under the recipe that the stage has now."""
+        if stage in self._plan.hooks:
+            return None  # it follows every try of a run
         earlier = self._looking.up(self.store, self.run, self._plan, stage, self._keys[stage], self.files, wanted)
         if earlier is not None:
             self._earlier.append(earlier)
@@ -110,10 +113,10 @@ class Record:
 
     def why_unknown(self, stage: StageName) -> str:
         """Why nothing of a stage can be known again; nothing where it can."""
-        return self._recipes[stage].unknown
+        return "" if stage in self._plan.hooks else self._recipes[stage].unknown
 
     def _folder(self, stage: StageName) -> Path:
-        return self._plan.pipeline.folder_of(self._plan.stages[stage].spec)
+        return self._plan.pipeline.folder_of(self._specs[stage])
 
     def deps(self, stage: StageSpec) -> Read:
         """What is in the files that each call of a stage reads, now that it begins. Errors: DepMissing."""
@@ -125,7 +128,7 @@ class Record:
 
     def deps_changed(self, stage: StageName, now: Read) -> Iterator[CallsOutdated]:
         """What there is to say of calls that are kept of a stage whose files have changed since."""
-        recipe = self._keys[stage]
+        recipe = self._keys.get(stage)  # hooks have none
         if not self._resume or recipe is None:
             return
         with usable(self.store.database), closing(self.store.connect()) as connection:
