@@ -64,13 +64,6 @@ def test_validate_speaks_to_github(prun):
     )
 
 
-def test_validate_tells_what_has_no_effect_yet(prun):
-    Path("a.yaml").write_text("stages: {a: {call: 'm:f', cache: true}}")
-    code, out, _ = prun("validate", "a.yaml")
-    assert code == 0
-    assert '"cache" is accepted' in out
-
-
 def test_schema_prints_what_the_repository_holds(prun):
     code, out, _ = prun("schema")
     assert code == 0

@@ -123,10 +123,10 @@ STAGES = (
     Bad("a call that raises", 1, file=pipeline('call: "deeds:refuse", over: [1, 2]')),
     Bad("a call that leaves", 1, file=pipeline('call: "deeds:leave", over: [1, 2]')),
     Bad("calls that are skipped", 3, file=pipeline('call: "deeds:refuse", over: [1, 2], on_error: skip')),
-    Bad("no such module", 1, file=pipeline('call: "nowhere:double", over: [1]')),
-    Bad("no such function", 1, file=pipeline('call: "deeds:treble", over: [1]')),
-    Bad("lines of no file", 1, file=pipeline('call: "deeds:double", over: {lines: missing.txt}')),
-    Bad("rows of a folder", 1, file=pipeline('call: "deeds:double", over: {csv: "."}')),
+    Bad("no such module", 2, file=pipeline('call: "nowhere:double", over: [1]')),
+    Bad("no such function", 2, file=pipeline('call: "deeds:treble", over: [1]')),
+    Bad("lines of no file", 2, file=pipeline('call: "deeds:double", over: {lines: missing.txt}')),
+    Bad("rows of a folder", 2, file=pipeline('call: "deeds:double", over: {csv: "."}')),
 )  # fmt: skip
 WORDS = (
     Bad("an unknown flag", 2, "good.yaml --fast"),

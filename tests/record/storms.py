@@ -113,7 +113,7 @@ def _missing_package(site: Site) -> tuple[Ended, list[str], Ended]:
     ended = site.prun()
     lines = _naming(ended, "a_package_that_is_not_there")
     site.functions("def square(x):\n    return x * x\n")
-    return ended, lines, site.prun("--resume")
+    return ended, lines, site.prun(*(["--resume"] if has_run(site) else []))
 
 
 NEEDS: dict[str, Callable[[Site], tuple[Ended, list[str], Ended]]] = {

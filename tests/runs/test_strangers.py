@@ -65,8 +65,14 @@ def test_an_unknown_alias_is_one_problem():
     assert [(p.mark.line, p.mark.column) for p in problems] == [(3, 6)]
 
 
-def test_a_missing_file_is_told_without_our_own_frames(run):
-    ran = run({"a": {"call": "deeds.py:same", "over": {"lines": "nope.txt"}}})
+def test_a_file_that_goes_missing_is_told_without_our_own_frames(run):
+    over = {"generate": "deeds.py:counting", "with": {"n": 1}}
+    ran = run(
+        {
+            "first": {"call": "deeds.py:same", "over": over},
+            "a": {"call": "deeds.py:same", "over": {"lines": "nope.txt"}, "needs": "first"},
+        }
+    )
     (failed,) = ran.result.failures
     assert failed.failure.type == "SourceError"
     assert "nope.txt" in failed.failure.message

@@ -53,7 +53,10 @@ def test_an_item_that_already_has_a_constants_keyword_wins(run):
 
 
 def test_a_row_of_too_many_arguments_is_that_calls_own_failure(run):
-    ran = run({"s": {"call": "deeds.py:add", "over": [[1, 2], [1, 2, 3]], "args": "star", "on_error": "skip"}})
+    rows = {"call": "deeds.py:same", "over": [[1, 2], [1, 2, 3]]}
+    ran = run(
+        {"rows": rows, "s": {"call": "deeds.py:add", "over": "${stages.rows}", "args": "star", "on_error": "skip"}}
+    )
     assert ran["s"] == [3]
     assert ran.failed() == [("s", 1, "TypeError")]
 
