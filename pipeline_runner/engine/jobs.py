@@ -45,7 +45,9 @@ def job(pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence
 
 
 def environment(pipeline: PipelineSpec, plan: StagePlan) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted({**variables(plan.threads), **pipeline.env, **plan.spec.env}.items()))
+    # A fork server that was started before a secret was set would not hand it on.
+    secrets = {secret.name: secret.value for secret in pipeline.secrets if secret.value is not None}
+    return tuple(sorted({**variables(plan.threads), **secrets, **pipeline.env, **plan.spec.env}.items()))
 
 
 def workdir(pipeline: PipelineSpec, stage: StageSpec) -> str:

@@ -183,6 +183,8 @@ def test_a_stage_is_given_the_secret_itself(project, prun):
 
 
 def test_workers_find_it_in_their_environment(project, monkeypatch):
+    path = project("stages: {one: {call: 'builtins:abs', over: [1], method: multiprocessing.Pool.map}}")
+    Pipeline.load(path).run(state=False)  # its fork server has never heard of a token
     monkeypatch.setenv("TOKEN", SECRET)
     path = project(f"{HEAD}stages: {{one: {{call: 'deeds:read', method: multiprocessing.Pool.apply}}}}")
     assert Pipeline.load(path).run(state=False)["one"] == SECRET
