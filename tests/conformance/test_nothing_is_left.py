@@ -56,7 +56,8 @@ def test_closing_leaves_nothing(backend, wires):
 
     run_and_close(backend, wires)
 
-    assert used() == before
+    # A thread of an earlier test may end meanwhile: there may be less of everything, and of nothing more.
+    assert all(now <= then for now, then in zip(used(), before, strict=True))
 
 
 @pytest.mark.parametrize("backend", WITH_WORKERS)
@@ -66,7 +67,8 @@ def test_killing_leaves_nothing(backend, wires):
 
     hold_and_kill(backend, wires)
 
-    assert used() == before
+    # A thread of an earlier test may end meanwhile: there may be less of everything, and of nothing more.
+    assert all(now <= then for now, then in zip(used(), before, strict=True))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
