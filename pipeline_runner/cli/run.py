@@ -221,6 +221,9 @@ class Ending:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._engine is None:
             raise SystemExit(128 + number)
+        if self._told and number == signal.SIGHUP:  # its terminal closes while the run ends: there is no haste
+            self._terminal.leave_if_gone()
+            return
         if self._told:
             self._end_all(limits.fork_servers())  # which then take their addresses away
             os._exit(128 + number)

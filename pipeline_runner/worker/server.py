@@ -23,7 +23,7 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 def guard() -> None:
     """Called once, before the first worker is forked."""
-    here, group = os.getpid(), os.getpgid(0)
+    here, group = os.getpid(), _group_to_join()
     folders = {os.path.dirname(path) for path in _listening()}
     usual = {number: signal.getsignal(number) for number in ENDINGS}
 
@@ -36,7 +36,7 @@ def guard() -> None:
     def be_mortal() -> None:
         if os.getppid() != here:
             return  # a child of a worker: its group and its signals are the user's affair
-        if group:  # 0: that of a process outside of our container
+        if group:
             with suppress(OSError):
                 os.setpgid(0, group)
         for number, handler in usual.items():
@@ -54,6 +54,16 @@ def guard() -> None:
     atexit.register(leave_nothing)
     # It buries every child, and warns of those that it did not fork itself: orphans are meant to be here.
     warnings.filterwarnings("ignore", message="forkserver: waitpid returned unexpected pid")
+
+
+def _group_to_join() -> int:
+    """The runner's group, where a shell may stop it and go on with it; 0: there is none.
+
+    The group of a session's leader has no shell: Ctrl-Z does nothing to it. Workers in it would be its only link to
+    its session, and when the last one died while another process was stopped, the kernel would send SIGHUP to all.
+    """
+    group = os.getpgid(0)
+    return 0 if group == os.getsid(0) else group
 
 
 def _listening() -> Iterator[str]:

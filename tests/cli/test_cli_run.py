@@ -12,8 +12,13 @@ import textwrap
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
 
 import pytest
+
+from pipeline_runner.cli.run import Ending
+from pipeline_runner.cli.terminal import Terminal
+from pipeline_runner.worker.limits import state
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -259,15 +264,19 @@ def test_run_is_a_word_that_may_be_said(project, prun):
 
 
 class Hanging:
-    """A run in a process group of its own, whose calls hang."""
+    """A run in a session of its own, whose calls hang."""
 
-    def __init__(self, project, method):
+    def __init__(self, project, method, beside=None):
         self.note = project / "note"
         os.mkfifo(self.note)
         stages = {
             "s": {"call": "deeds:note_and_hang", "over": [1], "with": {"path": str(self.note)}, "method": method},
             "after": {"call": "deeds:double", "over": "${stages.s}"},
         }
+        if beside:
+            os.mkfifo(project / "beside")
+            own = {"with": {"path": str(project / "beside")}, "method": beside, "on_error": "finish"}
+            stages["after"] = stages["s"] | own
         (project / "pipeline.yaml").write_text(json.dumps({"version": 1, "stages": stages}))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pipeline_runner", "pipeline.yaml", "-j", "2"],
@@ -278,7 +287,10 @@ class Hanging:
             env=_environment(),
             start_new_session=True,
         )
+        self.at = monotonic()
         self.worker = int(self.note.read_text())
+        if beside:
+            self.other = int((project / "beside").read_text())
 
     def kill(self):
         """End what is still there, so that a test that fails leaves nothing behind either."""
@@ -316,13 +328,19 @@ class Hanging:
         return found
 
 
+def wait_for(pid, wanted):
+    """Until the process does that: the letter of /proc, "" for gone, corpse and all."""
+    while state(pid) != wanted:
+        os.sched_yield()
+
+
 @pytest.fixture
 def hang(project):
     """Start a run that hangs; ended with the test."""
     begun = []
 
-    def start(method):
-        begun.append(Hanging(project, method))
+    def start(method, beside=None):
+        begun.append(Hanging(project, method, beside))
         return begun[-1]
 
     yield start
@@ -373,6 +391,30 @@ def test_workers_end_when_the_runner_is_killed(hang):
     hanging.signal(signal.SIGKILL, group=False)
     hanging.end()
     assert hanging.leaves_nothing()
+
+
+def test_a_stopped_worker_that_outlives_the_others_does_not_end_the_run(hang):
+    """The kernel sends SIGHUP to a group whose last link to its session ends while a member is stopped."""
+    hanging = hang("pathos.ParallelPool.uimap", beside="multiprocessing.Pool.imap")
+    os.kill(hanging.worker, signal.SIGSTOP)
+    wait_for(hanging.worker, "T")
+    os.kill(hanging.other, signal.SIGKILL)
+    wait_for(hanging.other, "")
+    os.kill(hanging.worker, signal.SIGKILL)
+
+    code, _, err = hanging.end()
+    assert code == 1, err
+    assert err.count("died (signal 9") == 4  # each of both as it happens, and at the end
+
+
+def test_a_terminal_that_closes_while_the_run_ends_leaves_it_its_time():
+    """Python hears SIGHUP before any other that waits, so no process can be sent both in this order."""
+    told = []
+    ending = Ending(Terminal())
+    ending.of(SimpleNamespace(cancel=told.append))
+    ending._hear(signal.SIGINT, None)
+    ending._hear(signal.SIGHUP, None)
+    assert told == [signal.SIGINT]
 
 
 def start_with(project, stages, *words, before="", **how):

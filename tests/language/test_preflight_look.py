@@ -182,6 +182,13 @@ def test_a_pattern_that_matches_nothing_is_a_warning_that_names_the_lost_folder(
     assert warning.endswith('no file matches "txets/*.txt": there is no folder "txets"; did you mean "texts"?')
 
 
+def test_a_pattern_whose_folder_has_a_name_that_no_folder_can_have_is_a_warning(looked):
+    found = looked(f"  s: {{call: 'steps:one', over: {{glob: '{'x' * 5000}/*.txt'}}}}")
+    assert told(found) == []
+    (warning,) = found.warnings
+    assert "there is no folder" in warning
+
+
 # Python itself
 
 

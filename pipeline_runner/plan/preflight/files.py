@@ -95,12 +95,20 @@ def _beside(file: Path, written: str) -> Iterator[str]:
 
 def _lost(pattern: str, folder: Path) -> str:
     """Which folder of the pattern is not there, if it is that."""
-    at = folder
+    at = os.fspath(folder)
     for part in Path(pattern).parts[:-1]:
         if any(c in part for c in "*?["):
             break
-        if not (at / part).is_dir():
-            near = [name for name in os.listdir(at) if (at / name).is_dir()] if at.is_dir() else []
-            return f': there is no folder "{part}"{did_you_mean(part, near)}'
-        at = at / part
+        # os.path.isdir, not Path.is_dir: that one raises of a name longer than a file may have.
+        if not os.path.isdir(os.path.join(at, part)):
+            return f': there is no folder "{part}"{did_you_mean(part, _folders_in(at))}'
+        at = os.path.join(at, part)
     return ""
+
+
+def _folders_in(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
