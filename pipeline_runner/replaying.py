@@ -167,20 +167,21 @@ class _Past:
 
     def _given(self, name: StageName, item: int, varying: Mapping[str, Any]) -> tuple[list[Any], Any]:
         """The arguments of a call, one a column, and its own keywords."""
-        over = self.plan.stages[name].spec.over
+        spec = self.plan.stages[name].spec
         payload = self.history.given(self.run, name, item)
         if payload is not None:
             columns, keywords = pickle.loads(payload)
             values = [column_values(column)[0] for column in columns]
-            if keywords is not None:
+            if keywords is not None and not spec.outs:  # the project may have been moved, and where it writes with it
                 return values, column_values(keywords)[0]
-            return values, keywords_of(varying)(item, item_of(over)(values)) if varying else None
-        sources = () if over is None else over.columns if isinstance(over, Zip) else (over,)
-        values = [self._argument(name, source, item) for source in sources]
-        self._must_be_the_same(name, item, sources, values)
-        if not varying and not self.plan.stages[name].spec.outs:
+        else:
+            sources = () if spec.over is None else spec.over.columns if isinstance(spec.over, Zip) else (spec.over,)
+            values = [self._argument(name, source, item) for source in sources]
+            self._must_be_the_same(name, item, sources, values)
+        if not varying and not spec.outs:
             return values, None
-        return values, keywords_of(varying, self._writing(name))(item, item_of(over)(values) if values else None)
+        given = item_of(spec.over)(values) if values else None
+        return values, keywords_of(varying, self._writing(name))(item, given)
 
     def _writing(self, name: StageName) -> Writing | None:
         spec = self.plan.stages[name].spec
