@@ -23,8 +23,9 @@ def resumed(
     profile: str | None,
     state: str | None,
     run: str,
-) -> tuple[PipelineSpec, str]:
-    """The pipeline and the run. Parameters that the run was given are given again; what is said now wins.
+) -> tuple[PipelineSpec, str, Sequence[Mapping[str, Any]]]:
+    """The pipeline, the run, and the parts that it was asked for. Parameters that the run was given are given again;
+    what is said now wins.
 
     Errors: UsageError when there is no such run; StoreError; Problems.
     """
@@ -44,7 +45,8 @@ def resumed(
         raise UsageError(f'there is no run "{run}" in {store.folder}; `prun runs` lists them')
     values: dict[str, Any] = {**about.get("given", {}), **(read_params(params) if params is not None else {})}
     path = file or str(_file(about, store.folder))
-    return load(path, params=values, overrides=options.pairs(given or ()), profile=profile or about.get("profile")), run
+    spec = load(path, params=values, overrides=options.pairs(given or ()), profile=profile or about.get("profile"))
+    return spec, run, about.get("parts", [])
 
 
 def _file(about: Mapping[str, Any], state: Path) -> Path:

@@ -132,6 +132,27 @@ def test_the_last_words_of_a_run_replay_and_resume_it(prun, write):
     assert prun(*resume[1].split()).returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        (["b"], {"a": 6, "b": 6}),
+        (["--until", "b", "--sample", "3"], {"a": 3, "b": 3}),
+        (["--from", "b", "--no-cache"], {"a": 6, "b": 6, "sum": 1}),
+    ],
+    ids=["stages", "sample", "from"],
+)
+def test_a_run_of_a_part_owes_no_more_than_the_part(prun, write, asked, left):
+    write(CHAIN | {"a": {**CHAIN["a"], "cache": True}, "other": {"call": "deeds:numbers"}})
+    if "--from" in asked:
+        assert prun("pipeline.yaml", "a").returncode == 0
+    assert prun("pipeline.yaml", *asked).returncode == 3
+    resumed = json.loads(prun("--resume", "--json").stdout)["stages"]
+    assert {name: stage["calls"] for name, stage in resumed.items()} == left
+
+    more = json.loads(prun("pipeline.yaml", "other", "--resume", "--json").stdout)["stages"]
+    assert list(more) == ["other"]  # what is said now wins
+
+
 def test_a_long_message_is_told_once_in_the_summary(prun, write):
     write({"check": {"call": "deeds:check", "over": [["one", "two"]]}})
     _, summary = prun("pipeline.yaml", "-q").stderr.split('stage "check": ')
