@@ -14,7 +14,9 @@ import typer
 from pipeline_runner.cli.streams import steady
 from pipeline_runner.errors import PipelineError, nearest, told_plainly
 
-_RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # the form of a run's name
+_RUN = re.compile(
+    r"[0-9]{4,8}|[0-9]{8}-([0-9]{0,6}|[0-9]{6}-[0-9a-f]{0,6})"
+)  # the form of a run's name, or its beginning
 COMMANDS = (
     *("run", "validate", "plan", "graph", "methods", "schema", "init"),
     *("runs", "show", "logs", "replay", "clean"),
@@ -71,7 +73,8 @@ def _resume_which(words: Sequence[str]) -> list[str]:
     plain: list[str] = []
     for at, word in enumerate(words):
         following = words[at + 1] if at + 1 < len(words) else ""
-        plain.append("--resume=last" if word == "--resume" and not _RUN.fullmatch(following) else word)
+        which = _RUN.fullmatch(following) and not os.path.exists(following)
+        plain.append("--resume=last" if word == "--resume" and not which else word)
     return plain
 
 

@@ -95,8 +95,14 @@ def command(
         if asked == Part():  # what is owed is what was asked for
             parts = [Part(**part) for part in before]
     pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec)
-    for part in parts:
-        pipeline = pipeline.part(**asdict(part))
+    try:
+        for part in parts:
+            pipeline = pipeline.part(**asdict(part))
+    except UsageError as error:
+        if asked in parts:
+            raise
+        why = f"run {resume} was asked for a part of the pipeline that is not there any more: {error}"
+        raise UsageError(f"{why}\n  name what is to run now: prun {file or 'FILE'} STAGE --resume {resume}") from error
     terminal = Terminal()
     console = Console(stderr=True)
     unkept = [] if dry_run else filter(None, [key_not_kept()])

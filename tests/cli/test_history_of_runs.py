@@ -156,6 +156,31 @@ def test_a_run_of_a_part_owes_no_more_than_the_part(prun, write, asked, left):
     assert list(more) == ["other"]  # what is said now wins
 
 
+def test_a_run_of_a_part_that_is_gone_says_so_when_it_is_resumed(prun, write):
+    write({"a": CHAIN["a"], "b": CHAIN["b"]})
+    prun("pipeline.yaml", "b")
+    write({"a": CHAIN["a"], "c": CHAIN["b"]})
+    refused = prun("--resume")
+    assert refused.returncode == 2
+    assert 'was asked for a part of the pipeline that is not there any more: there is no stage "b"' in refused.stderr
+    assert "name what is to run now: prun FILE STAGE --resume 2" in refused.stderr
+
+
+def test_a_run_is_resumed_by_the_beginning_of_its_name(prun, ran):
+    run = ran({"a": CHAIN["a"]})
+    assert json.loads(prun("--resume", run[:-3], "--json").stdout)["run"] == run
+    assert json.loads(prun("--resume", run[:4], "--json").stdout)["run"] == run
+    wrong = prun("--resume", "19991231")
+    assert (wrong.returncode, wrong.stderr.partition(" in ")[0]) == (2, 'there is no run "19991231"')
+
+
+def test_a_link_to_itself_is_named_when_it_is_to_be_resumed(prun, project):
+    (project / "loop.yaml").symlink_to("loop.yaml")
+    refused = prun("loop.yaml", "--resume")
+    assert refused.returncode in (2, 4)
+    assert "bug" not in refused.stderr
+
+
 def test_a_parameter_that_was_damaged_in_the_journal_is_not_given_again(prun, write, project):
     write({"t": {"call": "deeds:total", "with": {"values": [1], "top": "${params.n}"}}}, params={"n": 1})
     assert json.loads(prun("pipeline.yaml", "-p", "n=300", "--json").stdout)["stages"]["t"]["value"] == 301
