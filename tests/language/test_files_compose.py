@@ -319,6 +319,26 @@ def test_modules_of_one_name_in_two_folders_are_two_modules(project):
         assert result["own"] == [main.parent.name] * 2
 
 
+def test_they_are_two_modules_where_the_path_of_python_has_one_of_the_folders_already(project):
+    main = project(
+        "stages: {in: {pipeline: lib/in.yaml}, own: {call: 'tool:who', over: [1]}}",
+        lib__in="stages: {a: {call: 'tool:who', over: [1]}}",
+    )
+    for folder in (main.parent, main.parent / "lib"):
+        (folder / "tool.py").write_text(f"def who(x): return {folder.name!r}")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline_runner", "main.yaml", "--json", "--show", "all"],
+        cwd=main.parent,
+        env={**os.environ, "PYTHONPATH": f"{main.parent}{os.pathsep}{Path(__file__).parents[2]}"},
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    told = {name: stage["value"] for name, stage in json.loads(done.stdout)["stages"].items()}
+    assert told == {"in.a": ["lib"], "own": [main.parent.name]}
+
+
 def test_the_inner_environment_is_that_of_its_own_stages(run):
     result = run(
         "env: {A: outer, B: outer}\nstages: {in: {pipeline: in.yaml}, own: {call: 'deeds:env', with: {name: A}}}",
