@@ -125,6 +125,7 @@ class Ticket(NamedTuple):
     budget_s: float  # hand the rest back after this long; 0: never
     leave: bool  # ask before starting, and wait for the answer
     size: int = 1  # calls in the chunk
+    quiet: bool = False  # that it begins need not be said at once: its worker's slate shows it
 
 
 Task = tuple[Ticket, bytes]  # the bytes are a pickled (columns, keywords) of Calls

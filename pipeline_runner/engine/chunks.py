@@ -44,7 +44,7 @@ class Sizes:
         """A chunk of so many calls took so long."""
         if not calls:
             return
-        # Not a mean of means: of calls some of which are a thousand times as long as others, a chunk of one says little.
+        # Not a mean of means: where some calls are a thousand times as long as others, a chunk of one says little.
         self._seen = MEMORY * self._seen[0] + calls, MEMORY * self._seen[1] + took_s
         self._largest = max(self._largest, calls)
 

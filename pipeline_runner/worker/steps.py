@@ -86,7 +86,7 @@ def _of_function(step: Step, folder: str) -> Call:
 
 
 _ATOMS = frozenset({int, str, float, bool, bytes, type(None)})
-"""What is surely neither positions nor keywords, as most items are: to ask for a Mapping takes longer than a quick call."""
+"""What is surely neither positions nor keywords: to ask whether it is a Mapping takes longer than a quick call."""
 
 
 def _run(step: Step, function: Callable[..., Any], fixed: Mapping[str, Any], spread: Spread) -> Callable[[Any], Any]:
