@@ -197,7 +197,7 @@ class Arena:
             return  # no other process may look into what we have open
         with suppress(OSError):
             most = int(MEMORY * available_bytes()) if self._memory is None else self._memory
-            yield _File(os.memfd_create("prun-arena", os.MFD_CLOEXEC), most)
+            yield _File(os.memfd_create(f"prun-arena-{os.getpid()}", os.MFD_CLOEXEC), most)
         with suppress(OSError), tempfile.TemporaryFile(prefix="prun-") as file:
             free = shutil.disk_usage(tempfile.gettempdir()).free
             yield _File(os.dup(file.fileno()), int(DISK * free))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy
@@ -90,3 +91,28 @@ def read_and_written(item):
     """Bytes that this process has read and written so far by read(2), write(2) and the like."""
     told = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     return int(told["rchar"]) + int(told["wchar"])
+
+
+def failed(array):
+    was = scribbled(array)
+    raise ValueError(f"it was {was}")
+
+
+def stuck(array, folder):
+    """Tell that it has begun, and never end."""
+    Path(folder, str(os.getpid())).touch()
+    while True:
+        signal.pause()
+
+
+def slow_total(array):
+    """Its sum, told only after whoever weighs workers has had time to look."""
+    found = total(array)
+    time.sleep(0.3)
+    return found
+
+
+def doubled_slowly(array):
+    double = array * 2
+    time.sleep(0.3)
+    return double
