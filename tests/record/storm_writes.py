@@ -114,9 +114,9 @@ def _break(how: str, number: int) -> None:
     store.sqlite3.connect = lambda *a, **k: connect(*a, factory=Connection, **k)  # type: ignore[attr-defined]
     real = store.Store.write_value
 
-    def write_value(self: Any, name: str, data: bytes) -> None:
+    def write_value(self: Any, name: str, *data: bytes) -> None:
         with _patched(Path, "replace", wrapped(Path.replace)), _patched(store.os, "open", wrapped(os.open)):
-            real(self, name, data)
+            real(self, name, *data)
 
     class Writer:
         """A value's file whose writing is a step, too."""
