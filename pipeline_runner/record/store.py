@@ -75,8 +75,7 @@ class Store:
         aside = self.values / "new" / f"{path.name}.{os.getpid()}"
         try:
             with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-                for piece in data:
-                    file.write(piece)
+                file.writelines(data)
             aside.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
