@@ -25,6 +25,7 @@ from pipeline_runner.calls import (
 )
 from pipeline_runner.calls import column_values as values_of
 from pipeline_runner.worker import capture, limits, surroundings
+from pipeline_runner.worker.each import run_each
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.link import Link, link_to
@@ -70,6 +71,8 @@ PERFORM = Perform(row=row, one=one)
 
 
 def _outcomes(ticket: Ticket, job: Job, payload: bytes, link: Link) -> list[Outcome]:
+    if job.each:
+        return run_each(ticket, job, payload, _after_each(link, ticket))
     calls = _calls_of(ticket, job, link)
     if isinstance(calls, Failure):
         return _all_failed(ticket, calls)
