@@ -240,10 +240,8 @@ class Engine:
                 self._start(course)
                 self._cancel_doomed()
         for lane in self._books.lanes:
-            if lane.number in self._running and not (lane.aboard or lane.resting or lane.cancelled):
-                lane.resting = True  # it waits for what is not in it: others may have its pool
-                lane.last_news = monotonic()
-                lane.feed.close()
+            if lane.number in self._running:
+                self._look_after_lane(lane)
 
     def _busy(self, priority: int) -> int:
         """Workers that the running chains of this priority, or of a higher one, can still use."""
@@ -355,10 +353,16 @@ class Engine:
         lane = self._books.lane_of[course.number]
         recorded_s = self._times.get(course.chain.head)
         lane.board(Passenger(course, calls, step, lane.pace.expected_s(step.function, recorded_s)))
-        if lane.number in self._running:
-            self.moved()
-        else:
+        if lane.number not in self._running:
             self._set_off(lane)
+
+    def _look_after_lane(self, lane: Lane) -> None:
+        if lane.waiting.take_up():
+            self.moved()  # once for all that has come aboard: whoever waits there is woken by it
+        elif not (lane.aboard or lane.resting or lane.cancelled):
+            lane.resting = True  # it waits for what is not in it: others may have its pool
+            lane.last_news = monotonic()
+            lane.feed.close()
 
     def _set_off(self, lane: Lane) -> None:
         if not hasattr(lane, "feed"):

@@ -79,6 +79,7 @@ class Waiting:
         self._workers = workers
         self._lock = threading.Lock()
         self._line: deque[Passenger] = deque()
+        self._at_the_door: list[Passenger] = []
         self._load_s = 0.0  # of the short ones
         self.arrivals = 0
 
@@ -87,10 +88,19 @@ class Waiting:
         return not self._line
 
     def push(self, passenger: Passenger) -> None:
+        """Let it wait at the door: whoever draws would else be woken for each."""
+        self._at_the_door.append(passenger)
+
+    def take_up(self) -> bool:
+        """Let in all that waits at the door; whether there was anything."""
+        if not self._at_the_door:
+            return False
         with self._lock:
-            self._line.append(passenger)
-            self._load_s += passenger.expected_s if passenger.short else 0.0
+            self._line.extend(self._at_the_door)
+            self._load_s += sum(one.expected_s for one in self._at_the_door if one.short)
             self.arrivals += 1
+        self._at_the_door.clear()
+        return True
 
     def draw(self, most: int) -> Calls | None:
         with self._lock:
