@@ -431,7 +431,9 @@ class Engine:
         course.reuses = any(step.kept is not None for step in before)
         if not course.reuses and not taken:
             return intake, calls
-        tell = lambda reused: self._inbox.put(CallsKept(course.number, reused))  # noqa: E731
+        # Of a lane's stage it is this thread that asks, and the stage may have ended by it.
+        hear = self._outcomes.kept if course.number in self._books.lane_of else self._inbox.put
+        tell = lambda reused: hear(CallsKept(course.number, reused))  # noqa: E731
         go_on = lambda calls, step: course.feed.again(Owed(calls, step))  # noqa: E731
         refuse = lambda step, index: NotThere(stages[step], index, record.why_unknown(stages[step]))  # noqa: E731
         return Reusing(intake, before, tell, go_on, taken=taken, refuse=refuse), calls
