@@ -15,7 +15,7 @@ from math import inf
 
 from pipeline_runner.axes import Dispatch, Style
 from pipeline_runner.calls import Calls
-from pipeline_runner.engine.chunks import AIM_S, BUDGET_S, GROWTH, Sizes
+from pipeline_runner.engine.chunks import AIM_S, BUDGET_S, Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Flight
 from pipeline_runner.methods import PoolSettings
@@ -23,6 +23,7 @@ from pipeline_runner.plan.plan import Chain, Plan
 from pipeline_runner.worker.job import FunctionSource, Step
 
 MOST = 128  # calls in a chunk
+TRUST = 8  # calls of a function that may go together for each that was seen to be short
 LEAST_S = 30e-6  # of work that any call is thought to be: its step is read, its value packed
 SHARE_S = 2e-3  # of work that is not shared out among workers: a message costs as much as that saves
 AHEAD = 2  # chunks aboard for each worker: one that it is at, one that waits for it
@@ -41,12 +42,11 @@ class Pace:
         self._known[function] = max(took_s, 0.7 * known_s + 0.3 * took_s), calls + 1
 
     def expected_s(self, function: FunctionSource, recorded_s: float | None) -> float:
-        """As in an earlier run; else as other calls of its function: a long one is remembered for a while, and of a
-        function that was seen n times 8 n calls may go together."""
+        """As in an earlier run; else as other calls of its function, of which a long one is remembered for a while."""
         if recorded_s is not None:
             return max(recorded_s, LEAST_S)
         known_s, calls = self._known.get(function, (inf, 1))
-        return max(known_s, AIM_S / (GROWTH * calls), LEAST_S)
+        return max(known_s, AIM_S / (TRUST * calls), LEAST_S)
 
 
 @dataclass(frozen=True, slots=True)

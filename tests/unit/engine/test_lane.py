@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
-from pipeline_runner.engine.chunks import AIM_S, GROWTH
-from pipeline_runner.engine.lane import AHEAD, MOST, Lane, Pace, Passenger, Waiting
+from pipeline_runner.engine.chunks import AIM_S
+from pipeline_runner.engine.lane import AHEAD, MOST, TRUST, Lane, Pace, Passenger, Waiting
 from pipeline_runner.worker.job import FunctionSource, Step
 
 FUNCTION = FunctionSource("module", "work", "short")
@@ -57,7 +57,7 @@ def test_the_more_often_a_function_was_seen_to_be_short_the_more_of_its_calls_go
     for _ in range(3):
         pace.learn(FUNCTION, 1e-6)
         fit.append(round(AIM_S / pace.expected_s(FUNCTION, None)))
-    assert fit == [GROWTH, 2 * GROWTH, 3 * GROWTH]
+    assert fit == [TRUST, 2 * TRUST, 3 * TRUST]
 
 
 def test_one_long_call_is_remembered():
