@@ -16,15 +16,15 @@ from pipeline_runner.events import Event
 
 def encode(event: Event) -> str:
     """The event's fields as JSON."""
-    return _as_json({name: _out(getattr(event, name)) for name in _names(type(event))})
+    return _as_json({name: _out(getattr(event, name)) for name in _names(type(event).__name__)})
 
 
 _as_json = json.JSONEncoder(ensure_ascii=True).encode
 
 
 @cache
-def _names(kind: type[Event]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+def _names(kind: str) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(_kinds()[kind]))
 
 
 def decode(kind: str, body: str) -> Event | None:
