@@ -115,7 +115,7 @@ def processes(opened: Opened) -> Sequence[Process]:
 
 
 BROKEN = "BrokenProcessPool for every pending call; the executor is dead"
-CLASSES = ("ProcessPoolExecutor", "concurrent.futures.process.ProcessPoolExecutor")
+CLASSES = ("ProcessPoolExecutor", "Executor", "concurrent.futures.process.ProcessPoolExecutor")
 
 BACKEND = Backend(
     name="concurrent.futures.ProcessPoolExecutor",
@@ -137,6 +137,7 @@ BACKEND = Backend(
             surveyed=Surveyed(dispatch=Dispatch.ASYNC, style=Style.SINGLE, returns=Returns.NONE),
             aliases=tuple(f"{name}.submit" for name in CLASSES),
             note="the article says that nothing is returned directly; it is a Future",
+            shared=True,
         ),
         Method(
             name="concurrent.futures.ProcessPoolExecutor.map",
