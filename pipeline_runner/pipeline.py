@@ -156,9 +156,9 @@ class Pipeline:
         Nothing is run or imported. Errors: Problems; StoreError.
         """
         looking = Looking(bool(resume), force, cache)
-        return foretell(self.plan(workers=workers), self._store(state), looking, resume)
+        return foretell(self.plan(workers=workers), self.store(state), looking, resume)
 
-    def _store(self, state: State) -> Store | None:
+    def store(self, state: State = None) -> Store | None:
         """The store that is there already, or None."""
         folder = state_folder(self.spec, state)
         return None if folder is None or not (folder / "journal.db").exists() else Store(folder, create=False)

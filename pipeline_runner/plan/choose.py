@@ -63,6 +63,19 @@ def choose(stage: StageSpec, table: Table, inflows: Sequence[Inflow] = ()) -> Ch
     return _choice(stage, best, second, taste)
 
 
+def candidates(stage: StageSpec, table: Table) -> list[Choice]:
+    """Every method that gives each call of the stage what it is given now, the one that we like best first; those of
+    this very process too, which are never chosen unless somebody asks for them."""
+    abilities = [able for able, _ in _abilities(stage, table)]
+    found: dict[str, Choice] = {}
+    offers = _offers(stage, table, readings(stage), anywhere=True)
+    for offer in sorted(offers, key=Taste(stage, streamed=False).costs):
+        if offer.reading is not Reading.LAST and all(able(offer.backend) for able in abilities):
+            returns = stage.returns or _returns(stage, offer.method)
+            found.setdefault(offer.method.name, Choice(offer.method, offer.backend, offer.style, returns, "it fits"))
+    return list(found.values())
+
+
 def _named(stage: StageSpec, table: Table) -> Method | None:
     """The row that `method` names. Errors: Problems when method or backend is a name of nothing."""
     problems: list[Problem] = []
@@ -142,10 +155,13 @@ def _surveyed(method: Method, key: str) -> str | None:
     return words.get(key)
 
 
-def _offers(stage: StageSpec, table: Table, styles: Mapping[Style, Reading]) -> Iterable[Offer]:
+def _offers(
+    stage: StageSpec, table: Table, styles: Mapping[Style, Reading], *, anywhere: bool = False
+) -> Iterable[Offer]:
     """Every method that is what the stage says on all axes, in each style in which it could be read."""
+    anywhere = anywhere or _asks_for_this_process(stage)
     for backend in table.backends:
-        if stage.backend not in (None, backend.keyword) or (backend.in_process and not _asks_for_this_process(stage)):
+        if stage.backend not in (None, backend.keyword) or (backend.in_process and not anywhere):
             continue
         for method in backend.methods:
             if stage.dispatch in (None, method.dispatch) and (stage.returns is None or stage.returns in method.offers):
