@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from pipeline_runner.errors import PipelineError
+from pipeline_runner.errors import PipelineError, Problems
 from pipeline_runner.marks import Mark
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.spec.files import read_text
@@ -38,7 +38,7 @@ class CannotPin(PipelineError):
 def pin(spec: PipelineSpec, name: StageName, keys: Keys, again: Callable[[], PipelineSpec]) -> Mark | None:
     """Write these keys of a stage down, and say where. `again` reads the pipeline anew.
 
-    Errors: CannotPin, CannotWrite; Problems.
+    Errors: CannotPin, CannotWrite.
     """
     why = ""
     for file in dict.fromkeys(_files(spec, name)):
@@ -54,6 +54,9 @@ def pin(spec: PipelineSpec, name: StageName, keys: Keys, again: Callable[[], Pip
         _write(path, made, file)
         try:
             return _checked(again, file, name, keys)
+        except Problems as found:
+            _write(path, text, file)
+            raise CannotPin(file, name, keys, found.problems[0].sentence()) from found
         except BaseException:
             _write(path, text, file)
             raise

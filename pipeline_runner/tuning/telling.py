@@ -19,7 +19,9 @@ HEADS = ("method", "all calls", "sample", "CPU", "memory", "overhead a call")
 def as_text(tuned: Tuned) -> str:
     """The table of one stage, the best first, then what gave nothing, then the best and the reasons."""
     told = [way for way in tuned.ways if way.told]
-    lines = [_title(tuned), *_alone(tuned), "", *_columns([HEADS, *(_cells(tuned, way) for way in told)])]
+    lines = [_title(tuned), *_alone(tuned)]
+    if told:
+        lines += ["", *_columns([HEADS, *(_cells(tuned, way) for way in told)])]
     lapsed = [way for way in tuned.ways if not way.told]
     if lapsed:
         lines += ["", "these gave nothing:"]

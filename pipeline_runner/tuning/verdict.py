@@ -49,7 +49,8 @@ def verdict(plan: Plan, stage: StagePlan, ways: Sequence[Way], bare: Bare) -> Ve
     if not fit:
         return None
     best = min(fit, key=lambda way: (way.chunk != stage.spec.chunk, list(ways).index(way)))
-    return Verdict(best, keys_for(stage, best), tuple(_reasons(stage, best, told, bare)), unfit)
+    rivals = [way for way in told if way.name not in unfit]
+    return Verdict(best, keys_for(stage, best), tuple(_reasons(stage, best, rivals, bare)), unfit)
 
 
 def _as_good(way: Way, fastest: Way) -> bool:
@@ -111,7 +112,7 @@ def _reasons(stage: StagePlan, best: Way, told: Sequence[Way], bare: Bare) -> It
     own = next((way for way in told if way.name == stage.choice.method.name and way.chunk == stage.spec.chunk), None)
     if own is best:
         said = "is what the stage says already" if stage.spec.method else "is what the planner chooses anyway"
-        yield f"it {said}; nothing else is more than a tenth faster"
+        yield f"it {said}; nothing else that would do is more than a tenth faster"
     elif own is not None:
         now = "now" if stage.spec.method else "chosen otherwise"
         yield f"{own.name}, {now}, would take {short(own.seconds)}"

@@ -191,7 +191,10 @@ def test_several_keys_follow_one_another():
         ("stages: {a: &x {call: w:f}, b: *x}", "it shares lines with something else, as an alias does"),
         ("x: &x Pool.map\nstages: {a: {method: *x}}", 'the value of "method" is not written in one word'),
         ("stages:\n  a:\n    method: >-\n      Pool.map\n", 'the value of "method" is not written in one word'),
-        ("stages: {a: &x {method: &m Pool.map}, b: {method: *m}}", "it shares lines with something else, as an alias does"),
+        (
+            "stages: {a: &x {method: &m Pool.map}, b: {method: *m}}",
+            "it shares lines with something else, as an alias does",
+        ),
         ("stages: {a: }", '"a" is no mapping of keys'),
         ("stages: {a: [call]}", '"a" is no mapping of keys'),
         ("stages:\n  a:\n    ? call\n    : |\n      w:f\n", '"call" does not begin its line'),
