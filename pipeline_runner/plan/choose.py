@@ -14,6 +14,7 @@ from pipeline_runner.axes import Dispatch, Returns, StartMethod, Style
 from pipeline_runner.backends import Table
 from pipeline_runner.errors import Problem, Problems
 from pipeline_runner.methods import Backend, Method
+from pipeline_runner.plan.measured import Insight, Measured, insight
 from pipeline_runner.plan.plan import Choice
 from pipeline_runner.plan.problems import (
     BackendUnavailable,
@@ -41,8 +42,17 @@ class Inflow:
     written: bool  # the user wrote `returns: iterator` or `unordered` there
 
 
-def choose(stage: StageSpec, table: Table, inflows: Sequence[Inflow] = ()) -> Choice:
-    """The method, with the reason and the runner-up. Errors: Problems, all that can be told at once."""
+def choose(
+    stage: StageSpec,
+    table: Table,
+    inflows: Sequence[Inflow] = (),
+    measured: Measured | None = None,
+    calls: int | None = None,
+) -> Choice:
+    """The method, with the reason and the runner-up. Errors: Problems, all that can be told at once.
+
+    `measured` is what is known of the methods' times, `calls` how many calls there will be: None where nobody knows.
+    """
     named = _named(stage, table)
     problems = [*_source_problems(stage, named), *_contradictions(stage, named, table)]
     if problems:
@@ -57,6 +67,8 @@ def choose(stage: StageSpec, table: Table, inflows: Sequence[Inflow] = ()) -> Ch
         raise Problems([_stream_into_eager(stage, named, written.source, table)])
     taste = Taste(stage, bool(inflows))
     best, *others = sorted(offers, key=taste.costs)
+    if named is None and measured is not None and (found := insight(best, [best, *others], measured, calls)):
+        return _by_measurement(stage, found, best, taste)
     if named is not None:
         others = sorted(_unnamed(stage, table), key=taste.costs)
     second = next((offer for offer in others if offer.method is not best.method), None)
@@ -350,6 +362,17 @@ def _choice(stage: StageSpec, best: Offer, second: Offer | None, taste: Taste) -
     returns = stage.returns or _returns(stage, best.method)
     why, why_not = reasons(stage, best, second, taste)
     return Choice(best.method, best.backend, best.style, returns, why, second.method if second else None, why_not)
+
+
+def _by_measurement(stage: StageSpec, found: Insight, own: Offer, taste: Taste) -> Choice:
+    """The choice that a measurement has made, or has confirmed."""
+    taken = found.offer
+    returns = stage.returns or _returns(stage, taken.method)
+    if taken is own:
+        why, _ = reasons(stage, own, None, taste)
+        return Choice(own.method, own.backend, own.style, returns, f"{why}; {found.why}")
+    why_not = "would be chosen if nothing had been measured"
+    return Choice(taken.method, taken.backend, taken.style, returns, found.why, own.method, why_not)
 
 
 def _returns(stage: StageSpec, method: Method) -> Returns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pipeline_runner.plan.measured import Span
 from pipeline_runner.plan.plan import Choice, Plan
 from pipeline_runner.tuning.apart import Ended
 from pipeline_runner.tuning.sample import Sample
@@ -51,6 +52,11 @@ class Way:
     @property
     def start_s(self) -> float:
         return min(trial.start_s(self.beside) for trial in self.trials)
+
+    @property
+    def span(self) -> Span:
+        """Its start, and what each call takes."""
+        return self.start_s, (self.seconds - self.start_s) / self.calls
 
     @property
     def cpu_s(self) -> float:

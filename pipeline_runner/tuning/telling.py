@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from pipeline_runner.marks import Mark
+from pipeline_runner.plan.measured import short
 from pipeline_runner.tuning.rounds import Way
 from pipeline_runner.tuning.sample import of_all
 from pipeline_runner.tuning.tune import Tuned, in_rounds
-from pipeline_runner.tuning.verdict import short
 
 WIDTH = 100  # columns
 SHOWN = 3  # methods that are named for one reason

@@ -11,6 +11,7 @@ from pipeline_runner.backends import table
 from pipeline_runner.engine.inputs import RunNames
 from pipeline_runner.errors import PipelineError, UsageError
 from pipeline_runner.plan.choose import candidates
+from pipeline_runner.plan.measured import Measured, Span, short
 from pipeline_runner.plan.plan import Choice, Plan, StagePlan
 from pipeline_runner.plan.preflight.look import refuse
 from pipeline_runner.record.store import Store
@@ -20,7 +21,7 @@ from pipeline_runner.tuning.reading import read_by
 from pipeline_runner.tuning.rounds import Rounds, Tell, Way
 from pipeline_runner.tuning.sample import Sample, of_all, sample_of
 from pipeline_runner.tuning.trial import Bare, try_bare
-from pipeline_runner.tuning.verdict import Verdict, short, verdict
+from pipeline_runner.tuning.verdict import Verdict, verdict
 
 AIM_S = 0.5  # of bare calls in a sample
 ROUNDS = 3
@@ -155,3 +156,15 @@ def in_rounds(rounds: int) -> str:
 def _told(sample: Sample, origin: str) -> str:
     calls = of_all(sample)
     return f"{calls} ({origin})" if origin else calls
+
+
+def measured(tuned: Tuned, when: str) -> Measured:
+    """What the planner may know of it from now on: of the stage as it is, with the chunks that it has."""
+    took: dict[str, Span] = {}
+    here: dict[str, Span] = {}
+    for way in tuned.ways:  # the best first
+        if way.told and way.chunk == tuned.stage.spec.chunk:
+            took[way.name] = way.span
+            if way.choice.backend.in_process:
+                here.setdefault(way.choice.backend.keyword, way.span)
+    return Measured(took, here, tuned.calls, when)

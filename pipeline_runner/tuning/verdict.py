@@ -13,6 +13,7 @@ from pipeline_runner.backends import table
 from pipeline_runner.errors import Problems
 from pipeline_runner.plan.choose import choose
 from pipeline_runner.plan.make import make_plan
+from pipeline_runner.plan.measured import short
 from pipeline_runner.plan.plan import EdgeKind, Plan, StagePlan
 from pipeline_runner.running import gives
 from pipeline_runner.tuning.rounds import Way
@@ -144,12 +145,3 @@ def _spans(best: Way, other: Way) -> str:
 def times(slow: float, fast: float) -> str:
     ratio = slow / max(fast, 1e-9)
     return f"{ratio:.2g} ×" if ratio < 100 else f"{ratio:,.0f} ×"
-
-
-def short(seconds: float) -> str:
-    """A span in the unit in which people think of it, with two digits."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size or unit == "µs":
-            amount = seconds / size
-            return f"{amount:,.0f} {unit}" if amount >= 10 else f"{amount:.1f} {unit}"
-    raise AssertionError("every span has a unit: this is our bug")

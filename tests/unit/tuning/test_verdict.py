@@ -11,6 +11,7 @@ import pytest
 from pipeline_runner.backends import table
 from pipeline_runner.plan.choose import candidates
 from pipeline_runner.plan.make import make_plan
+from pipeline_runner.plan.measured import short
 from pipeline_runner.spec.build import build
 from pipeline_runner.tuning.apart import Died, TooSlow
 from pipeline_runner.tuning.rounds import Rounds
@@ -18,7 +19,7 @@ from pipeline_runner.tuning.sample import Sample
 from pipeline_runner.tuning.telling import as_json, as_text
 from pipeline_runner.tuning.trial import Bare, Trial
 from pipeline_runner.tuning.tune import Tuned
-from pipeline_runner.tuning.verdict import short, times, verdict
+from pipeline_runner.tuning.verdict import times, verdict
 
 HERE = Path(__file__).parent
 IMAP, MAP = "multiprocessing.Pool.imap", "multiprocessing.Pool.map"
