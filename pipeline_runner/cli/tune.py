@@ -13,8 +13,10 @@ from pipeline_runner.cli import options
 from pipeline_runner.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.plan import Plan
     from pipeline_runner.spec.pipeline import PipelineSpec, StageName
+    from pipeline_runner.tuning.tune import Tuned
 
 Stage = Annotated[
     str | None,
@@ -66,7 +68,7 @@ def tune(
 
     spec = options.load(file, given, params, profile)
     pipeline = Pipeline.of(spec)
-    plan, mask = pipeline.plan(workers=workers), mask_of(spec)
+    plan, mask = pipeline.plan(workers=workers, state=state), mask_of(spec)
     stages: dict[str, object] = {}
     progress = Progress(quiet)
     for name in _stages(plan, stage, yes, progress):
@@ -81,6 +83,7 @@ def tune(
             progress=progress.at,
         )
         progress.done()
+        _remember(pipeline, plan, tuned, state, progress)
         keys = {} if tuned.verdict is None else tuned.verdict.keys
         if not as_json:
             typer.echo(mask.text(("\n" if stages else "") + telling.as_text(tuned)))
@@ -90,6 +93,25 @@ def tune(
         stages[name] = mask.whole(telling.as_json(tuned, mark))
     if as_json:
         typer.echo(json.dumps({"pipeline": spec.name, "file": spec.file, "stages": stages}, ensure_ascii=True))
+
+
+def _remember(pipeline: Pipeline, plan: Plan, tuned: Tuned, state: str | None, progress: Progress) -> None:
+    """Let later runs know what was measured. Where that cannot be kept, it is told and nothing else is lost."""
+    from datetime import date
+
+    from pipeline_runner.pipeline import state_folder
+    from pipeline_runner.record.errors import StoreError
+    from pipeline_runner.record.store import Store
+    from pipeline_runner.record.tuned import keep
+    from pipeline_runner.tuning.tune import measured
+
+    folder = state_folder(pipeline.spec, state)
+    if folder is None or tuned.verdict is None:
+        return
+    try:
+        keep(Store(folder).folder, plan, tuned.stage.spec.name, measured(tuned, f"prun tune, {date.today()}"))
+    except (StoreError, OSError) as refused:
+        progress.tell(f"what was measured is not kept: {refused}")
 
 
 def _stages(plan: Plan, stage: str | None, yes: bool, progress: Progress) -> Sequence[StageName]:

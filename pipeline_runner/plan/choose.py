@@ -7,7 +7,7 @@ when nothing is left the last one is what there is to complain about.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod, Style
@@ -67,12 +67,12 @@ def choose(
         raise Problems([_stream_into_eager(stage, named, written.source, table)])
     taste = Taste(stage, bool(inflows))
     best, *others = sorted(offers, key=taste.costs)
-    if named is None and measured is not None and (found := insight(best, [best, *others], measured, calls)):
-        return _by_measurement(stage, found, best, taste)
     if named is not None:
         others = sorted(_unnamed(stage, table), key=taste.costs)
     second = next((offer for offer in others if offer.method is not best.method), None)
-    return _choice(stage, best, second, taste)
+    choice = _choice(stage, best, second, taste)
+    found = None if named or measured is None else insight(best, [best, *others], measured, calls)
+    return choice if found is None else _by_measurement(choice, best, found)
 
 
 def candidates(stage: StageSpec, table: Table) -> list[Choice]:
@@ -364,15 +364,13 @@ def _choice(stage: StageSpec, best: Offer, second: Offer | None, taste: Taste) -
     return Choice(best.method, best.backend, best.style, returns, why, second.method if second else None, why_not)
 
 
-def _by_measurement(stage: StageSpec, found: Insight, own: Offer, taste: Taste) -> Choice:
+def _by_measurement(choice: Choice, own: Offer, found: Insight) -> Choice:
     """The choice that a measurement has made, or has confirmed."""
     taken = found.offer
-    returns = stage.returns or _returns(stage, taken.method)
     if taken is own:
-        why, _ = reasons(stage, own, None, taste)
-        return Choice(own.method, own.backend, own.style, returns, f"{why}; {found.why}")
+        return replace(choice, why=f"{choice.why}; {found.why}")
     why_not = "would be chosen if nothing had been measured"
-    return Choice(taken.method, taken.backend, taken.style, returns, found.why, own.method, why_not)
+    return Choice(taken.method, taken.backend, taken.style, choice.returns, found.why, own.method, why_not)
 
 
 def _returns(stage: StageSpec, method: Method) -> Returns:

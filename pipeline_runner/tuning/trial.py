@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import chdir
 from dataclasses import dataclass
 from functools import partial
+from resource import RUSAGE_SELF, getrusage
 from time import monotonic, perf_counter
 
 from pipeline_runner.calls import Cause, column_values
@@ -21,6 +22,8 @@ from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.steps import prepare, set_up
 
+SURE_S = 0.1  # of calls: the clock of the processor's time ticks every 10 ms
+
 
 @dataclass(frozen=True)
 class Bare:
@@ -28,6 +31,7 @@ class Bare:
 
     took_s: tuple[float, ...]  # each call that ended well
     cpu_s: float  # of all of them
+    waited: int  # times that they gave up the processor themselves: a busy machine takes it from them
     failed: Mapping[int, str]  # numbers of the others, and what they raised
 
     @property
@@ -36,8 +40,11 @@ class Bare:
 
     @property
     def waits(self) -> float:
-        """The share of their time in which calls do not compute."""
-        return max(0.0, 1 - self.cpu_s / sum(self.took_s)) if self.took_s and sum(self.took_s) > 0.01 else 0.0
+        """The share of their time for which calls wait; 0 where that cannot be told."""
+        took_s = sum(self.took_s)
+        if took_s < SURE_S or 2 * self.waited < len(self.took_s):
+            return 0.0
+        return max(0.0, 1 - self.cpu_s / took_s)
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def _loop(plan: Plan, weigh: Weigh) -> Bare:
         calls = _calls(plan, stage)
         took: list[float] = []
         failed: dict[int, str] = {}
-        spent = sum(os.times()[:4])
+        spent, waited = sum(os.times()[:4]), getrusage(RUSAGE_SELF).ru_nvcsw
         for number, call in enumerate(calls):
             began = perf_counter()
             try:
@@ -126,7 +133,8 @@ def _loop(plan: Plan, weigh: Weigh) -> Bare:
                 failed[number] = str(failure_of(error, Cause.RAISED))
             else:
                 took.append(perf_counter() - began)
-        return Bare(tuple(took), sum(os.times()[:4]) - spent, failed)
+        waited = getrusage(RUSAGE_SELF).ru_nvcsw - waited
+        return Bare(tuple(took), sum(os.times()[:4]) - spent, waited, failed)
 
 
 def _calls(plan: Plan, stage: StagePlan) -> list[Callable[[], object]]:

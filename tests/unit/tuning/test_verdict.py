@@ -42,7 +42,7 @@ class Case:
         self.stage = self.plan.stages["a"]
         sample = Sample(replace(self.stage.spec), (list(range(100)),), of)
         cpu_s = each_s * 100 * (1 - waits)
-        self.bare = Bare((each_s,) * 100, cpu_s, dict.fromkeys(failed, "ValueError: no"))
+        self.bare = Bare((each_s,) * 100, cpu_s, 100 if waits else 0, dict.fromkeys(failed, "ValueError: no"))
         self.asked: list[str] = []
         self.took = took
         self.rounds = Rounds(self.plan, sample, self.bare, of, self.asked.append, self.attempt)
@@ -155,6 +155,12 @@ def test_a_method_that_fails_once_gives_nothing():
     case.took[IMAP] = replace(trial(0.1), failed=3, failure="MemoryError")
     case.rounds.run(case.ways, 1)
     assert [way.lapse for way in case.ways] == ["3 of 100 calls failed: MemoryError", ""]
+
+
+def test_calls_that_others_kept_from_the_processor_do_not_wait():
+    assert Bare((0.01,) * 100, 0.4, 100, {}).waits == pytest.approx(0.6)
+    assert Bare((0.01,) * 100, 0.4, 3, {}).waits == 0.0
+    assert Bare((0.0001,) * 100, 0.0, 100, {}).waits == 0.0
 
 
 def test_a_chunk_that_is_written_is_held_against_auto():
