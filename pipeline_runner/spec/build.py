@@ -15,14 +15,14 @@ from pipeline_runner.backends import table
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec import models
-from pipeline_runner.spec.compose import PASSED_ON, Part, with_parts
+from pipeline_runner.spec.compose import Part, with_parts
 from pipeline_runner.spec.compose import unsuited as beside_pipeline
 from pipeline_runner.spec.conditions import condition
 from pipeline_runner.spec.files import Place, find, read_mapping, read_text
 from pipeline_runner.spec.functions import parse_function
 from pipeline_runner.spec.hooks import SEEN, WHY, as_hook, hooks, unsuited, without_sources
 from pipeline_runner.spec.include import with_included
-from pipeline_runner.spec.merge import as_node, with_defaults, with_passed, with_profile
+from pipeline_runner.spec.merge import PASSED_ON, as_node, with_defaults, with_passed, with_profile
 from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params, parameters_of
