@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
+from pipeline_runner.axes import Status
 from pipeline_runner.engine.engine import Engine
 from pipeline_runner.engine.inputs import whole_value
 from pipeline_runner.errors import PipelineError
@@ -104,22 +105,27 @@ def _made(plan: Plan, stage: StageSpec, names: Sequence[StageName], most: int) -
     part, _ = part_of(plan.pipeline, Part(stages=names, sample=most))
     sources = make_plan(part, workers=plan.workers, sample=most)
     refuse(sources)
-    folder = tempfile.mkdtemp(prefix="prun-tune-")
     try:
-        heard = apart(partial(_run, sources, names, folder))
+        heard = apart(partial(_run, sources, names))
     except Ended as ended:
         raise SourcesFailed(stage.name, names, str(ended)) from ended
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     told, failure = heard.value
     if failure:
         raise SourcesFailed(stage.name, names, failure)
     return Read(pickle.loads(told), False, f"of a sample of {', '.join(sources.stages)}")
 
 
-def _run(plan: Plan, names: Sequence[StageName], folder: str, weigh: Weigh) -> tuple[bytes, str]:
-    engine = Engine(plan, run="tune", folder=lambda: folder, keep=lambda name: name in names)
-    state = engine.run()
-    if state.failures:
-        return b"", str(state.failures[0])
+def _run(plan: Plan, names: Sequence[StageName], weigh: Weigh) -> tuple[bytes, str]:
+    with run_folder() as folder:
+        engine = Engine(plan, run="tune", folder=folder, keep=lambda name: name in names)
+        state = engine.run()
+    if state.status not in (Status.DONE, Status.PARTIAL):
+        return b"", str(next(iter(state.failures), f"it was {state.status}"))
     return pack({str(name): whole_value(plan.stages[name].spec, engine.results[name]) for name in names}), ""
+
+
+@contextmanager
+def run_folder() -> Iterator[Callable[[], str]]:
+    """Makes ${run.dir} when it is first asked for; it is gone afterwards."""
+    with ExitStack() as stack:
+        yield cache(lambda: stack.enter_context(tempfile.TemporaryDirectory(prefix="prun-")))

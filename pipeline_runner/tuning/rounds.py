@@ -129,6 +129,9 @@ class Rounds:
     def other_chunks(self, way: Way) -> list[Way]:
         """The same method with other chunks, where they may matter: `auto` finds its own, and cannot foresee."""
         low, high = CHUNKED_S
+        spec = self.sample.spec
+        if spec.timeout_s or spec.memory_bytes or spec.max_calls_per_worker:
+            return []  # each call is a chunk: it is killed, or counted, by itself
         if way.chunk is not None:
             return [self._way(way.choice, None)]
         if way.choice.backend.in_process or self.sample.calls < 4 * way.beside or not low <= self.bare.each_s <= high:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +15,7 @@ from pipeline_runner.plan.preflight.look import refuse
 from pipeline_runner.record.store import Store
 from pipeline_runner.spec.pipeline import Command, StageName, StageSpec
 from pipeline_runner.tuning.apart import Ended
-from pipeline_runner.tuning.reading import read_by
+from pipeline_runner.tuning.reading import read_by, run_folder
 from pipeline_runner.tuning.rounds import Rounds, Tell, Way
 from pipeline_runner.tuning.sample import Sample, of_all, sample_of
 from pipeline_runner.tuning.trial import Bare, try_bare
@@ -100,10 +98,9 @@ def tune(
         f"{name}: {stage.spec.function} is called many times over, on some of the stage's own items, "
         f"by {len(choices)} methods in {in_rounds(rounds)}"
     )
-    folder = tempfile.mkdtemp(prefix="prun-tune-")
-    try:
+    with run_folder() as folder:
         read = read_by(plan, stage.spec, store)
-        whole = sample_of(plan, name, read, RunNames("tune", lambda: folder))
+        whole = sample_of(plan, name, read, RunNames("tune", folder))
         progress(f"{name}: its calls alone")
         sample, bare = _alone(plan, stage, whole, items)
         tell(f"{name}: {_told(sample, read.origin)}, which alone take {short(sum(bare.took_s))}")
@@ -115,8 +112,6 @@ def tune(
             tried.run(others, rounds)
             ways += others
             found = verdict(plan, stage, ways, bare)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     ordered = sorted(ways, key=lambda way: (not way.told, way.seconds if way.told else 0.0))
     return Tuned(stage, sample, tried.calls, read.origin, bare, tuple(ordered), found, rounds, plan.workers)
 

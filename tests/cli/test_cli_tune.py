@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -39,8 +42,9 @@ DEEDS = """
         return x
 """
 
-# Where `dispatch: blocking` is said there are few methods, and one of them is serial.
-FEW = {"dispatch": "blocking"}
+# Few methods fit, and they start fast; or a few more, of workers and of this process.
+FEW = {"backend": "threads"}
+BLOCKING = {"dispatch": "blocking"}
 
 
 @pytest.fixture
@@ -71,7 +75,7 @@ def methods(done, stage):
 
 
 def test_the_table_has_a_row_for_each_method_and_tells_the_best_and_why(project):
-    write(project, {"a": {"call": "deeds:square", "over": {"range": 100}, **FEW}})
+    write(project, {"a": {"call": "deeds:square", "over": {"range": 100}, **BLOCKING}})
     done = tune(project, "a", "-n", "8", "--rounds", "2")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -92,7 +96,7 @@ def test_only_methods_that_the_stage_may_have_are_tried(project):
     write(
         project,
         {
-            "blocking": {"call": "deeds:square", "over": [1, 2], **FEW},
+            "blocking": {"call": "deeds:square", "over": [1, 2], **BLOCKING},
             "limited": {"call": "deeds:square", "over": [1, 2], "dispatch": "batch", "timeout": "20s"},
             "threads": {"call": "deeds:square", "over": [1, 2], "backend": "threads"},
         },
@@ -121,9 +125,9 @@ def test_json_has_what_was_measured_as_numbers(project):
 
 
 def test_rows_of_a_star_stage_stay_rows(project):
-    write(project, {"a": {"call": "math:pow", "over": [[2, 3], [4, 5]], "args": "star"}})
+    write(project, {"a": {"call": "math:pow", "over": [[2, 3], [4, 5]], "args": "star", "backend": "multiprocessing"}})
     done = tune(project, "a", "--json", "--rounds", "1")
-    assert {"multiprocessing.Pool.starmap", "pathos.SerialPool.map"} <= methods(done, "a")
+    assert methods(done, "a") == {"multiprocessing.Pool.starmap", "multiprocessing.Pool.starmap_async"}
     assert not any("failed" in way for way in told(done, "a")["methods"])
 
 
@@ -187,7 +191,7 @@ def test_calls_that_all_fail_are_no_traceback(project, function, why):
 
 def test_a_call_that_hangs_is_ended_by_its_timeout(project):
     (project / "more.py").write_text("import time\ndef hang(x): time.sleep(1000)\n")
-    write(project, {"a": {"call": "more:hang", "over": {"range": 2}, "timeout": "0.2s", **FEW}})
+    write(project, {"a": {"call": "more:hang", "over": {"range": 2}, "timeout": "0.2s", **BLOCKING}})
     done = tune(project, "a", "-q")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -240,12 +244,38 @@ def test_a_stage_that_there_is_not_is_told_with_its_nearest(project):
 
 
 def test_later_plans_tell_what_was_measured(project):
-    write(project, {"a": {"call": "deeds:square", "over": {"range": 10}, "dispatch": "blocking"}})
+    write(project, {"a": {"call": "deeds:square", "over": {"range": 10}, "returns": "unordered", "backend": "multiprocessing"}})
     assert " measured " not in Pipeline.load(project / "pipeline.yaml").plan(workers=2).explain()
     told(tune(project, "a", "--json", "--rounds", "1"), "a")
     choice = Pipeline.load(project / "pipeline.yaml").plan(workers=2).stages["a"].choice
     assert "measured (prun tune, 20" in choice.why
     assert not choice.backend.in_process
+
+
+def test_told_to_end_it_ends_at_once_and_leaves_no_process(project):
+    write(project, {"a": {"call": "deeds:wait", "over": {"range": 100}}})
+    command = [sys.executable, "-m", "pipeline_runner", "tune", "pipeline.yaml", "a", "-j", "2"]
+    environment = {**os.environ, "PYTHONPATH": ROOT, "MARK": str(project)}
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=project, env=environment)
+    for line in started.stderr:
+        if line.startswith("round 1 of 3, 2"):
+            break
+    started.send_signal(signal.SIGTERM)
+    assert started.wait(20) == 143
+    deadline = monotonic() + 20
+    while marked(project) and monotonic() < deadline:
+        pass
+    assert marked(project) == []
+
+
+def marked(project):
+    """Processes that have this project in their environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            if f"MARK={project}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                found.append(pid)
+    return found
 
 
 def test_write_pins_the_best_and_leaves_all_else_as_it_is(project):

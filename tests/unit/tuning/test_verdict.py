@@ -173,6 +173,13 @@ def test_a_chunk_that_is_written_is_held_against_auto():
     assert found.keys == {"method": IMAP, "chunk": "auto"}
 
 
+def test_calls_that_are_ended_one_by_one_have_no_other_chunks():
+    took = {IMAP: trial(1.0)}
+    assert Case(RANGE, took, each_s=0.01).rounds.other_chunks(Case(RANGE, took).ways[0])
+    case = Case("  a: {call: 'w:f', over: {range: 100}, timeout: 9s}\n", took, each_s=0.01)
+    assert case.rounds.other_chunks(case.ways[0]) == []
+
+
 def test_plain_data_has_the_same(request):
     told = as_json(CASES["some_give_nothing"].tuned, None)
     assert told["bare"]["failed"] == 2
