@@ -256,12 +256,12 @@ def test_told_to_end_it_ends_at_once_and_leaves_no_process(project):
     write(project, {"a": {"call": "deeds:wait", "over": {"range": 100}}})
     command = [sys.executable, "-m", "pipeline_runner", "tune", "pipeline.yaml", "a", "-j", "2"]
     environment = {**os.environ, "PYTHONPATH": ROOT, "MARK": str(project)}
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=project, env=environment)
-    for line in started.stderr:
-        if line.startswith("round 1 of 3, 2"):
-            break
-    started.send_signal(signal.SIGTERM)
-    assert started.wait(20) == 143
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=project, env=environment) as started:
+        for line in started.stderr:
+            if line.startswith("round 1 of 3, 2"):
+                break
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(20) == 143
     deadline = monotonic() + 20
     while marked(project) and monotonic() < deadline:
         pass
