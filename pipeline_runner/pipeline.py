@@ -24,6 +24,7 @@ from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.preflight.look import refuse
 from pipeline_runner.plan.select import Part, part_of
+from pipeline_runner.record import tuned
 from pipeline_runner.record.foretell import foretell, refuse_missing
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.record import Record, about_run, identity, last_run
@@ -147,10 +148,18 @@ class Pipeline:
     def name(self) -> str:
         return self.spec.name
 
-    def plan(self, *, workers: int | None = None) -> Plan:
-        """What will run, by which method and why. Nothing is run. Errors: Problems."""
+    def plan(self, *, workers: int | None = None, state: State = None) -> Plan:
+        """What will run, by which method and why. Nothing is run. Errors: Problems.
+
+        state:  where what `prun tune` has measured is kept, as for `run`.
+        """
         with building():
-            return make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken)
+            plan = make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken)
+            folder = state_folder(self.spec, state)
+            measured = {} if folder is None else tuned.known(folder, plan)
+            if not measured:
+                return plan
+            return make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken, measured=measured)
 
     def forecast(
         self,
@@ -166,9 +175,9 @@ class Pipeline:
         Nothing is run or imported. Errors: Problems; StoreError.
         """
         looking = Looking(bool(resume), force, cache)
-        return foretell(self.plan(workers=workers), self._store(state), looking, resume)
+        return foretell(self.plan(workers=workers, state=state), self.store(state), looking, resume)
 
-    def _store(self, state: State) -> Store | None:
+    def store(self, state: State = None) -> Store | None:
         """The store that is there already, or None."""
         folder = state_folder(self.spec, state)
         return None if folder is None or not (folder / "journal.db").exists() else Store(folder, create=False)
@@ -251,7 +260,7 @@ class Pipeline:
         strikes = chaos_from(chaos)
         if problems := missing(self.spec):
             raise Problems(problems)
-        plan = self.plan(workers=workers)
+        plan = self.plan(workers=workers, state=state)
         for warning in refuse(plan):
             if on_warning is not None:
                 on_warning(warning)

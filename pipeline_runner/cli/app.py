@@ -16,7 +16,7 @@ from pipeline_runner.errors import PipelineError, nearest, told_plainly
 
 _RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # the form of a run's name
 COMMANDS = (
-    *("run", "validate", "plan", "graph", "methods", "schema", "init"),
+    *("run", "validate", "plan", "graph", "methods", "tune", "schema", "init"),
     *("runs", "show", "logs", "replay", "clean"),
 )
 

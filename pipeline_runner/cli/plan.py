@@ -39,7 +39,7 @@ def plan(
     pipeline = Pipeline.of(options.load(file, given, params, profile)).part(
         stages=stages or (), until=until or (), since=since or (), only=only or (), sample=sample
     )
-    for warning in refuse(pipeline.plan(workers=workers)):
+    for warning in refuse(pipeline.plan(workers=workers, state=state)):
         typer.echo(f"warning: {warning}", err=True)
     made = pipeline.forecast(workers=workers, state=state, force=force, cache=not no_cache)
     told = json.dumps(made.to_json(), indent=2, ensure_ascii=False) if as_json else made.explain().rstrip("\n")

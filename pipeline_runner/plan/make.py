@@ -18,6 +18,7 @@ from pipeline_runner.plan.counts import calls, unequal
 from pipeline_runner.plan.cpus import usable
 from pipeline_runner.plan.graph import Graph, draw, order
 from pipeline_runner.plan.groups import could_stream, edges, groups
+from pipeline_runner.plan.measured import Measured
 from pipeline_runner.plan.outs import unwritable, written_twice
 from pipeline_runner.plan.plan import Choice, Plan, StagePlan
 from pipeline_runner.plan.problems import WorkdirMissing
@@ -37,13 +38,15 @@ def make_plan(
     table: Table | None = None,
     sample: int | None = None,
     taken: frozenset[StageName] = frozenset(),
+    measured: Mapping[StageName, Measured] | None = None,
 ) -> Plan:
     """Decide everything that can be decided before the run. Errors: Problems, all of them together.
 
     `workers` is for the whole run; left out: what the pipeline says, else the CPUs this process may use.
     `sample`: only so many items of each source that needs no stage. `taken`: stages that are not run.
+    `measured`: what is known of the times of methods, where the pipeline names none.
     """
-    plan, problems = attempt(spec, workers=workers, table=table, sample=sample, taken=taken)
+    plan, problems = attempt(spec, workers=workers, table=table, sample=sample, taken=taken, measured=measured)
     if plan is None:
         raise Problems(problems)
     return plan
@@ -56,6 +59,7 @@ def attempt(
     table: Table | None = None,
     sample: int | None = None,
     taken: frozenset[StageName] = frozenset(),
+    measured: Mapping[StageName, Measured] | None = None,
 ) -> tuple[Plan | None, list[Problem]]:
     """The plan, or every problem that stands in its way."""
     chooser = Chooser(table or whole_table())
@@ -72,7 +76,7 @@ def attempt(
         problems.extend(unequal(stage, folder))
         counts[name] = calls(stage, spec.stages, counts, folder, sample)
         try:
-            choice = chooser.choose(stage, _inflows(graph, stages, stage))
+            choice = chooser.choose(stage, _inflows(graph, stages, stage), (measured or {}).get(name), counts[name])
         except Problems as found:
             problems.extend(found.problems)
         else:
