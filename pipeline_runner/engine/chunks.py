@@ -8,6 +8,7 @@ WHOLE_AIM_S = 0.1  # for methods that take all their input at once: larger, sinc
 WHOLE_BUDGET_S = 0.5  # the rest then waits for the next round, whose sizes know better
 GROWTH = 8  # at most so many times the last size, until a size has been seen to last
 MOST = 1 << 16  # calls
+AHEAD = 2  # chunks of large values a worker that are in flight: one at work and one waiting; more only take memory
 HEAVY = 1 << 23  # bytes of large buffers that make a chunk large enough, however short its calls are
 
 

@@ -15,7 +15,7 @@ from math import inf
 from time import monotonic
 
 from pipeline_runner.calls import Calls, Task, Ticket
-from pipeline_runner.engine.chunks import HEAVY, MOST, Sizes
+from pipeline_runner.engine.chunks import AHEAD, HEAVY, MOST, Sizes
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.worker.perform import pack_payload
 
@@ -237,7 +237,10 @@ class Feed:
         return 1 if self._single else self._sizes.whole(calls)
 
     def _room(self) -> bool:
-        return len(self.flights) < self._window and self._backlog() < self._window
+        window = self._window
+        if self._most_given < MOST or self._most_made < MOST:
+            window = min(window, AHEAD * self.workers)
+        return len(self.flights) < window and self._backlog() < window
 
     def _over(self) -> bool:
         # A lazy round waits for its last flights: their rests and retries can still go along.
