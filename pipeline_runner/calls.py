@@ -45,7 +45,7 @@ class Pack(NamedTuple):
         return Pack(self.data, self.start + start, self.start + stop, digests, self.large)
 
 
-Part = list[Any] | Pack
+Part = list[Any] | range | Pack
 Column = tuple[Part, ...]  # one argument of many calls, in pieces
 
 
@@ -57,7 +57,9 @@ def column_values(column: Column) -> list[Any]:
     """The column's values, decoded, as one list."""
     if len(column) == 1:
         (part,) = column
-        return part.values() if isinstance(part, Pack) else part
+        if isinstance(part, list):
+            return part
+        return part.values() if isinstance(part, Pack) else list(part)
     values: list[Any] = []
     for part in column:
         values.extend(part.values() if isinstance(part, Pack) else part)
@@ -147,6 +149,7 @@ class Ticket(NamedTuple):
     budget_s: float  # hand the rest back after this long; 0: never
     leave: bool  # ask before starting, and wait for the answer
     size: int = 1  # calls in the chunk
+    quiet: bool = False  # that it begins need not be said at once: its worker's slate shows it
 
 
 Task = tuple[Ticket, bytes]  # the bytes are a pickled (columns, keywords) of Calls
@@ -210,6 +213,10 @@ class Done(NamedTuple):
     stop: int
     data: bytes | None  # the pickled list of their values; None where nobody reads this step
     large: Buffers | None = None  # what of them is not in `data`
+
+    @property
+    def size_bytes(self) -> int:
+        return (0 if self.data is None else len(self.data)) + (0 if self.large is None else self.large.size_bytes)
 
 
 class Failed(NamedTuple):

@@ -21,7 +21,7 @@ from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.files import Files
-from pipeline_runner.record.history import History, UnknownCall
+from pipeline_runner.record.history import History, Row, UnknownCall
 from pipeline_runner.record.keys import digest, numbered, recipes
 from pipeline_runner.record.lineage import deepened, in_lists, side_by_side
 from pipeline_runner.running import gives
@@ -156,7 +156,7 @@ class _Past:
     def whole(self, name: StageName) -> Any:
         """A stage's whole result. Errors: CannotReplay when some of it is missing."""
         stage = self.plan.stages[name]
-        rows = self.history.rows(self.run, name, as_they_came=gives(stage) == "unordered")
+        rows = self._rows(name)
         values = [value for row in rows if row.pack is not None for value in row.pack.values()]
         if stage.spec.over is None:
             return values[0] if values else self.value(name, 0)
@@ -212,9 +212,13 @@ class _Past:
 
     def _ended(self, source: FromStage) -> list[int]:
         """The numbers of the stage's calls that ended well, as its readers got them."""
-        as_they_came = gives(self.plan.stages[source.stage]) == "unordered"
-        rows = self.history.rows(self.run, source.stage, as_they_came=as_they_came)
-        return [number for row in rows for number in range(row.first, row.stop)]
+        return [number for row in self._rows(source.stage) for number in range(row.first, row.stop)]
+
+    def _rows(self, name: StageName) -> list[Row]:
+        """What is kept of a stage, as its readers got it."""
+        calls = self.state.stages[name].calls if name in self.state.stages else None
+        as_they_came = gives(self.plan.stages[name]) == "unordered"
+        return self.history.rows(self.run, name, as_they_came=as_they_came, calls=calls)
 
     def _must_be_the_same(self, name: StageName, item: int, sources: tuple[Source, ...], values: list[Any]) -> None:
         """Errors: CannotReplay when the source gives something else than the call had."""

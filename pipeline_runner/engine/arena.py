@@ -185,7 +185,7 @@ class Arena:
         return stowed, pack_payload(stowed)
 
     def _stowed(self, part: Part) -> Part:
-        if isinstance(part, Pack):
+        if isinstance(part, Pack | range):
             return part
         data, apart, _ = parts(part, result=False)
         large = put(apart, self.lend) if apart else None
