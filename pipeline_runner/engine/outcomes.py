@@ -102,12 +102,12 @@ class Outcomes:
         numbers = flight.calls.indices
         ended = len(numbers)
         took: Sequence[float] = ()
-        done: dict[int, bytes | None] = {}  # by position: the packed value
+        done: dict[int, Done] = {}  # by position
         failed: dict[int, Failure] = {}
         for outcome in message.outcomes:
             match outcome:
-                case Done(start=position, data=data):
-                    done[position] = data
+                case Done():
+                    done[outcome.start] = outcome
                 case Failed(position=position, failure=failure):
                     failed[position] = failure
                 case Rest(start):
@@ -134,18 +134,15 @@ class Outcomes:
             else:
                 self._done_in_lane(lane, passenger, message, done[position], took_s)
 
-    def _done_in_lane(
-        self, lane: Lane, passenger: Passenger, message: ChunkOver, data: bytes | None, took_s: float
-    ) -> None:
+    def _done_in_lane(self, lane: Lane, passenger: Passenger, message: ChunkOver, done: Done, took_s: float) -> None:
         course, digests = passenger.course, passenger.calls.digests
         name, results, only = course.chain.head, course.results[0], range(1)
-        size = 0 if data is None else len(data)
-        self._books.publish(events.CallsDone(stage=name, chunk=message.chunk, indices=only, size_bytes=size))
+        self._books.publish(events.CallsDone(stage=name, chunk=message.chunk, indices=only, size_bytes=done.size_bytes))
         if self._books.record is not None:
-            self._books.record.keep(name, only, digests, data)
+            self._books.record.keep(name, only, digests, done.data, done.large)
         results.made(only, digests)
-        if data is not None:
-            results.put(only, Pack(data, 0, 1, digests))
+        if done.data is not None:
+            results.put(only, Pack(done.data, 0, 1, digests, done.large))
         self._books.publish(events.ChunkEnded(stage=name, chunk=message.chunk, calls=1, took_s=took_s, pid=message.pid))
         lane.said.pop(course.number, None)
         self._arrived(lane, course)
