@@ -214,6 +214,10 @@ class Done(NamedTuple):
     data: bytes | None  # the pickled list of their values; None where nobody reads this step
     large: Buffers | None = None  # what of them is not in `data`
 
+    @property
+    def size_bytes(self) -> int:
+        return (0 if self.data is None else len(self.data)) + (0 if self.large is None else self.large.size_bytes)
+
 
 class Failed(NamedTuple):
     """One call of a chunk failed in a step."""
