@@ -6,7 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, time
 from typing import assert_never
 
 from pipeline_runner import events
@@ -122,10 +122,17 @@ class Outcomes:
                     assert_never(outcome)
         lane.progress += ended
         lane.feed.landed(message.chunk)
+        at = time() - message.took_s
         for position, took_s in enumerate(took):
             passenger = lane.aboard.get(numbers[position])
             if passenger is None:
                 continue
+            if len(numbers) > 1:
+                name = passenger.course.chain.head
+                self._books.publish(
+                    events.ChunkStarted(at=at, stage=name, chunk=message.chunk, first=0, calls=1, pid=message.pid)
+                )
+            at += took_s
             lane.pace.learn(passenger.step.function, took_s)
             passenger.course.work_s += took_s
             if position in failed:
