@@ -92,14 +92,14 @@ def _targets(kept: Sequence[Kept]) -> str:
     ]
     for each, target, value in rows:
         verdict = "not measured" if value is None else "yes" if target.reached(value) else "**no**"
-        shown = "" if value is None else f"{number(value)} {target.unit}"
+        shown = "" if value is None else f"{number(value)} {target.unit}".strip()
         lines.append(f"| {each.workload.name} | {target.words} | {_bound(target)} | {shown} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 
 def _bound(target: Target) -> str:
     sign, bound = ("≤", target.most) if target.most is not None else ("≥", target.least or 0.0)
-    return f"{sign} {bound:g} {target.unit}"
+    return f"{sign} {bound:g} {target.unit}".strip()
 
 
 def _section(kept: Kept) -> str:

@@ -28,7 +28,8 @@ def row(workload: Workload, way: Way, rounds: Sequence[Round], weights: Mapping[
     why = next((f"{kind}: {told[kind]}" for told in tolds for kind in ("absent", "failed", "hung") if kind in told), "")
     if not good:
         return Row(way, 0, why=why or "not asked for in this run")
-    keys = {key for figures in good for key in figures}
+    keys = {key for figures in good for key in figures} - {"note"}
+    why = why or next((figures["note"] for figures in good if "note" in figures), "")
     middles = {key: statistics.median(figures[key] for figures in good if key in figures) for key in keys}
     weighed = weights.get(way.name, {}).get("figures", {})
     middles |= {key: weighed[key] for key in ("pss_mb", "root_mb") if key in weighed}

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
-Figures = dict[str, float]
+Figures = dict[str, Any]  # numbers, and perhaps a "note" in words
 Do = Callable[[SimpleNamespace], Figures]
 
 HERE = Path(__file__).resolve().parent

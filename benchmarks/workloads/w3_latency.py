@@ -206,7 +206,8 @@ from parsl.providers import LocalProvider
 cold("Pool(2)", f"from multiprocessing import Pool\n{SAME}with Pool(2) as p: print(p.apply(same, (7,)))")
 cold(
     "Pool(2), spawn",
-    f'from multiprocessing import get_context\n{SAME}with get_context("spawn").Pool(2) as p: print(p.apply(same, (7,)))',
+    f"from multiprocessing import get_context\n"
+    f'{SAME}with get_context("spawn").Pool(2) as p: print(p.apply(same, (7,)))',
 )
 cold(
     "ProcessPoolExecutor(2)",
@@ -222,7 +223,8 @@ cold(
 cold("mpire", f"from mpire import WorkerPool\n{SAME}with WorkerPool(2) as p: print(p.map(same, [7])[0])", "mpire")
 cold(
     "loky",
-    f"from loky import get_reusable_executor\n{SAME}print(get_reusable_executor(max_workers=2).submit(same, 7).result())",
+    f"from loky import get_reusable_executor\n"
+    f"{SAME}print(get_reusable_executor(max_workers=2).submit(same, 7).result())",
     "loky",
 )
 cold(
@@ -233,7 +235,8 @@ cold(
 cold("dask.distributed", f"from dask.distributed import Client\n{SAME}{DASK}", "distributed")
 cold(
     "ray",
-    f"import ray\nfrom workloads._peers import ray_here\n{SAME}with ray_here(): print(ray.get(ray.remote(same).remote(7)))",
+    f"import ray\nfrom workloads._peers import ray_here\n"
+    f"{SAME}with ray_here(): print(ray.get(ray.remote(same).remote(7)))",
     "ray",
 )
 cold("parsl", PARSL, "parsl")

@@ -25,20 +25,26 @@ W9 = Workload(
 )
 WIDTH = 4
 WORKERS = 2
-LADDER = [0.0128 / 2**step for step in range(11)]  # seconds: 12.8 ms to 12.5 µs
+BEGIN_S, LEAST_S, MOST_S = 0.0008, 0.00001, 0.06  # of a task; the last two are where it is given up
 Run = Callable[[float, int], float]  # seconds of a whole stencil with this task, so many steps
 
 
 def metg(run: Run, size: SimpleNamespace) -> Figures:
+    """Halve the task, or double it, until its efficiency has crossed a half."""
     run(0.0005, 4)
-    above = None
-    for seconds in LADDER:
-        ideal = seconds * WIDTH * size.steps / WORKERS
-        efficiency = ideal / run(seconds, size.steps)
-        if efficiency < 0.5:
-            return {"s": seconds if above is None else _between(above, (seconds, efficiency))}
-        above = (seconds, efficiency)
-    return {"s": LADDER[-1]}
+    efficient = lambda seconds: seconds * WIDTH * size.steps / WORKERS / run(seconds, size.steps)  # noqa: E731
+    seconds = BEGIN_S
+    before = efficient(seconds)
+    factor = 0.5 if before >= 0.5 else 2.0
+    while LEAST_S < seconds * factor < MOST_S:
+        now = efficient(seconds * factor)
+        if (now >= 0.5) != (before >= 0.5):
+            pair = (seconds, before), (seconds * factor, now)
+            return {"s": _between(*(pair if before >= 0.5 else pair[::-1]))}
+        seconds, before = seconds * factor, now
+    if before < 0.5:
+        raise RuntimeError(f"tasks of {seconds * 1000:.1f} ms are {before:.0%} efficient")
+    return {"s": seconds}
 
 
 def _between(above: tuple[float, float], below: tuple[float, float]) -> float:
