@@ -1,4 +1,4 @@
-"""G8: SIGKILL to the whole tree when 80 of 200 tasks have ended, then go on: what is made twice, and how long the rest takes."""
+"""G8: SIGKILL to all processes when 80 of 200 tasks have ended, then go on: what is made twice, and how long it takes."""
 
 from __future__ import annotations
 
