@@ -116,7 +116,7 @@ def _section(kept: Kept) -> str:
 def _rows(kept: Kept, limited: bool) -> Iterator[list[str]]:
     workload = kept.workload
     rows = [row(workload, way, kept.rounds, kept.weights) for way in workload.ways]
-    for each in sorted(rows, key=_place):
+    for each in rows if workload.in_order else sorted(rows, key=_place):
         keys = [*workload.columns, *(["pss_mb"] if workload.weigh else [])]
         yield [
             f"**{each.way.name}**" if each.way.kind == "ours" else each.way.name,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from harness import Round, Told
 from workload import Target, Way, Workload
 
+WEIGHED = ("pss_mb", "root_mb", "window_mb", "kb_a_stage")  # known from the sample that is weighed
+
 
 @dataclass(frozen=True)
 class Row:
@@ -32,7 +34,7 @@ def row(workload: Workload, way: Way, rounds: Sequence[Round], weights: Mapping[
     why = why or next((figures["note"] for figures in good if "note" in figures), "")
     middles = {key: statistics.median(figures[key] for figures in good if key in figures) for key in keys}
     weighed = weights.get(way.name, {}).get("figures", {})
-    middles |= {key: weighed[key] for key in ("pss_mb", "root_mb") if key in weighed}
+    middles |= {key: weighed[key] for key in WEIGHED if key in weighed}
     limit = next((each.name for each in workload.ways if each.kind == "limit"), None)
     ratio = None
     if limit is not None:
@@ -55,7 +57,7 @@ def over(of: tuple[str, str], under: tuple[str, str] | None, rounds: Sequence[Ro
 def measured(target: Target, rounds: Sequence[Round], weights: Mapping[str, Told]) -> float | None:
     """What a target is about; memory is known from the sample that was weighed."""
     both = (target.of, target.over) if target.over else (target.of,)
-    return over(target.of, target.over, [dict(weights)] if any(key == "pss_mb" for _, key in both) else rounds)
+    return over(target.of, target.over, [dict(weights)] if any(key in WEIGHED for _, key in both) else rounds)
 
 
 def _figure(found: Mapping[str, Told], which: tuple[str, str]) -> float | None:

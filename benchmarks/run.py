@@ -38,13 +38,15 @@ def measured_code() -> str:
     return digest.hexdigest()[:16]
 
 
-def chosen(only: str) -> list[Workload]:
-    """The workloads that are asked for. Errors: SystemExit for a word that names none."""
+def chosen(only: str, quick: bool) -> list[Workload]:
+    """The workloads that are asked for; those of a quick run are one of each kind. Errors: SystemExit for a word that names none."""
     words = [word for word in only.split(",") if word]
     for word in words:
         if not any(_names(word, name) for name in workloads()):
             raise SystemExit(f"--only {word}: there are {', '.join(workloads())}")
-    return [each for name, each in workloads().items() if not words or any(_names(word, name) for word in words)]
+    if not words:
+        return [each for each in workloads().values() if each.when_quick or not quick]
+    return [each for name, each in workloads().items() if any(_names(word, name) for word in words)]
 
 
 def _names(word: str, name: str) -> bool:
@@ -63,7 +65,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: to see that all of it runs")
     parser.add_argument("--peers", metavar="make,doit", help="only peers with these words in their names, or `none`")
     parser.add_argument("--times", type=int, help="so many rounds, at most; default: 5, with --quick 1")
-    parser.add_argument("--allowance", type=float, default=10.0, metavar="S", help="seconds for a peer in a workload")
+    parser.add_argument("--allowance", type=float, default=8.0, metavar="S", help="seconds for a peer in a workload")
     parser.add_argument("--anew", action="store_true", help="forget what is kept of the workloads that are asked for")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page to this file")
     parser.add_argument("--page", action="store_true", help="measure nothing: only make the page of what is there")
@@ -74,7 +76,7 @@ def main() -> int:
     terms = Terms(asked.quick, peers, 4.0 if asked.quick else asked.allowance, asked.times)
     folder = asked.kept / f"{measured_code()}{'-quick' if asked.quick else ''}"
     folder.mkdir(parents=True, exist_ok=True)
-    which, began = chosen(asked.only), monotonic()
+    which, began = chosen(asked.only, asked.quick), monotonic()
     for workload in () if asked.page else which:
         file = folder / f"{workload.name}.jsonl"
         if asked.anew:
@@ -86,7 +88,7 @@ def main() -> int:
             print(f"{workload.name}: {type(error).__name__}: {error}", flush=True)
     if not asked.page:
         print(f"{monotonic() - began:.0f} s; figures are in {os.path.relpath(folder)}")
-    told = which if asked.markdown is None else workloads().values()
+    told = which if asked.markdown is None else chosen("", asked.quick)
     text = page(
         [kept_of(each, folder) for each in told], " ".join(["python benchmarks/run.py", *sys.argv[1:]]), asked.quick
     )

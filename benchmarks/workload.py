@@ -76,6 +76,8 @@ class Workload:
     figure: str = "s"
     unit: str = "s"
     times: int = 5
+    in_order: bool = False  # the table has its ways as they stand in the file; else the best first
+    when_quick: bool = True  # it is part of a quick run
     ways: list[Way] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
 

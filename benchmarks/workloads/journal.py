@@ -27,6 +27,7 @@ def workload(name: str, title: str, items: int, stage: dict[str, object]) -> Wor
         quick={"items": items // 50},
         columns={"cpu_s": "CPU of the runner, s"},
         times=3,
+        when_quick=name != "J2-lines",
     )
     found.limit(WITHOUT)(_run(stage, keep=False))
     found.ours(WITH)(_run(stage, keep=True))

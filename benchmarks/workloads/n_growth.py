@@ -20,6 +20,7 @@ ITEMS = Workload(
     weigh=True,
     times=3,
     timeout_s=150,
+    in_order=True,
 )
 
 
@@ -56,10 +57,11 @@ STAGES = Workload(
     "no-op stages, a decade more each",
     full={"part": 1.0},
     quick={"part": 0.01},
-    columns={"each_us": "µs a stage", "root_mb": "runner, MB"},
+    columns={"each_us": "µs a stage", "root_mb": "runner, MB", "kb_a_stage": "kB a stage more"},
     weigh=True,
     times=3,
     timeout_s=150,
+    in_order=True,
 )
 SIZES = (10, 100, 1_000, 10_000)
 
@@ -71,6 +73,10 @@ def stages(count: int) -> Callable[[SimpleNamespace], Figures]:
         some = max(2, int(count * size.part))
         lay(dags.pipeline(dags.layered(some), "work:noop"))
         figures = run_file()
+        if "root_mb" in figures and count == SIZES[-1]:  # it is weighed: a tenth of the stages, too
+            lay(dags.pipeline(dags.layered(some // 10), "work:noop"))
+            more = figures["root_mb"] - run_file()["root_mb"]
+            figures["kb_a_stage"] = more * 1000 / (some - some // 10)
         return figures | {"each_us": figures["s"] / some * 1e6}
 
     return do
@@ -81,3 +87,4 @@ for count in SIZES:
 for less, more in pairwise(SIZES):
     pair = (f"{more:,} stages", "s"), (f"{less:,} stages", "s")
     STAGES.target(f"{less:,} → {more:,} stages", *pair, most=11.0)
+STAGES.target("memory of the runner for a stage more", ("10,000 stages", "kb_a_stage"), most=1.0, unit="kB")  # type: ignore[arg-type]

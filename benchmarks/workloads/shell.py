@@ -21,7 +21,9 @@ CASES: dict[str, tuple[str, object, list[str]]] = {
 
 
 def workload(name: str, title: str, run: object, command: list[str]) -> Workload:
-    found = Workload(name, title, full={"commands": 2000}, quick={"commands": 100}, times=3)
+    found = Workload(
+        name, title, full={"commands": 2000}, quick={"commands": 100}, times=3, when_quick=name == "S1-shell"
+    )
     found.limit("xargs -P2")(_xargs(command))
     found.ours("prun, no journal")(_prun(run, None))
     found.ours("prun, journal")(_prun(run, Path("state")))

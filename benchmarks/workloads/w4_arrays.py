@@ -20,7 +20,13 @@ SUM = Workload(
     **SIZES,
 )
 BACK = Workload(
-    "W4-back", "64 arrays of 32 MiB, each call returns the array", share=True, weigh=True, timeout_s=150, **SIZES
+    "W4-back",
+    "64 arrays of 32 MiB, each call returns the array",
+    share=True,
+    weigh=True,
+    timeout_s=150,
+    when_quick=False,
+    **SIZES,
 )
 
 

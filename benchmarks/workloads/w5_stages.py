@@ -27,6 +27,7 @@ THREE = Workload(
     quick={"items": 500, "each_s": None, "stages": 3},  # type: ignore[dict-item]
     share=True,
     columns=COLUMNS,
+    when_quick=False,
 )
 STEPS = (work.first_step, work.second_step, work.third_step)
 

@@ -30,9 +30,10 @@ class Scale:
     def __init__(self, size: SimpleNamespace) -> None:
         self._items = size.items
         self._every = size.items // 50
-        self.first = self.most = 0.0
+        self.first = self.most = self._began = 0.0
 
     def source(self) -> Iterator[int]:
+        self._began = time.perf_counter()
         for number in range(self._items):
             if number % self._every == 0:
                 self._look(number)
@@ -49,7 +50,6 @@ class Scale:
         self.most = max(self.most, now)
 
     def read(self, values: Iterable[int], slow: bool = False) -> Figures:
-        began = time.perf_counter()
         count = total = 0
         for value in values:
             count, total = count + 1, total + value
@@ -60,7 +60,7 @@ class Scale:
         return {
             "grew_mb": max(0.0, self.most - self.first),
             "first_mb": self.first,
-            "s": time.perf_counter() - began,
+            "s": time.perf_counter() - self._began,
         }
 
 
