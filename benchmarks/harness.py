@@ -38,7 +38,7 @@ class Terms:
 
     quick: bool
     peers: frozenset[str] | None = None  # only these; None: all of them
-    allowance_s: float = 8.0  # of one peer in one workload: beyond it there are fewer samples of it
+    allowance_s: float = 5.0  # of one peer in one workload: beyond it there are fewer samples of it
     times: int | None = None  # rounds; None: as the workload says
 
     def rounds(self, workload: Workload) -> int:

@@ -6,6 +6,7 @@ import os
 import platform
 import statistics
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from harness import ROOT, Round, Told
 from reckon import Row, measured, row
-from workload import Target, Workload
+from workload import HERE, Target, Workload
 
 HEAD = """\
 # How fast it is, measured
@@ -49,7 +50,7 @@ def page(kept: Sequence[Kept], command: str, quick: bool) -> str:
     parts = [HEAD.format(command=command)]
     if quick:
         parts.append("**Made with `--quick`**: small sizes, one round. It shows that all runs, not how fast.\n")
-    parts += [_where(kept), _targets(kept), "## Every way\n", *map(_section, kept)]
+    parts += [_where(kept), _targets(kept), _not_reached(kept), "## Every way\n", *map(_section, kept)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -95,6 +96,20 @@ def _targets(kept: Sequence[Kept]) -> str:
         shown = "" if value is None else f"{number(value)} {target.unit}".strip()
         lines.append(f"| {each.workload.name} | {target.words} | {_bound(target)} | {shown} | {verdict} |")
     return "\n".join(lines) + "\n"
+
+
+def _not_reached(kept: Sequence[Kept]) -> str:
+    """Each target that is not reached: how near, and what is known of why (`reasons.toml`, by hand)."""
+    reasons = tomllib.loads((HERE / "reasons.toml").read_text())
+    lines = []
+    for each in kept:
+        for target in each.workload.targets:
+            value = measured(target, each.rounds, each.weights)
+            if value is None or not target.reached(value):
+                near = "not measured" if value is None else f"{number(value)} {target.unit}".strip()
+                why = reasons.get(each.workload.name, "")
+                lines.append(f"- {each.workload.name}, {target.words}: {near}, not {_bound(target)}. {why}".rstrip())
+    return "\n".join(["## Not reached\n", *lines, ""]) if lines else ""
 
 
 def _bound(target: Target) -> str:

@@ -33,13 +33,16 @@ def measured_code() -> str:
     listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     digest = hashlib.sha256()
     for name in sorted(filter(None, listed.split("\0"))):
-        if (ROOT / name).is_file() and not name.endswith(("run.py", "page.py", "reckon.py")):
+        if (ROOT / name).is_file() and not name.endswith(("run.py", "page.py", "reckon.py", "reasons.toml")):
             digest.update(name.encode() + b"\0" + hashlib.sha256((ROOT / name).read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
 def chosen(only: str, quick: bool) -> list[Workload]:
-    """The workloads that are asked for; those of a quick run are one of each kind. Errors: SystemExit for a word that names none."""
+    """The workloads that are asked for; in a quick run one of each kind.
+
+    Errors: SystemExit for a word that names none.
+    """
     words = [word for word in only.split(",") if word]
     for word in words:
         if not any(_names(word, name) for name in workloads()):
@@ -65,7 +68,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: to see that all of it runs")
     parser.add_argument("--peers", metavar="make,doit", help="only peers with these words in their names, or `none`")
     parser.add_argument("--times", type=int, help="so many rounds, at most; default: 5, with --quick 1")
-    parser.add_argument("--allowance", type=float, default=8.0, metavar="S", help="seconds for a peer in a workload")
+    parser.add_argument("--allowance", type=float, default=5.0, metavar="S", help="seconds for a peer in a workload")
     parser.add_argument("--anew", action="store_true", help="forget what is kept of the workloads that are asked for")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page to this file")
     parser.add_argument("--page", action="store_true", help="measure nothing: only make the page of what is there")

@@ -90,8 +90,17 @@ class Workload:
     def peer(self, name: str, *needs: str, rival: bool = False) -> Callable[[Do], Do]:
         return self._way(name, "peer", needs, rival)
 
-    def target(self, words: str, of: tuple[str, str], over: tuple[str, str] | None = None, **bound: float) -> None:
-        self.targets.append(Target(words, of, over, **bound))  # type: ignore[arg-type]
+    def target(
+        self,
+        words: str,
+        of: tuple[str, str],
+        over: tuple[str, str] | None = None,
+        *,
+        most: float | None = None,
+        least: float | None = None,
+        unit: str = "×",
+    ) -> None:
+        self.targets.append(Target(words, of, over, most, least, unit))
 
     def size(self, quick: bool) -> SimpleNamespace:
         return SimpleNamespace(**(self.quick if quick else self.full), quick=quick)

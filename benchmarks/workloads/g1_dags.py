@@ -21,6 +21,7 @@ def workload(name: str) -> Workload:
         quick={"scale": 0.2},
         columns={"span": "first begin to last end, s"},
         timeout_s=60,
+        times=3,  # of each of four graphs
         when_quick=name == "montage",
     )
     found.limit(BOUND)(lambda size: _known(dags.bound_s(dags.load(name, size.scale))))

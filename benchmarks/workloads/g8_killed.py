@@ -1,4 +1,4 @@
-"""G8: SIGKILL to all processes when 80 of 200 tasks have ended, then go on: what is made twice, and how long it takes."""
+"""G8: SIGKILL to all processes when 80 of 200 tasks have ended, then go on: what is made twice, how long it takes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ G8 = Workload(
     quick={"tasks": 30, "kill_at": 10, "each_s": 0.03},
     columns={"twice": "ended, and made again", "ideal_s": "what is owed ÷ 2, s", "owed": "owed"},
     unit="s to go on",
-    times=3,
+    times=2,
 )
 
 
@@ -124,5 +124,5 @@ def parsl(size: SimpleNamespace) -> Figures:
 
 
 for way in ("prun --resume", "prun --resume, one stage over items"):
-    G8.target(f"{way}: ended tasks made again", (way, "twice"), most=WORKERS, unit="")  # type: ignore[arg-type]
+    G8.target(f"{way}: ended tasks made again", (way, "twice"), most=WORKERS, unit="")
     G8.target(f"{way}: time ÷ what is owed ÷ 2", (way, "s"), (way, "ideal_s"), most=1.10)

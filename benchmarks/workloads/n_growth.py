@@ -49,7 +49,7 @@ pair = ("1,000,000 items", "stage_s"), ("100,000 items", "stage_s")
 ITEMS.target("100,000 → 1,000,000 items, the stage alone", *pair, most=11.0)
 pair = ("1,000,000 items", "root_mb"), ("10,000 items", "root_mb")
 ITEMS.target("memory of the runner, 10,000 → 1,000,000 items", *pair, most=1.1)
-ITEMS.target("`prun show` of a million items", ("1,000,000 items", "show_s"), most=1.0, unit="s")  # type: ignore[arg-type]
+ITEMS.target("`prun show` of a million items", ("1,000,000 items", "show_s"), most=1.0, unit="s")
 
 
 STAGES = Workload(
@@ -87,4 +87,4 @@ for count in SIZES:
 for less, more in pairwise(SIZES):
     pair = (f"{more:,} stages", "s"), (f"{less:,} stages", "s")
     STAGES.target(f"{less:,} → {more:,} stages", *pair, most=11.0)
-STAGES.target("memory of the runner for a stage more", ("10,000 stages", "kb_a_stage"), most=1.0, unit="kB")  # type: ignore[arg-type]
+STAGES.target("memory of the runner for a stage more", ("10,000 stages", "kb_a_stage"), most=1.0, unit="kB")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import work
 from workload import Figures, Workload, check
 
-SIZES = {"full": {"tasks": 2000, "mean_s": 0.003}, "quick": {"tasks": 300, "mean_s": 0.001}}
+SIZES = {"full": {"tasks": 1000, "mean_s": 0.003}, "quick": {"tasks": 300, "mean_s": 0.001}}
 RANDOM = Workload("W2-random", "log-normal tasks (σ 2, 3 ms on average) in random order", share=True, **SIZES)
 ASCENDING = Workload("W2-ascending", "the same tasks, the longest at the end", share=True, when_quick=False, **SIZES)
 Go = Callable[[list[float]], Iterable[float]]

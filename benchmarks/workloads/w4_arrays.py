@@ -25,6 +25,7 @@ BACK = Workload(
     share=True,
     weigh=True,
     timeout_s=150,
+    times=3,
     when_quick=False,
     **SIZES,
 )

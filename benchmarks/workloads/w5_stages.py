@@ -158,7 +158,7 @@ def _first(size: SimpleNamespace) -> float:
 for workload, least in ((TWO, 0.93), (THREE, 0.95)):
     limit = "fused by hand, offline split"
     workload.target("of fused by hand, journal on", (limit, "s"), ("prun, journal", "s"), least=least)
-    workload.target("first result, of the time", ("prun, journal", "first"), most=0.05, unit="")  # type: ignore[arg-type]
+    workload.target("first result, of the time", ("prun, journal", "first"), most=0.05, unit="")
 
 
 @both("Pool.map, a barrier between")

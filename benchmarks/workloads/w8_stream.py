@@ -19,7 +19,7 @@ W8 = Workload(
     unit="MB more",
     columns={"s": "s", "first_mb": "MB at the beginning"},
     timeout_s=150,
-    times=2,
+    times=1,
 )
 WARM = 0.1  # of the items: then everything is imported and every buffer has its size
 
@@ -86,7 +86,7 @@ def ours_slow(size: SimpleNamespace) -> Figures:
 
 
 for name in ("prun, journal", "prun, journal, a slow reader"):
-    W8.target(f"{name}: growth of the parent", (name, "grew_mb"), most=5.0, unit="MB")  # type: ignore[arg-type]
+    W8.target(f"{name}: growth of the parent", (name, "grew_mb"), most=5.0, unit="MB")
 
 
 def peer(name: str, *needs: str) -> Callable[[Callable[[Scale], Figures]], None]:

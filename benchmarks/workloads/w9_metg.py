@@ -22,6 +22,7 @@ W9 = Workload(
     full={"steps": 40},
     quick={"steps": 8},
     unit="s a task",
+    times=3,
 )
 WIDTH = 4
 WORKERS = 2

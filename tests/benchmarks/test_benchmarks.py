@@ -89,6 +89,7 @@ def test_who_is_absent_hangs_or_fails_is_told_in_its_row(pretended):
     assert "| peer |  |  |  | hung: killed after 90 s |" in text
     assert "| other |  |  |  | absent: no-such-distribution not installed |" in text
     assert "| X1 | × the limit | ≤ 1.5 × |  | not measured |" in text
+    assert "- X1, × the limit: not measured, not ≤ 1.5 ×." in text
 
 
 def test_a_slow_peer_has_fewer_turns_and_we_have_all(pretended):
