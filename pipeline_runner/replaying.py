@@ -19,9 +19,11 @@ from pipeline_runner.engine.places import Writing, names
 from pipeline_runner.errors import Problems, UsageError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.apart import telling_apart
+from pipeline_runner.record.digests import digest
 from pipeline_runner.record.files import Files
+from pipeline_runner.record.given import numbered
 from pipeline_runner.record.history import History, UnknownCall
-from pipeline_runner.record.keys import digest, numbered, recipes
+from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.lineage import deepened, in_lists, side_by_side
 from pipeline_runner.running import gives
 from pipeline_runner.spec.command import typed

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.cli import options
+from pipeline_runner.cli.load import pairs
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def resumed(
         raise UsageError(f'there is no run "{run}" in {store.folder}; `prun runs` lists them')
     values: dict[str, Any] = {**about.get("given", {}), **(read_params(params) if params is not None else {})}
     path = file or str(_file(about, store.folder))
-    return load(path, params=values, overrides=options.pairs(given or ()), profile=profile or about.get("profile")), run
+    return load(path, params=values, overrides=pairs(given or ()), profile=profile or about.get("profile")), run
 
 
 def _file(about: Mapping[str, Any], state: Path) -> Path:

@@ -29,7 +29,7 @@ from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.deps import filled
 from pipeline_runner.record.deps import varying as deps_of_call
-from pipeline_runner.record.keys import numbered, whole_reads
+from pipeline_runner.record.given import numbered, whole_reads
 from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.pipeline import (
     Batches,

@@ -25,8 +25,8 @@ from pipeline_runner.record.outs import Standing, out_key, rows
 from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
 from pipeline_runner.record.why import deps_changes, last_read, why_not
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Source, StageName, StageSpec
-from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.worker.perform import pack_payload
 
 

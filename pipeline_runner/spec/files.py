@@ -10,6 +10,7 @@ from pipeline_runner.errors import Problem, Problems
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import FileUnreadable, NotAMapping, OutsideProject, describe
 from pipeline_runner.syntax.reader import MOST_CHARACTERS, MapNode, TooLarge, decode, plain, read
+from pipeline_runner.witness import digest, saw
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ def find(text: str, mark: Mark, beside: Place, project: Path, *, allow_outside: 
         return FileUnreadable(mark=mark, path=text, why="only local files can be read here")
     try:
         path = (beside.folder / text).resolve()
+        saw("leads", str(beside.folder / text), answer=str(path))
         if not allow_outside and not path.is_relative_to(project):
             return OutsideProject(mark=mark, path=text, leads_to=os.path.relpath(path, project), cure=cure)
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -66,6 +68,7 @@ def read_text(path: Path, name: str) -> str:
         raise Problems([FileUnreadable(mark=None, path=name, why=_why(error))]) from error
     if len(data) > 4 * MOST_CHARACTERS:
         raise Problems([TooLarge(mark=None, what=f'too many characters in "{name}"', most=MOST_CHARACTERS)])
+    saw("contents", str(path), answer=digest(data))
     text = decode(data, name)
     if isinstance(text, str):
         return text

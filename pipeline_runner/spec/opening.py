@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline_runner.errors import PipelineError, nearest
+from pipeline_runner.witness import digest, heard, saw
 
 EXTRA = "pip install prun-pipelines[remote]"
 
@@ -58,7 +59,12 @@ def _packed(path: str, folder: Path) -> AbstractContextManager[IO[bytes]]:
 def matches(pattern: str, folder: Path) -> list[str]:
     """The paths that a pattern finds, sorted; relative ones stay relative to the folder, as the pattern is. Of a URL's
     pattern: URLs. Errors: SourceError."""
-    return _remote_matches(pattern, folder) if is_url(pattern) else sorted(_local_matches(pattern, folder))
+    if is_url(pattern):
+        return _remote_matches(pattern, folder)
+    found = sorted(_local_matches(pattern, folder))
+    if heard():
+        saw("matches", pattern, str(folder), answer=digest(repr(found).encode()))
+    return found
 
 
 def stamp(url: str, folder: Path) -> object:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, cast
 
 from pipeline_runner.axes import Style
@@ -68,10 +67,7 @@ def _of_command(step: Step) -> Call:
 
 def _of_function(step: Step, folder: str) -> Call:
     function = load(step.function, folder)
-    if inspect.isgeneratorfunction(function):
-        function = _listing(function)
-    elif inspect.iscoroutinefunction(function):
-        function = _awaiting(function)
+    function = _run_to_its_end(function)
     function = _with_outs(step, function)
     constants = pickle.loads(step.constants)
     fixed: Mapping[str, Any] = constants if isinstance(constants, dict) else {}
@@ -88,6 +84,20 @@ def _of_function(step: Step, folder: str) -> Call:
     # A plain map is most of all calls, and a wrapper costs more than a tiny function itself.
     plain = step.style is Style.MAP and not fixed
     return Call(step.style, function if plain else run, run_with)
+
+
+def _run_to_its_end(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, if what it gives is its value; else a function that makes the value of what it gives."""
+    if type(function) is FunctionType and not vars(function) and not function.__code__.co_flags & _UNFINISHED:
+        return function
+    import inspect  # most functions are plain, and it takes 5 ms
+
+    if inspect.isgeneratorfunction(function):
+        return _listing(function)
+    return _awaiting(function) if inspect.iscoroutinefunction(function) else function
+
+
+_UNFINISHED = 0x20 | 0x80  # inspect.CO_GENERATOR, inspect.CO_COROUTINE
 
 
 def _with_outs(step: Step, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,6 +133,7 @@ def _single(item: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
 
 def _awaiting(function: Callable[..., Any]) -> Callable[..., Any]:
     """An `async def` is run to its end, in a loop of its own."""
+    import asyncio
 
     def awaiting(*args: Any, **kwargs: Any) -> Any:
         return asyncio.run(function(*args, **kwargs))

@@ -14,16 +14,16 @@ from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.preflight import signatures
 from pipeline_runner.plan.preflight.files import look_at_files
 from pipeline_runner.plan.preflight.find import find, inspected
+from pipeline_runner.plan.preflight.finder import Finder
 from pipeline_runner.plan.preflight.imports import doubtful
-from pipeline_runner.plan.preflight.modules import Finder
 from pipeline_runner.plan.preflight.shapes import given, shapes
 from pipeline_runner.plan.preflight.signatures import Callee, Shape, misfits
 from pipeline_runner.plan.preflight.travel import look_at_what_travels
 from pipeline_runner.plan.preflight.written import lost, place_of, sources
 from pipeline_runner.plan.readings import readings
 from pipeline_runner.plan.skips import is_off
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Generate, Given, InFile, Named, PipelineSpec, StageName, StageSpec
-from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.worker.functions import path_with
 
 
