@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import resource
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.marks import Mark
 
 

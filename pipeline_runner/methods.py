@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod, Style
 from pipeline_runner.calls import Chunks, Perform, Receipt
+from pipeline_runner.classes import dataclass
 
 
 class Process(Protocol):

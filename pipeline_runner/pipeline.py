@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine
     from pipeline_runner.plan.forecast import Forecast
     from pipeline_runner.plan.plan import Plan
+    from pipeline_runner.record.recipe import Recipe
     from pipeline_runner.record.record import Record
     from pipeline_runner.record.store import Store
     from pipeline_runner.stages import Stage
@@ -229,9 +230,13 @@ class Pipeline:
         force: bool = False,
         cache: bool = True,
         chaos: str | Mapping[str, float] | None = None,
+        recipes: Mapping[StageName, Recipe] | None = None,
     ) -> Result:
-        """Run a plan of this pipeline that was made, and looked at, before. Otherwise as `run`."""
-        engine = self._engine(plan, keep, on_event, state, resume, chaos, force, cache)
+        """Run a plan of this pipeline that was made, and looked at, before. Otherwise as `run`.
+
+        recipes:   those of its stages, where they are known too.
+        """
+        engine = self._engine(plan, keep, on_event, state, resume, chaos, force, cache, recipes)
         if on_engine is not None:
             on_engine(engine)
         with self._in_folder(engine.plan):
@@ -291,6 +296,7 @@ class Pipeline:
         chaos: str | Mapping[str, float] | None,
         force: bool = False,
         cache: bool = True,
+        recipes: Mapping[StageName, Recipe] | None = None,
     ) -> Engine:
         from pipeline_runner.engine.chaos import chaos_from
         from pipeline_runner.engine.engine import Engine
@@ -298,12 +304,19 @@ class Pipeline:
         strikes = chaos_from(chaos)
         keeper = _keeper(plan, keep)
         listeners: Sequence[Listener] = (on_event,) if callable(on_event) else tuple(on_event)
-        record = self._record(plan, state, Looking(bool(resume), force, cache), resume)
+        record = self._record(plan, state, Looking(bool(resume), force, cache), resume, recipes)
         run = new_run_id() if record is None else record.run
         folder = _run_folder(run, None if record is None else record.store.folder)
         return Engine(plan, run=run, folder=folder, keep=keeper, listeners=listeners, record=record, chaos=strikes)
 
-    def _record(self, plan: Plan, state: State, looking: Looking, resume: bool | str) -> Record | None:
+    def _record(
+        self,
+        plan: Plan,
+        state: State,
+        looking: Looking,
+        resume: bool | str,
+        recipes: Mapping[StageName, Recipe] | None,
+    ) -> Record | None:
         """The journal of the run to be; None: nothing is kept. Errors: StoreError, UsageError."""
         from pipeline_runner.record.record import Record, identity
         from pipeline_runner.record.store import Store
@@ -328,7 +341,7 @@ class Pipeline:
 
             refuse_missing(plan, foretell(plan, store, looking))
         about = self._about(plan) | ({} if looking.cache else {"uncached": True})
-        return Record(store, run, plan, looking=looking, about=about)
+        return Record(store, run, plan, looking=looking, about=about, recipes=recipes)
 
     def _about(self, plan: Plan) -> dict[str, Any]:
         from pipeline_runner.record.record import identity

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method
 
 

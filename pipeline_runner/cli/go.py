@@ -9,13 +9,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.cli.leaving import ENDING
 from pipeline_runner.cli.terminal import Terminal
 from pipeline_runner.errors import UsageError
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.plan import Plan
+    from pipeline_runner.record.recipe import Recipe
     from pipeline_runner.reporters.news import News
     from pipeline_runner.reporters.summary import Next
     from pipeline_runner.running import Result
+    from pipeline_runner.spec.pipeline import StageName
 
 Warn = Callable[[str], None]
 
@@ -91,9 +94,10 @@ def go(asked: Asked) -> int:
             force=asked.force,
             cache=not asked.no_cache,
             chaos=asked.chaos,
+            recipes=planned.recipes,
         )
     if planned.place is not None and planned.seen is not None:
-        keep(planned.place, Kept(planned.plan, planned.warnings), planned.seen)
+        keep(planned.place, Kept(planned.plan, planned.warnings, planned.recipes), planned.seen)
     terminal.leave_if_gone()
     _give(result, asked, everything)
     if not asked.quiet or result.exit_code:
@@ -112,6 +116,7 @@ class Planned:
     plan: Plan
     resume: str | None = None  # the run that is gone on with
     warnings: tuple[str, ...] = ()
+    recipes: Mapping[StageName, Recipe] | None = None
     place: Place | None = None  # where it is to be kept
     seen: Witness | None = None  # what it was made from
 
@@ -125,12 +130,22 @@ def _planned(asked: Asked, warn: Warn) -> Planned:
     kept = find(there)
     if kept is None:
         with witnessed() as seen:
-            return replace(_made(asked, warn), place=there, seen=seen)
+            planned = _made(asked, warn)
+            return replace(planned, recipes=_lasting_recipes(planned.plan), place=there, seen=seen)
     from pipeline_runner.pipeline import Pipeline
 
     for warning in kept.warnings:
         warn(warning)
-    return Planned(Pipeline.of(kept.plan.pipeline), kept.plan)
+    return Planned(Pipeline.of(kept.plan.pipeline), kept.plan, recipes=kept.recipes)
+
+
+def _lasting_recipes(plan: Plan) -> Mapping[StageName, Recipe] | None:
+    """The recipes of a plan; None where they are others in each run."""
+    from pipeline_runner.record.given import templates
+    from pipeline_runner.record.keys import recipes
+
+    changing = any(read.root == "run" for stage in plan.stages.values() for read in templates(stage.spec))
+    return None if changing else recipes(plan)
 
 
 def _made(asked: Asked, warn: Warn) -> Planned:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.axes import Returns, Status
+from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.intake import (
     Batched,
     Deepened,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.spec.pipeline import (
     Batches,
     Command,

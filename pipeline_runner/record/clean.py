@@ -6,9 +6,9 @@ import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.record.errors import store_error
 from pipeline_runner.record.files import forget_missing
 from pipeline_runner.record.history import History, Told

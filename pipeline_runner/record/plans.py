@@ -14,18 +14,20 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner import witness
+from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method
 from pipeline_runner.plan.cpus import usable
-from pipeline_runner.plan.plan import Plan
+from pipeline_runner.plan.plan import Choice, Plan
 from pipeline_runner.plan.threads import VARIABLES
+from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import BYTES, key_kept, seal
-from pipeline_runner.spec.pipeline import StageSpec
+from pipeline_runner.spec.pipeline import StageName, StageSpec
 from pipeline_runner.witness import Answer, Question, Witness
 
 FOLDER = "plans"
@@ -40,6 +42,7 @@ class Kept:
 
     plan: Plan
     warnings: tuple[str, ...]
+    recipes: Mapping[StageName, Recipe] | None  # None: they are another's in each run
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,12 @@ def _module(name: str, folder: str) -> str:
     return Finder(folder, tuple(path_with(folder))).file(name)
 
 
+def _project(name: str, folder: str) -> str:
+    from pipeline_runner.record.packages import project_file
+
+    return str(project_file(name, Path(folder)) or "")
+
+
 def _surroundings() -> bytes:
     """This program, what is installed beside it, how many CPUs there are, and what keeps numerical libraries at bay."""
     told = (
@@ -212,6 +221,8 @@ _AGAIN: Mapping[str, Callable[..., Answer]] = {
     "status": witness.status,
     "leads": _leads,
     "folder": os.path.isdir,
+    "file": os.path.isfile,
+    "project": _project,
     "matches": _matches,
     "readable": _readable,
     "module": _module,
@@ -265,6 +276,8 @@ class _Pickler(pickle.Pickler):
                 return _method, (_home(value.name, None), value.name)
             case Backend():
                 return _backend, (_home(None, value.name),)
+            case Choice(runner_up=Method()):  # whose library a run would import in vain
+                return type(value), tuple(vars(replace(value, runner_up=None, why_not="")).values())
             case StageSpec():
                 bare = replace(value, marks={}, node=None)
                 said = {

@@ -11,10 +11,11 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from pipeline_runner.classes import dataclass
 
 _TABLES = ("run", "recipe", "event", "done", "given", "out")  # what is in `file` can be read again
 _WITHOUT_NUMBERS = ("run", "recipe", "out")

@@ -7,11 +7,11 @@ import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from pipeline_runner.axes import Status
 from pipeline_runner.calls import Cause, Failure
+from pipeline_runner.classes import dataclass
 from pipeline_runner.events import CallFailed
 from pipeline_runner.reporters.plain import line_of, plain
 from pipeline_runner.reporters.screen import Screen

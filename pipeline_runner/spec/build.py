@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pipeline_runner.axes import OnError, Style
 from pipeline_runner.backends import table
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec import models

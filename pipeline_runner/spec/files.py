@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, Problems
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import FileUnreadable, NotAMapping, OutsideProject, describe

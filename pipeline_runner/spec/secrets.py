@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.masks import SHORTEST, Mask

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, cast
 
 from pipeline_runner.axes import Style
+from pipeline_runner.classes import dataclass
 from pipeline_runner.worker.functions import resolve
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 

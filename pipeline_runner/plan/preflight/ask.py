@@ -7,9 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.preflight.find import NoCall
 from pipeline_runner.plan.preflight.signatures import Callee, Place, from_list
 from pipeline_runner.spec.pipeline import InFile, Named

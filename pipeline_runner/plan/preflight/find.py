@@ -7,10 +7,10 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.preflight.finder import Finder
 from pipeline_runner.plan.preflight.modules import Binding, Imported, Module, Unreadable, bindings, read
 from pipeline_runner.plan.preflight.signatures import Callee, Place, from_list, from_tree, told

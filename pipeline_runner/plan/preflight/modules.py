@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, lru_cache
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.witness import contents, heard, saw
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
