@@ -83,28 +83,27 @@ def go(asked: Asked) -> int:
         return 0
     everything = "all" in (asked.show or ())
     with stdout_for_results(), _news(told, asked) as news, Ending(terminal) as ending:
-        planned = _planned(asked, warn)
-        result = planned.pipeline.carry_out(
-            planned.plan,
+        made = planned(asked, warn)
+        result = made.pipeline.carry_out(
+            made.plan,
             keep="all" if everything else asked.show or (),
             on_event=news.take,
             on_engine=ending.of,
             state=asked.state,
-            resume=planned.resume or False,
+            resume=made.resume or False,
             force=asked.force,
             cache=not asked.no_cache,
             chaos=asked.chaos,
-            recipes=planned.recipes,
+            recipes=made.recipes,
         )
-    if planned.place is not None and planned.seen is not None:
-        keep(planned.place, Kept(planned.plan, planned.warnings, planned.recipes), planned.seen)
+    made.keep()
     terminal.leave_if_gone()
     _give(result, asked, everything)
     if not asked.quiet or result.exit_code:
         from pipeline_runner.reporters.summary import summary
 
         stages = not told.terminal and not asked.quiet
-        summary(result.state, told, stages=stages, following=_following(planned.pipeline, result, asked.state))
+        summary(result.state, told, stages=stages, following=_following(made.pipeline, result, asked.state))
     return result.exit_code
 
 
@@ -120,8 +119,18 @@ class Planned:
     place: Place | None = None  # where it is to be kept
     seen: Witness | None = None  # what it was made from
 
+    @property
+    def anew(self) -> bool:
+        """Whether it had to be made."""
+        return self.seen is not None or self.place is None
 
-def _planned(asked: Asked, warn: Warn) -> Planned:
+    def keep(self) -> None:
+        """Let the next run of the same words have it."""
+        if self.place is not None and self.seen is not None:
+            keep(self.place, Kept(self.plan, self.warnings, self.recipes), self.seen)
+
+
+def planned(asked: Asked, warn: Warn) -> Planned:
     """The plan: that of the last time where nothing has changed since. Errors: Problems, UsageError."""
     words = _words(asked)
     if words is None:
@@ -130,13 +139,13 @@ def _planned(asked: Asked, warn: Warn) -> Planned:
     kept = find(there)
     if kept is None:
         with witnessed() as seen:
-            planned = _made(asked, warn)
-            return replace(planned, recipes=_lasting_recipes(planned.plan), place=there, seen=seen)
+            made = _made(asked, warn)
+            return replace(made, recipes=_lasting_recipes(made.plan), place=there, seen=seen)
     from pipeline_runner.pipeline import Pipeline
 
     for warning in kept.warnings:
         warn(warning)
-    return Planned(Pipeline.of(kept.plan.pipeline), kept.plan, recipes=kept.recipes)
+    return Planned(Pipeline.of(kept.plan.pipeline), kept.plan, recipes=kept.recipes, place=there)
 
 
 def _lasting_recipes(plan: Plan) -> Mapping[StageName, Recipe] | None:

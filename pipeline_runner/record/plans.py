@@ -26,7 +26,7 @@ from pipeline_runner.plan.cpus import usable
 from pipeline_runner.plan.plan import Choice, Plan
 from pipeline_runner.plan.threads import VARIABLES
 from pipeline_runner.record.recipe import Recipe
-from pipeline_runner.record.seal import BYTES, key_kept, seal
+from pipeline_runner.record.seal import BYTES, key_kept, load_key, seal
 from pipeline_runner.spec.pipeline import StageName, StageSpec
 from pipeline_runner.witness import Answer, Question, Witness
 
@@ -50,13 +50,14 @@ class Place:
     """Where the plan of a command line is, and what it depends on besides: asked before anything is planned or run,
     since a run puts folders on sys.path."""
 
-    key: bytes | None  # the user's; None: there is none that is kept yet
+    key: bytes | None  # the user's; None: none can be kept
     path: Path
     surroundings: bytes
 
 
 def place(state: Path, asked: Mapping[str, Any]) -> Place:
     """The place of these words of a command line: they mean another plan in another folder, or for another Python."""
+    load_key()  # on a user's first run it is made
     key = key_kept()
     told = (sorted(asked.items()), os.getcwd(), sys.version, sys.executable, sys.path, sys.flags)
     return Place(key, state / FOLDER / seal(key or b"", repr(told)).hex()[:32], _surroundings())
