@@ -33,7 +33,7 @@ class Pack(NamedTuple):
         return Pack(self.data, self.start + start, self.start + stop, digests)
 
 
-Part = list[Any] | Pack
+Part = list[Any] | range | Pack
 Column = tuple[Part, ...]  # one argument of many calls, in pieces
 
 
@@ -45,7 +45,9 @@ def column_values(column: Column) -> list[Any]:
     """The column's values, decoded, as one list."""
     if len(column) == 1:
         (part,) = column
-        return part.values() if isinstance(part, Pack) else part
+        if isinstance(part, list):
+            return part
+        return part.values() if isinstance(part, Pack) else list(part)
     values: list[Any] = []
     for part in column:
         values.extend(part.values() if isinstance(part, Pack) else part)
@@ -123,6 +125,7 @@ class Ticket(NamedTuple):
     budget_s: float  # hand the rest back after this long; 0: never
     leave: bool  # ask before starting, and wait for the answer
     size: int = 1  # calls in the chunk
+    quiet: bool = False  # that it begins need not be said at once: its worker's slate shows it
 
 
 Task = tuple[Ticket, bytes]  # the bytes are a pickled (columns, keywords) of Calls

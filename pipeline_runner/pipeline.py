@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, nullcontext
+from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine
     from pipeline_runner.plan.forecast import Forecast
     from pipeline_runner.plan.plan import Plan
+    from pipeline_runner.plan.select import Part
     from pipeline_runner.record.recipe import Recipe
     from pipeline_runner.record.record import Record
     from pipeline_runner.record.store import Store
@@ -42,6 +44,7 @@ class Pipeline:
 
     _taken: frozenset[StageName] = frozenset()  # stages of this part that are not run
     _sample: int | None = None
+    _parts: tuple[Part, ...] = ()  # what was asked for, one after the other
 
     def __init__(
         self,
@@ -78,10 +81,11 @@ class Pipeline:
         )
 
     @classmethod
-    def of(cls, spec: PipelineSpec) -> Self:
-        """A pipeline whose meaning is known already."""
+    def of(cls, spec: PipelineSpec, parts: Sequence[Part] = ()) -> Self:
+        """A pipeline whose meaning is known already. `parts`: what was asked for of a larger one."""
         self = cls.__new__(cls)
         self.spec = spec
+        self._parts = tuple(parts)
         return self
 
     @classmethod
@@ -111,9 +115,7 @@ class Pipeline:
 
     def only(self, *stages: str) -> Self:
         """The same pipeline with only these stages and what they need. Errors: UsageError for a stage there is not."""
-        from pipeline_runner.plan.select import select
-
-        return type(self).of(select(self.spec, stages))
+        return self.part(stages=stages)
 
     def part(
         self,
@@ -134,9 +136,13 @@ class Pipeline:
         """
         from pipeline_runner.plan.select import Part, part_of
 
-        spec, taken = part_of(self.spec, Part(stages, until, since, only, sample))
+        asked = Part(stages, until, since, only, sample)
+        if asked == Part():
+            return self
+        spec, taken = part_of(self.spec, asked)
         part = type(self).of(spec)
         part._taken, part._sample = taken | (self._taken & set(spec.stages)), sample or self._sample
+        part._parts = (*self._parts, asked)
         return part
 
     @property
@@ -354,6 +360,7 @@ class Pipeline:
             "workers": plan.workers,
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "profile": self.spec.profile,
+            "parts": [asdict(part) for part in self._parts],
             "stages": {
                 name: {"gives": gives(stage), "read": bool(plan.readers(name))} for name, stage in plan.stages.items()
             },

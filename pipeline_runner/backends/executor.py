@@ -115,7 +115,7 @@ def processes(opened: Opened) -> Sequence[Process]:
 
 
 BROKEN = "BrokenProcessPool for every pending call; the executor is dead"
-CLASSES = ("ProcessPoolExecutor", "concurrent.futures.process.ProcessPoolExecutor")
+CLASSES = ("ProcessPoolExecutor", "Executor", "concurrent.futures.process.ProcessPoolExecutor")
 
 BACKEND = Backend(
     name="concurrent.futures.ProcessPoolExecutor",

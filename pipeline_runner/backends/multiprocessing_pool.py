@@ -8,7 +8,7 @@ from pipeline_runner.methods import Backend
 BACKEND = Backend(
     name="multiprocessing.Pool",
     keyword="multiprocessing",
-    methods=_pool.rows("multiprocessing", "pickle", ["multiprocessing.pool.Pool"]),
+    methods=_pool.rows("multiprocessing", "pickle", ["Pool", "multiprocessing.pool.Pool"]),
     open=_pool.opener("multiprocessing"),
     close=_pool.close,
     kill=_pool.kill,

@@ -87,6 +87,7 @@ def row(name: str, ask: Ask, dispatch: Dispatch, returns: Returns, lazy: bool, o
         aliases=tuple(
             f"{other}.{name}"
             for other in (
+                "ProcessPool",
                 "pathos.multiprocessing.ProcessPool",
                 "pathos.multiprocessing.ProcessingPool",
                 "pathos.pools.ProcessPool",

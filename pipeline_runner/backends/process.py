@@ -147,7 +147,7 @@ BACKEND = Backend(
             on_death="visible: its exit code is minus the signal",
             surveyed=Surveyed(dispatch=Dispatch.BATCH, style=Style.SINGLE, returns=Returns.NONE),
             also_returns=frozenset({Returns.LIST, Returns.APPLY_RESULT}),
-            aliases=("multiprocessing.Process.start", "multiprocessing.process.Process"),
+            aliases=("Process", "multiprocessing.Process.start", "multiprocessing.process.Process"),
             note="a batch only because all of it is joined before the next; a process for every chunk is dear",
         ),
         Method(

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.plan import Plan
+    from pipeline_runner.plan.select import Part
     from pipeline_runner.record.recipe import Recipe
     from pipeline_runner.reporters.news import News
     from pipeline_runner.reporters.summary import Next
@@ -145,12 +146,12 @@ def planned(asked: Asked, warn: Warn) -> Planned:
 
     for warning in kept.warnings:
         warn(warning)
-    return Planned(Pipeline.of(kept.plan.pipeline), kept.plan, recipes=kept.recipes, place=there)
+    return Planned(Pipeline.of(kept.plan.pipeline, _parts(asked)), kept.plan, recipes=kept.recipes, place=there)
 
 
 def _lasting_recipes(plan: Plan) -> Mapping[StageName, Recipe] | None:
     """The recipes of a plan; None where they are others in each run."""
-    from pipeline_runner.record.given import templates
+    from pipeline_runner.record.inputs import templates
     from pipeline_runner.record.keys import recipes
 
     changing = any(read.root == "run" for stage in plan.stages.values() for read in templates(stage.spec))
@@ -191,22 +192,29 @@ def _loaded(asked: Asked) -> tuple[Pipeline, str | None]:
     """The part of the pipeline that is meant, and the run that is resumed. Errors: Problems, UsageError."""
     from pipeline_runner.cli.load import keep_going, load
     from pipeline_runner.pipeline import Pipeline
+    from pipeline_runner.plan.select import Part
 
-    resume = asked.resume
+    resume, parts = asked.resume, _parts(asked)
     if resume is not None:
         from pipeline_runner.cli.resume import resumed
 
-        spec, resume = resumed(asked.file, asked.given, asked.params, asked.profile, asked.state, resume)
+        spec, resume, before = resumed(asked.file, asked.given, asked.params, asked.profile, asked.state, resume)
+        parts = parts or [Part(**part) for part in before]  # what is owed is what was asked for
     else:
         spec = load(asked.file or "", asked.given, asked.params, asked.profile)
-    pipeline = Pipeline.of(keep_going(spec) if asked.keep_going else spec).part(
-        stages=asked.stages or (),
-        until=asked.until or (),
-        since=asked.since or (),
-        only=asked.only or (),
-        sample=asked.sample,
-    )
+    pipeline = Pipeline.of(keep_going(spec) if asked.keep_going else spec)
+    for part in parts:
+        pipeline = pipeline.part(**asdict(part))
     return pipeline, resume
+
+
+def _parts(asked: Asked) -> list[Part]:
+    """The part that is asked for; none where it is all."""
+    if not (asked.stages or asked.until or asked.since or asked.only or asked.sample is not None):
+        return []
+    from pipeline_runner.plan.select import Part
+
+    return [Part(asked.stages or (), asked.until or (), asked.since or (), asked.only or (), asked.sample)]
 
 
 def _foretell(asked: Asked, warn: Warn) -> None:

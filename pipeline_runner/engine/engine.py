@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, time
 from typing import Any, assert_never
 
 from pipeline_runner import events
@@ -188,6 +188,7 @@ class Engine:
             case StepReached():
                 self._reached(message)
             case ChunkOver():
+                self._begun_unsaid(message)
                 self._outcomes.over(message)
                 self._give_leave(message.chunk)
             case CallsKept():
@@ -371,7 +372,9 @@ class Engine:
         budget_s = course.sizes.budget_s(course.head.choice.method.lazy)
         leave = self._leave.needed(course.number)
         address = self._beacon.here if backend.in_process else self._beacon.address
-        return Ticket(address, lease.number, course.number, step, chunk, budget_s, leave, size)
+        # What is timed, weighed or struck must be known to have begun when it begins.
+        quiet = not (leave or course.single or self._chaos is not None)
+        return Ticket(address, lease.number, course.number, step, chunk, budget_s, leave, size, quiet)
 
     # Who may begin, and who has.
 
@@ -395,12 +398,21 @@ class Engine:
             if flight is not None and chunk in course.feed.flights:
                 self._at_work(course, flight)
 
-    def _at_work(self, course: Course, flight: Flight) -> None:
+    def _begun_unsaid(self, message: ChunkOver) -> None:
+        """A chunk has ended before anybody saw that it had begun."""
+        course = self._books.find(message.chunk)
+        flight = course.feed.flights.get(message.chunk)
+        if flight is not None and flight.pid is None and message.pid != os.getpid():
+            flight.pid = message.pid
+            self._at_work(course, flight, message.took_s)
+
+    def _at_work(self, course: Course, flight: Flight, since_s: float = 0.0) -> None:
         """Only now its calls run, and their time with them: a wait for leave is not theirs."""
-        flight.begun_at = monotonic()
+        flight.begun_at = monotonic() - since_s
         stage = course.chain.stages[flight.step]
         self._books.publish(
             events.ChunkStarted(
+                at=time() - since_s,
                 stage=stage,
                 chunk=flight.chunk,
                 first=flight.calls.indices[0],

@@ -227,7 +227,8 @@ class Feed:
         return 1 if self._single else self._sizes.whole(calls)
 
     def _room(self) -> bool:
-        return len(self.flights) < self._window and self._backlog() < self._window
+        most = self._window if self._sizes.settled else min(self._window, self.workers + self._sizes.known)
+        return len(self.flights) < most and self._backlog() < self._window
 
     def _over(self) -> bool:
         # A lazy round waits for its last flights: their rests and retries can still go along.
@@ -304,6 +305,7 @@ class Feed:
         except BaseException as error:  # an item's own __reduce__ may raise anything
             self._unsendable(chunk, calls, step, error)
             return None
+        self._sizes.weigh(len(calls), len(payload))
         return self._ticket(chunk, step, len(calls)), payload
 
     def _unsendable(self, chunk: int, calls: Calls, step: int, error: BaseException) -> None:

@@ -76,6 +76,7 @@ class Outcomes:
                 case _:
                     assert_never(outcome)
         course.sizes.learn(ended, message.took_s)
+        course.sizes.weigh(max(ended, 1), sum(len(o.data) for o in message.outcomes if isinstance(o, Done) and o.data))
         course.progress += ended
         if course.said:
             for index in flight.calls.indices:

@@ -54,7 +54,7 @@ class Found:
 
     def __init__(self, row: Row, at: int, calls: int, used: bytearray) -> None:
         self._row, self._at, self.calls, self._used = row, at, calls, used
-        self.own = row.own  # whether the run that asks has these calls already
+        self.own = row.own  # whether the run that asks has these calls already, under the numbers that it asks for
 
     def take(self, calls: int, digests: bytes | None) -> Pack | None:
         """The values of the first `calls` of them, which are not found again; None where none were kept."""
@@ -132,6 +132,7 @@ class Earlier:
             if row is not None and offset < row.calls:
                 found = self._found(row, offset, digests, most, wanted)
                 if found is not None:
+                    found.own = False  # so that it is kept anew: what a number stood for before is not what it is
                     return found
             at += 1
         return None

@@ -14,7 +14,7 @@ from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.deps import Read, filled, fixed, read, salt, varying
 from pipeline_runner.record.files import Files
-from pipeline_runner.record.given import numbered, whole_reads
+from pipeline_runner.record.inputs import numbered, whole_reads
 from pipeline_runner.record.lineage import (
     SIZE,
     deepened,

@@ -1,46 +1,33 @@
-"""What a stage's calls are given, as far as its spec says it: a number, a file, the whole results of other stages."""
+"""What a run was given, as its journal keeps it: sealed, for whoever resumes the run gives it again, and a parameter
+that was damaged would be a value like any other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Mapping
 from typing import Any
 
-from pipeline_runner.spec.pipeline import FromStage, Glob, Range, Source, StageName, StageSpec
-from pipeline_runner.syntax.expressions import Reference, references
+from pipeline_runner.record.seal import intact, seal
+
+_GIVEN = ("given", "parts", "profile")
+_NOTHING: dict[str, Any] = {"given": {}, "parts": [], "profile": None}
+_SEAL = "seal"
 
 
-def whole_reads(stage: StageSpec) -> list[StageName]:
-    """The stages whose whole results a stage's `with` names, each once. Their names have no part in the order."""
-    named = [reference for reference in templates(stage) if reference.root == "stages"]
-    return list(dict.fromkeys(StageName(str(reference.path[0])) for reference in named))
+def sealed(key: bytes, run: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept about a run, with a seal on what it was given."""
+    return {**about, _SEAL: seal(key, run, _text(about)).hex()}
 
 
-def numbered(spec: StageSpec) -> bool:
-    """Whether a call is given its own number."""
-    return any(
-        reference.root == "index" for reference in references([spec.constants, list(spec.deps), list(spec.outs)])
-    )
+def doubtful(key: bytes, run: str, about: Mapping[str, Any]) -> bool:
+    """Whether it cannot be known any more what a run was given. Where nothing was, there is nothing to doubt."""
+    if _SEAL not in about or {name: about.get(name) for name in _GIVEN} == _NOTHING:
+        return False
+    try:
+        return not intact(key, bytes.fromhex(about[_SEAL]), run, _text(about))
+    except (TypeError, ValueError):
+        return True
 
 
-def by_path(source: Source | None) -> bool:
-    """Whether the items are files' names."""
-    return isinstance(source, Glob)
-
-
-def by_number(source: Source | None) -> bool:
-    """Whether a call's number alone says what it is given."""
-    return source is None or isinstance(source, Range | FromStage)
-
-
-def templates(spec: StageSpec) -> Iterator[Reference]:
-    """Every `${…}` of a stage's arguments, in an order that does not depend on how they are written down."""
-    for constants in (spec.constants, spec.setup_with):
-        for _, value in arguments(constants):
-            yield from references(value)
-
-
-def arguments(constants: Any) -> list[tuple[Any, Any]]:
-    """A `with` as names or positions and values. Keywords have no order."""
-    if isinstance(constants, Mapping):
-        return sorted(constants.items(), key=lambda item: str(item[0]))
-    return list(enumerate(constants))
+def _text(about: Mapping[str, Any]) -> str:
+    return json.dumps({name: about.get(name) for name in _GIVEN}, sort_keys=True)

@@ -18,6 +18,7 @@ from pipeline_runner.events import CallFailed, CallsDone, ChunkEnded, ChunkStart
 from pipeline_runner.record.codec import encode
 from pipeline_runner.record.errors import damaged, store_error
 from pipeline_runner.record.files import Memory
+from pipeline_runner.record.given import sealed
 from pipeline_runner.record.outs import Row
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import seal
@@ -158,7 +159,7 @@ class Journal:
         self._insert(
             # Of a run that is resumed, what it was given last: that is what it goes on with the next time.
             "INSERT INTO run (id, began, body) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-            (self._run, at, json.dumps({**self._about, "recipes": recipes})),
+            (self._run, at, json.dumps(sealed(self._store.key, self._run, {**self._about, "recipes": recipes}))),
         )
         for name, recipe in self._recipes.items():
             if (key := self._keys[name]) is not None:

@@ -19,7 +19,7 @@ from typing import Any
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.digests import stable
-from pipeline_runner.record.given import arguments, templates, whole_reads
+from pipeline_runner.record.inputs import arguments, templates, whole_reads
 from pipeline_runner.record.packages import ask_again, package_version
 from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.seal import load_key, seal

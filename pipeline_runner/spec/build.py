@@ -16,7 +16,7 @@ from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec import models
-from pipeline_runner.spec.compose import PASSED_ON, Part, with_parts
+from pipeline_runner.spec.compose import Part, with_parts
 from pipeline_runner.spec.compose import unsuited as beside_pipeline
 from pipeline_runner.spec.conditions import condition
 from pipeline_runner.spec.files import Place, find, read_mapping, read_text
@@ -24,7 +24,7 @@ from pipeline_runner.spec.functions import parse_function
 from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.hooks import SEEN, WHY, as_hook, hooks, unsuited, without_sources
 from pipeline_runner.spec.include import with_included
-from pipeline_runner.spec.merge import as_node, with_defaults, with_passed, with_profile
+from pipeline_runner.spec.merge import PASSED_ON, as_node, with_defaults, with_passed, with_profile
 from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params, parameters_of
@@ -32,7 +32,6 @@ from pipeline_runner.spec.pipeline import HOOKS, Command, Function, PipelineSpec
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
-    CircleOfFiles,
     EmptyFile,
     ListWithOver,
     NotAMapping,
@@ -54,13 +53,11 @@ from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, 
 from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import (
-    MOST_DEPTH,
     Entry,
     ListNode,
     MapNode,
     Node,
     Scalar,
-    TooDeep,
     UnknownAnchor,
     plain,
     read,
@@ -238,17 +235,9 @@ class _Builder:
         outside = values.get("allow_outside") is True
         beside = opened[-1] if opened else Place("", self.around.project / "-")
         cure = "add  allow_outside: true  to the stage"
-        found = find(text, entry.value.mark, beside, self.around.project, allow_outside=outside, cure=cure)
+        found = find(text, entry.value.mark, beside, self.around.project, opened, allow_outside=outside, cure=cure)
         if isinstance(found, Problem):
             self.problems.append(found)
-            return None
-        paths = [place.path for place in opened]
-        if found.path in paths:
-            circle = (*(place.name for place in opened[paths.index(found.path) :]), found.name)
-            self.problems.append(CircleOfFiles(mark=entry.value.mark, files=circle))
-            return None
-        if len(opened) > MOST_DEPTH:
-            self.problems.append(TooDeep(mark=entry.value.mark))
             return None
         root = read_mapping(found, "a pipeline", entry.value.mark, self.problems)
         if root is None:

@@ -1,8 +1,8 @@
 """Finds the function that a pipeline names, the same way in the runner and in every worker.
 
-`module:function` is imported with the project's folder after the standard library and before what is
-installed; `file.py:function` is a file beside the pipeline. Either is loaded once in a process, under a name
-that is the same in all of them, so that a class defined in it can be pickled in one and read in another.
+`module:function` is imported with the project's folder after the standard library and before all else;
+`file.py:function` is a file beside the pipeline. Either is loaded once in a process, under a name that is the same in
+all of them, so that a class defined in it can be pickled in one and read in another.
 """
 
 from __future__ import annotations
@@ -112,16 +112,21 @@ _STANDARD = (
 
 
 def path_with(folder: str) -> list[str]:
-    """sys.path with a project's folder where it belongs: directly behind the standard library.
+    """sys.path with a project's folder where it belongs: directly behind the standard library, and before all else.
 
-    A worker has inherited the runner's path, with the folders of a pipeline's other files in it. A project may also
-    stand before the standard library, as a script's own folder does, and then stays there.
+    A worker has inherited the runner's path, with the folders of a pipeline's other files in it. What stands before the
+    standard library, PYTHONPATH and the folder that `python -m` was called in, goes behind the project's, or it would
+    give its own `steps.py` for the one beside the pipeline. Only a project that is first of all stays there, as the
+    folder of a script is.
     """
-    is_standard = [path in _STANDARD or path.endswith("lib-dynload") for path in sys.path]
-    after = max((i for i, yes in enumerate(is_standard) if yes), default=-1) + 1
-    if folder in sys.path[:after]:
+    if sys.path[:1] == [folder]:
         return list(sys.path)
-    return [*sys.path[:after], folder, *(path for path in sys.path[after:] if path != folder)]
+    archive = "python{}{}.zip".format(*sys.version_info)
+    is_standard = [path in _STANDARD or path.endswith(("lib-dynload", archive)) for path in sys.path]
+    after = max((i for i, yes in enumerate(is_standard) if yes), default=-1) + 1
+    first = [path for path, yes in zip(sys.path[:after], is_standard, strict=False) if yes]
+    others = [path for path, yes in zip(sys.path[:after], is_standard, strict=False) if not yes]
+    return [*first, folder, *(path for path in (*others, *sys.path[after:]) if path != folder)]
 
 
 def _importer(error: ModuleNotFoundError) -> str:

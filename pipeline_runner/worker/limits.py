@@ -64,6 +64,16 @@ def state(pid: int) -> str:
         return ""
 
 
+def began(pid: int) -> str:
+    """When it was started, as the kernel counts: no other process of its number began then. "?" when it is gone, or
+    where there is no /proc."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b") ")[2].split()[19].decode()
+    except (OSError, IndexError):
+        return "?"
+
+
 def kill_tree(pid: int) -> None:
     """End a process and all that it has started, in whatever group or session. Nothing happens if it is gone.
 

@@ -13,12 +13,14 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Outcome, Ticket
 from pipeline_runner.worker import capture, limits
 from pipeline_runner.worker.capture import Mark
 from pipeline_runner.worker.job import Job
+from pipeline_runner.worker.slate import At, Slate
 
 LENGTH = struct.Struct("<Q")
 
@@ -52,6 +54,7 @@ class SocketLink:
         except OSError:
             os._exit(1)
         self._jobs: dict[int, Job] = {}
+        self._slate: Slate | None = None
         self._lock = threading.Lock()  # a thread of the user's may print while a chunk ends
         limits.take_in_orphans()
         self._hello(lease)
@@ -60,6 +63,13 @@ class SocketLink:
     def begin(self, ticket: Ticket) -> Job:
         """Tell that a chunk begins, wait for leave where it is needed, and give its job."""
         job = self._jobs.get(ticket.job)
+        if job is None or self._slate is None or not ticket.quiet:
+            job = self._begin_aloud(ticket, job)
+        if self._slate is not None:
+            self._slate.write(At(ticket.chunk, alone=ticket.size == 1))
+        return job
+
+    def _begin_aloud(self, ticket: Ticket, job: Job | None) -> Job:
         wanted = ticket.job if job is None else None
         self._send((BEGIN, ticket.lease, ticket.chunk, wanted, ticket.leave, ticket.size == 1))
         if job is None:
@@ -79,15 +89,23 @@ class SocketLink:
 
     def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None:
         self._send((ENDED, ticket.lease, ticket.chunk, list(outcomes), took_s))
+        if self._slate is not None:
+            self._slate.wipe()  # only now: who dies before that was told has died at it
 
     def _hello(self, lease: int) -> None:
         """The first words, and with them what this process will write."""
-        files = capture.take()
+        files: tuple[int, ...] = capture.take() or ()
+        if files:
+            with suppress(OSError):  # no descriptor is left: what begins is said
+                self._slate = Slate()
+                files += (self._slate.file,)
         data = pickle.dumps((HELLO, lease, os.getpid()), pickle.HIGHEST_PROTOCOL)
         try:
-            socket.send_fds(self._socket, [LENGTH.pack(len(data)), data], files or ())
+            socket.send_fds(self._socket, [LENGTH.pack(len(data)), data], files)
         except OSError:
             os._exit(1)
+        if self._slate is not None:
+            os.close(self._slate.file)  # the memory stays
 
     def _send(self, message: tuple[Any, ...]) -> None:
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
