@@ -92,6 +92,7 @@ class Backend:
     kill: Callable[[Any], None]  # end every process now and wake whoever waits in `ask`, with an error or an end
     processes: Callable[[Any], Sequence[Process]]  # those alive now, and those that the library has not yet forgotten
     start_methods: frozenset[StartMethod] = frozenset(StartMethod)  # empty: starts its workers in its own way
+    library: str = ""  # whose fork server its workers may come from
     in_process: bool = False  # calls run in the runner itself (threads, serial)
     local: bool = True  # the workers can reach the beacon
     rank: int = 50  # who is preferred when several fit; smaller first

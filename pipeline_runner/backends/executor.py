@@ -162,5 +162,6 @@ BACKEND = Backend(
     kill=kill,
     processes=processes,
     raw=raw,
+    library="multiprocessing",
     rank=20,
 )

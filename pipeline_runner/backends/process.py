@@ -172,5 +172,6 @@ BACKEND = Backend(
     kill=kill,
     processes=processes,
     raw=raw,
+    library="multiprocessing",
     rank=50,
 )

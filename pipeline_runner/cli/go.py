@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.classes import dataclass
 from pipeline_runner.cli.leaving import ENDING
 from pipeline_runner.cli.terminal import Terminal
+from pipeline_runner.engine.warm import warm
 from pipeline_runner.errors import UsageError
 from pipeline_runner.record.owner import refuse_second
 from pipeline_runner.record.plans import Kept, Place, find, keep, place
@@ -85,6 +86,8 @@ def go(asked: Asked) -> int:
     everything = "all" in (asked.show or ())
     with stdout_for_results(), _news(told, asked) as news, Ending(terminal) as ending:
         made = planned(asked, warn)
+        if made.resume is None:  # of one that is resumed there may be nothing left to do
+            warm(made.plan)
         result = made.pipeline.carry_out(
             made.plan,
             keep="all" if everything else asked.show or (),
@@ -112,13 +115,19 @@ def go(asked: Asked) -> int:
 class Planned:
     """A plan that may run."""
 
-    pipeline: Pipeline
     plan: Plan
+    parts: Sequence[Part] = ()  # what was asked for, if it is not all
     resume: str | None = None  # the run that is gone on with
     warnings: tuple[str, ...] = ()
     recipes: Mapping[StageName, Recipe] | None = None
     place: Place | None = None  # where it is to be kept
     seen: Witness | None = None  # what it was made from
+
+    @property
+    def pipeline(self) -> Pipeline:
+        from pipeline_runner.pipeline import Pipeline
+
+        return Pipeline.of(self.plan.pipeline, self.parts)
 
     @property
     def anew(self) -> bool:
@@ -142,11 +151,9 @@ def planned(asked: Asked, warn: Warn) -> Planned:
         with witnessed() as seen:
             made = _made(asked, warn)
             return replace(made, recipes=_lasting_recipes(made.plan), place=there, seen=seen)
-    from pipeline_runner.pipeline import Pipeline
-
     for warning in kept.warnings:
         warn(warning)
-    return Planned(Pipeline.of(kept.plan.pipeline, _parts(asked)), kept.plan, recipes=kept.recipes, place=there)
+    return Planned(kept.plan, _parts(asked), recipes=kept.recipes, place=there)
 
 
 def _lasting_recipes(plan: Plan) -> Mapping[StageName, Recipe] | None:
@@ -168,14 +175,14 @@ def _made(asked: Asked, warn: Warn) -> Planned:
         told.append(warning)
         warn(warning)
 
-    pipeline, resume = _loaded(asked)
+    pipeline, parts, resume = _loaded(asked)
     plan = pipeline.plan(workers=asked.workers)
     for warning in (*pipeline.spec.warnings, *cautions(plan)):
         tell(warning)
     for warning in filter(None, [key_not_kept()]):
         warn(warning)
     pipeline.refuse(plan, tell)
-    return Planned(pipeline, plan, resume, tuple(told))
+    return Planned(plan, parts, resume, tuple(told))
 
 
 _PLANNED_BY = ("file", "stages", "given", "params", "profile", "workers", "keep_going", "until", "sample")
@@ -188,8 +195,8 @@ def _words(asked: Asked) -> dict[str, object] | None:
     return {name: getattr(asked, name) or None for name in _PLANNED_BY}
 
 
-def _loaded(asked: Asked) -> tuple[Pipeline, str | None]:
-    """The part of the pipeline that is meant, and the run that is resumed. Errors: Problems, UsageError."""
+def _loaded(asked: Asked) -> tuple[Pipeline, Sequence[Part], str | None]:
+    """What is meant of the pipeline, how that was said, and the run that is resumed. Errors: Problems, UsageError."""
     from pipeline_runner.cli.load import keep_going, load
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.select import Part
@@ -205,7 +212,7 @@ def _loaded(asked: Asked) -> tuple[Pipeline, str | None]:
     pipeline = Pipeline.of(keep_going(spec) if asked.keep_going else spec)
     for part in parts:
         pipeline = pipeline.part(**asdict(part))
-    return pipeline, resume
+    return pipeline, parts, resume
 
 
 def _parts(asked: Asked) -> list[Part]:
@@ -223,7 +230,7 @@ def _foretell(asked: Asked, warn: Warn) -> None:
     from pipeline_runner.plan.preflight.look import refuse
     from pipeline_runner.spec.hidden import mask_of
 
-    pipeline, resume = _loaded(asked)
+    pipeline, _, resume = _loaded(asked)
     plan = pipeline.plan(workers=asked.workers)
     for warning in (*pipeline.spec.warnings, *cautions(plan)):
         warn(warning)

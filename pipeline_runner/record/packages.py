@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def project_file(name: str, folder: Path) -> Path | None:
 
 
 def _found(folder: Path, top: str, inner: list[str]) -> Path | None:
-    for base in (folder / top, *_roots(top, tuple(sys.path))):
+    for base in _bases(folder, top):
         path = base.joinpath(*inner)
         found = next(
             (file for file in (path / "__init__.py", path.with_name(path.name + ".py")) if file.is_file()), None
@@ -30,6 +31,11 @@ def _found(folder: Path, top: str, inner: list[str]) -> Path | None:
         if found is not None:
             return found
     return None
+
+
+def _bases(folder: Path, top: str) -> Iterator[Path]:
+    yield folder / top
+    yield from _roots(top, tuple(sys.path))
 
 
 @cache

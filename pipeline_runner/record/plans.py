@@ -210,7 +210,8 @@ def _modules(path: str) -> list[str] | str | None:
     if os.path.dirname(os.__file__) in (path, os.path.dirname(path)) and not path.endswith("-packages"):
         return path  # the standard library: it has Python's version
     try:
-        return sorted(name for name in os.listdir(path or ".") if "." not in name or name.endswith(_MODULES))
+        found = {name for name in os.listdir(path or ".") if "." not in name or name.endswith(_MODULES)}
+        return sorted(found - {"__pycache__"})  # made by the first run of a new project
     except OSError:  # a zip, or nothing at all
         return witness.status(path)
 
