@@ -10,10 +10,11 @@ import re
 import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from pipeline_runner.reporters.plain import COLOUR
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _ASKED = ("FORCE_COLOR", "TTY_COMPATIBLE")  # by which people tell rich that what it writes to is a terminal
 
 
@@ -42,7 +43,7 @@ class Lines:
         print(text, file=self._file or sys.stderr, flush=True)
 
     def quote(self, text: str, style: str = "") -> None:
-        self.say(_COLOUR.sub("", text))
+        self.say(text if text.isprintable() else re.sub(COLOUR, "", text))
 
 
 class Colours:

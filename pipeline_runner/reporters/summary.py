@@ -22,8 +22,8 @@ TALLEST = 12  # lines of a message that are shown; the whole of it is in `--json
 WIDEST = 500  # characters of such a line, and of one that was captured
 _STYLE = {Status.DONE: "green", Status.REUSED: "green", Status.FAILED: "red"}
 
-_HEADER = re.compile(r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE)
-_PLACE = re.compile(r'^(?:  \|)? +File "(.+?)", line (\d+)', re.MULTILINE)
+_HEADER = "(?m)" + r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$"
+_PLACE = "(?m)" + r'^(?:  \|)? +File "(.+?)", line (\d+)'
 _OF_ONE_CALL = ("CommandFailed", "BadOutput", "CannotRun")
 
 Line = tuple[str, str]  # text and style
@@ -152,7 +152,7 @@ def _indented(text: str, by: int) -> str:
 
 def _place(failed: CallFailed) -> str:
     """Where in the user's code it went wrong: the innermost frame that is not in a library, if there is one."""
-    found = _PLACE.findall(_own(_frames(failed)))
+    found = re.findall(_PLACE, _own(_frames(failed)))
     theirs = [place for place in found if not place[0].startswith(_libraries()) and "/site-packages/" not in place[0]]
     for file, line in reversed(theirs or found):
         return f" at {plain(file)}:{line}"
@@ -168,5 +168,5 @@ def _libraries() -> tuple[str, ...]:
 
 def _own(traceback: str) -> str:
     """The part of a traceback that is the exception's own: without what it came from, and what it holds."""
-    own, _, _ = _HEADER.split(traceback)[-1].partition("\n  +-+---")
+    own, _, _ = re.split(_HEADER, traceback)[-1].partition("\n  +-+---")
     return own
