@@ -10,11 +10,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import inf
 from time import monotonic
 
 from pipeline_runner.calls import Calls, Task, Ticket
+from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.worker.perform import pack_payload
