@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline_runner.axes import Style
 from pipeline_runner.calls import Unfilled
 from pipeline_runner.engine.places import Writing, keyword, names
 from pipeline_runner.plan.plan import StagePlan
@@ -38,7 +39,7 @@ def step_of(plan: StagePlan, given: Any, wanted: bool) -> Step:
     return Step(
         stage=plan.spec.name,
         function=function_source(plan.spec.function),
-        style=None if plan.spec.over is None else plan.choice.style,
+        style=_style(plan),
         names=plan.spec.over.names if isinstance(plan.spec.over, Zip) else (),
         constants=pack(given),
         wanted=wanted,
@@ -58,6 +59,13 @@ def job_of_each(pipeline: PipelineSpec, plan: StagePlan) -> Job:
         workdir=workdir(pipeline, plan.spec),
         each=True,
     )
+
+
+def _style(plan: StagePlan) -> Style | None:
+    """How an item becomes arguments: of columns a row of them, in whatever shape the pool is asked."""
+    if plan.spec.over is None:
+        return None
+    return Style.ZIP if isinstance(plan.spec.over, Zip) else plan.choice.style
 
 
 def environment(pipeline: PipelineSpec, plan: StagePlan) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline_runner.backends import Table
 from pipeline_runner.plan.choose import Inflow, choose
+from pipeline_runner.plan.measured import Measured
 from pipeline_runner.plan.plan import Choice
 from pipeline_runner.spec.pipeline import StageSpec
 
@@ -18,10 +19,16 @@ class Chooser:
     table: Table
     _chosen: dict[object, Choice] = field(default_factory=dict)
 
-    def choose(self, stage: StageSpec, inflows: Sequence[Inflow]) -> Choice:
+    def choose(
+        self,
+        stage: StageSpec,
+        inflows: Sequence[Inflow],
+        measured: Measured | None = None,
+        calls: int | None = None,
+    ) -> Choice:
         """As `choose` does. Errors: Problems, which are told of each stage by itself."""
-        if stage.over is not None or inflows:
-            return choose(stage, self.table, inflows)
+        if stage.over is not None or inflows or measured is not None:
+            return choose(stage, self.table, inflows, measured, calls)
         kind = _kind(stage)
         choice = self._chosen.get(kind)
         if choice is None:
