@@ -12,6 +12,7 @@ SURE = 8  # a size is settled when one that was so many times smaller has been s
 MOST = 1 << 16  # calls
 MOST_BYTES = 1 << 20  # of what a chunk brings or takes away: more is no cheaper a byte, and several are in flight
 MEMORY = 0.7  # of what was known is kept with each chunk that is learnt of: calls may grow longer or shorter
+HEAVY = 1 << 23  # bytes of large buffers that make a chunk large enough, however short its calls are
 
 
 class Sizes:

@@ -18,6 +18,7 @@ from typing import Any, assert_never
 from pipeline_runner import events
 from pipeline_runner.axes import OnError, Status
 from pipeline_runner.calls import Cause, Failed, Failure, Ticket
+from pipeline_runner.engine.arena import Arena
 from pipeline_runner.engine.beacon import Beacon
 from pipeline_runner.engine.books import Books, Listener
 from pipeline_runner.engine.chaos import Chaos
@@ -84,6 +85,7 @@ class Engine:
         self.state, self.results, self.lock = self._books.state, self._books.results, self._books.lock
         self.kept, self.moved, self.mask = self._books.kept, self._books.moved, self._books.mask
         self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._arena = Arena()
         self._running: dict[int, Course] = {}  # by number, in the order of their start
         self._outcomes = Outcomes(self._books, self._stop)
         self._rounds = Rounds(
@@ -126,7 +128,7 @@ class Engine:
         folders = {self.plan.pipeline.folder_of(stage.spec) for stage in self.plan.stages.values()}
         for folder in (*folders, self.plan.pipeline.folder):
             add_to_path(os.path.abspath(folder))
-        self._beacon = Beacon(self._inbox.put)
+        self._beacon = Beacon(self._inbox.put, self._arena)
         try:
             self._books.publish(
                 events.RunStarted(
@@ -155,6 +157,7 @@ class Engine:
         finally:
             self._rounds.pools.close()
             self._beacon.close()
+            self._arena.retire()
             if self.state.status is None:
                 for event in self._books.record.last_news() if self._books.record is not None else ():
                     self._books.publish(event)
@@ -322,6 +325,7 @@ class Engine:
             refuse=lambda chunk, error: self._inbox.put(_refused(course, chunk, error)),
             # Numbers of different courses never meet, and each tells its course.
             numbers=count(course.number, len(self._books.courses)),
+            pack=self._arena.packed,
         )
         self._rounds.begin(course, calls)
 
@@ -482,6 +486,7 @@ class Engine:
             self._let_in(self._leave.forget(course.number))
         for name in course.chain.stages:
             self._books.forget_read(name)
+        self._arena.trim()
 
     def _stage_status(self, status: Status, course: Course, place: int) -> Status:
         """A chain fails as a whole, but only the stage that had the failure is called failed.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
@@ -390,8 +389,7 @@ class Batched:
     def _values(self, pack: Pack) -> list[Any]:
         """What was packed together is read once, however small the batches are that are made of it."""
         if pack.data is not self._read[0]:
-            values: list[Any] = pickle.loads(pack.data)
-            self._read = pack.data, values
+            self._read = pack.data, pack.whole()
         return self._read[1][pack.start : pack.stop]
 
 

@@ -138,7 +138,7 @@ class Results:
         for indices, pack in self._segments:
             if index in indices:
                 at = pack.start + indices.index(index)
-                return Pack(pack.data, at, at + 1).values()[0]
+                return pack._replace(start=at, stop=at + 1).values()[0]
         raise KeyError(index)
 
     def has(self, index: int) -> bool:

@@ -19,6 +19,7 @@ from pipeline_runner.errors import UsageError, did_you_mean
 from pipeline_runner.events import Event, Printed, RunEnded, RunStarted, StageEnded
 from pipeline_runner.record.codec import decode
 from pipeline_runner.record.errors import store_error
+from pipeline_runner.record.large import stored
 from pipeline_runner.record.owner import owner
 from pipeline_runner.record.seal import intact
 from pipeline_runner.record.store import Store
@@ -264,9 +265,9 @@ class History:
             *(run, stage, *given),
         )
         for seq, recipe, first, calls, digests, body, file, start, seal in found:
-            data = self.store.read_value(file) if file else body
-            if intact(self.store.key, seal, run, stage, recipe, first, calls, digests, data, file, start):
-                pack = None if data is None else Pack(data, start, start + calls)
+            data, large, whole = stored(self.store, body, file if isinstance(file, str) else None)
+            if whole and intact(self.store.key, seal, run, stage, recipe, first, calls, digests, data, file, start):
+                pack = None if data is None else Pack(data, start, start + calls, large=large)
                 yield Row(seq, first, first + calls, recipe, digests, pack)
 
     def _events(self, where: str, *given: Any) -> Iterator[Event]:
