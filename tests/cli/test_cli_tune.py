@@ -244,7 +244,10 @@ def test_a_stage_that_there_is_not_is_told_with_its_nearest(project):
 
 
 def test_later_plans_tell_what_was_measured(project):
-    write(project, {"a": {"call": "deeds:square", "over": {"range": 10}, "returns": "unordered", "backend": "multiprocessing"}})
+    write(
+        project,
+        {"a": {"call": "deeds:square", "over": {"range": 10}, "returns": "unordered", "backend": "multiprocessing"}},
+    )
     assert " measured " not in Pipeline.load(project / "pipeline.yaml").plan(workers=2).explain()
     told(tune(project, "a", "--json", "--rounds", "1"), "a")
     choice = Pipeline.load(project / "pipeline.yaml").plan(workers=2).stages["a"].choice
