@@ -237,4 +237,10 @@ class Wrote(NamedTuple):
     files: tuple[tuple[str, str], ...]  # (path, digest of what is in it)
 
 
-Outcome = Done | Failed | Rest | Wrote
+class Timed(NamedTuple):
+    """How long each call of a chunk took whose calls are of several stages."""
+
+    seconds: tuple[float, ...]  # by position
+
+
+Outcome = Done | Failed | Rest | Wrote | Timed

@@ -232,6 +232,7 @@ class StageEnded(Event):
     status: Status
     took_s: float
     done: int | None = None  # calls that ended well, reused ones included; None: not told
+    work_s: float | None = None  # of workers, in its calls and those of stages fused into it; None: not told
     why: str = ""  # it was not run: a clause, "its condition is false: …"
 
 

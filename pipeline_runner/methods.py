@@ -68,6 +68,7 @@ class Method:
     also_returns: frozenset[Returns] = frozenset()
     aliases: tuple[str, ...] = ()
     note: str = ""  # a trap, or where the article is out of date
+    shared: bool = False  # several threads may ask one pool at the same time, and it hands each what is its own
 
     @property
     def styles(self) -> frozenset[Style]:

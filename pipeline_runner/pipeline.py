@@ -18,6 +18,7 @@ from pipeline_runner.engine.books import Listener
 from pipeline_runner.engine.chaos import chaos_from
 from pipeline_runner.engine.engine import Engine
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
+from pipeline_runner.plan.building import building
 from pipeline_runner.plan.forecast import Forecast
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
@@ -95,7 +96,8 @@ class Pipeline:
         cls, path: str | os.PathLike[str], *, params: Mapping[str, Any] | None = None, profile: str | None = None
     ) -> Self:
         """The pipeline of a YAML file."""
-        return cls.of(load(path, params=params, profile=profile))
+        with building():
+            return cls.of(load(path, params=params, profile=profile))
 
     @classmethod
     def from_text(
@@ -109,7 +111,8 @@ class Pipeline:
     ) -> Self:
         """The pipeline of a YAML text; functions and paths are looked for in `folder`, by default here."""
         where = None if folder is None else Path(folder).resolve()
-        return cls.of(build(text, name, folder=where, params=params, profile=profile))
+        with building():
+            return cls.of(build(text, name, folder=where, params=params, profile=profile))
 
     def only(self, *stages: str) -> Self:
         """The same pipeline with only these stages and what they need. Errors: UsageError for a stage there is not."""
@@ -150,12 +153,13 @@ class Pipeline:
 
         state:  where what `prun tune` has measured is kept, as for `run`.
         """
-        plan = make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken)
-        folder = state_folder(self.spec, state)
-        measured = {} if folder is None else tuned.known(folder, plan)
-        if not measured:
-            return plan
-        return make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken, measured=measured)
+        with building():
+            plan = make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken)
+            folder = state_folder(self.spec, state)
+            measured = {} if folder is None else tuned.known(folder, plan)
+            if not measured:
+                return plan
+            return make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken, measured=measured)
 
     def forecast(
         self,

@@ -251,6 +251,8 @@ def rows(library: str, serializer: str, classes: Sequence[str]) -> tuple[Method,
             surveyed=Surveyed(dispatch=dispatch, style=style, returns=returns),
             aliases=tuple(f"{other}.{name}" for other in classes),
             note=note,
+            # Each task has a handle of its own; the others draw their input in a thread that all askers would share.
+            shared=style is Style.SINGLE,
         )
         for name, dispatch, style, returns, ask, lazy, ordered, on_raise, note in _ROWS
     )

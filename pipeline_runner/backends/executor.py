@@ -137,6 +137,7 @@ BACKEND = Backend(
             surveyed=Surveyed(dispatch=Dispatch.ASYNC, style=Style.SINGLE, returns=Returns.NONE),
             aliases=tuple(f"{name}.submit" for name in CLASSES),
             note="the article says that nothing is returned directly; it is a Future",
+            shared=True,
         ),
         Method(
             name="concurrent.futures.ProcessPoolExecutor.map",

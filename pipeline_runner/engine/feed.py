@@ -105,6 +105,12 @@ class Feed:
         """Nothing new will come."""
         return self._drawn_out
 
+    @property
+    def spare(self) -> bool:
+        """Whether there is, or surely will be, more to hand in than is in flight: not while its source has to bring
+        something first."""
+        return not self._drawn_out and (bool(self._owed) or not self._intake.dry)
+
     def again(self, owed: Owed) -> None:
         """These calls are to run again, before any that are new; unless the stage has been given up."""
         with self._lock:

@@ -101,6 +101,10 @@ class Reusing:
     def arrivals(self) -> int:
         return self._intake.arrivals + self._gone_on
 
+    @property
+    def dry(self) -> bool:
+        return not self._owed and self._intake.dry
+
     def leave(self) -> None:
         self._intake.leave()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 
@@ -11,7 +12,8 @@ from pipeline_runner.backends import Table
 from pipeline_runner.backends import table as whole_table
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.methods import Backend
-from pipeline_runner.plan.choose import Inflow, choose
+from pipeline_runner.plan.alike import Chooser
+from pipeline_runner.plan.choose import Inflow
 from pipeline_runner.plan.counts import calls, unequal
 from pipeline_runner.plan.cpus import usable
 from pipeline_runner.plan.graph import Graph, draw, order
@@ -60,7 +62,8 @@ def attempt(
     measured: Mapping[StageName, Measured] | None = None,
 ) -> tuple[Plan | None, list[Problem]]:
     """The plan, or every problem that stands in its way."""
-    rows = table or whole_table()
+    chooser = Chooser(table or whole_table())
+    environ = dict(os.environ)  # of the real one each look costs an encoding, for each stage
     workers = workers or spec.workers or usable()
     graph, problems = draw(spec.stages)
     stages: dict[StageName, StagePlan] = {}
@@ -73,18 +76,17 @@ def attempt(
         problems.extend(unequal(stage, folder))
         counts[name] = calls(stage, spec.stages, counts, folder, sample)
         try:
-            known = (measured or {}).get(name)
-            choice = choose(stage, rows, _inflows(graph, stages, stage), known, counts[name])
+            choice = chooser.choose(stage, _inflows(graph, stages, stage), (measured or {}).get(name), counts[name])
         except Problems as found:
             problems.extend(found.problems)
         else:
-            stages[name] = _planned(stage, choice, counts[name], workers, spec)
+            stages[name] = _planned(stage, choice, counts[name], workers, spec, environ)
     hooks: dict[StageName, StagePlan] = {}
     for name, hook in spec.hooks.items():
         problems.extend(_lacking(hook, spec, first=False))
         count = calls(hook, {}, {}, spec.folder)
         try:
-            hooks[name] = _planned(hook, choose(hook, rows, []), count, workers, spec)
+            hooks[name] = _planned(hook, chooser.choose(hook, []), count, workers, spec, environ)
         except Problems as found:
             problems.extend(found.problems)
     problems.extend(written_twice(spec))
@@ -118,7 +120,14 @@ def _inflows(graph: Graph, stages: dict[StageName, StagePlan], spec: StageSpec) 
     ]
 
 
-def _planned(stage: StageSpec, choice: Choice, count: int | None, workers: int, pipeline: PipelineSpec) -> StagePlan:
+def _planned(
+    stage: StageSpec,
+    choice: Choice,
+    count: int | None,
+    workers: int,
+    pipeline: PipelineSpec,
+    environ: Mapping[str, str],
+) -> StagePlan:
     most = stage.workers or workers
     if not choice.backend.in_process:
         most = min(most, workers)  # threads are for work that waits: there may be more of them than processes
@@ -136,7 +145,7 @@ def _planned(stage: StageSpec, choice: Choice, count: int | None, workers: int, 
         workers=most,
         start_method=_start_method(stage, choice.backend),
         window=stage.window or WINDOW * most,
-        threads=threads(stage, pipeline, workers, in_process=choice.backend.in_process),
+        threads=threads(stage, pipeline, workers, in_process=choice.backend.in_process, environ=environ),
     )
 
 

@@ -25,6 +25,7 @@ from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.outs import Standing, out_key, rows
 from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
+from pipeline_runner.record.times import recorded_times
 from pipeline_runner.record.why import deps_changes, last_read, why_not
 from pipeline_runner.spec.pipeline import Source, StageName, StageSpec
 from pipeline_runner.spec.secrets import mask_of
@@ -122,6 +123,10 @@ class Record:
         if earlier is not None:
             self._earlier.append(earlier)
         return earlier or None
+
+    def times(self) -> dict[StageName, float]:
+        """Seconds of work of each stage that an earlier run, or try of this one, has brought to its end."""
+        return recorded_times(self.store, identity(self._plan), set(self._specs))
 
     def why_unknown(self, stage: StageName) -> str:
         """Why nothing of a stage can be known again; nothing where it can."""

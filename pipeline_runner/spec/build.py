@@ -577,7 +577,7 @@ class _StageBuilder:
         given = values.get("needs")
         names = given if isinstance(given, list) else [given]
         for item, name in zip(items, names, strict=False):
-            if isinstance(name, str) and name not in self.names.stages:
+            if isinstance(name, str) and name not in self.names.any_stage:
                 self._tell(UnknownStage(mark=item.mark, name=name, known=self.names.stages))
         return list(self.keys.needs) if self.keys else []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pipeline_runner.errors import Problem, listed
@@ -40,6 +41,11 @@ class Names:
     env: Mapping[str, str]
     stages: tuple[str, ...] = ()
     run: tuple[str, ...] = ("id", "dir")
+
+    @cached_property
+    def any_stage(self) -> frozenset[str]:
+        """The stages again: thousands of them are looked for one by one."""
+        return frozenset(self.stages)
 
 
 @dataclass
@@ -175,7 +181,7 @@ class Filler:
                 return UnknownName(mark=mark, root="env", name=first, known=tuple(self.names.env))
             case "env" | "stages" if not first:
                 return BadReference(mark=mark, what=f"{ref} does not say which", cure=f"write ${{{ref.root}.NAME}}")
-            case "stages" if first not in self.names.stages:
+            case "stages" if first not in self.names.any_stage:
                 return UnknownStage(mark=mark, name=first, known=self.names.stages)
             case "run" if first not in self.names.run or (len(ref.path) > 1 and first != "failures"):
                 there_is = listed([f"${{run.{name}}}" for name in self.names.run])

@@ -40,7 +40,7 @@ def set_up(job: Job) -> None:
 
 def prepare(job: Job) -> tuple[Call, ...]:
     """Import each of the job's functions. Errors: whatever an import raises."""
-    return tuple(_call(step, job.folder) for step in job.steps)
+    return tuple(prepare_one(step, job.folder) for step in job.steps)
 
 
 def load(source: FunctionSource, folder: str) -> Callable[..., Any]:
@@ -53,7 +53,8 @@ def load(source: FunctionSource, folder: str) -> Callable[..., Any]:
     return resolve(source.kind, source.where, source.attribute, folder)
 
 
-def _call(step: Step, folder: str) -> Call:
+def prepare_one(step: Step, folder: str) -> Call:
+    """Import a step's function. Errors: whatever its import raises."""
     return _of_command(step) if step.function.kind == "shell" else _of_function(step, folder)
 
 
