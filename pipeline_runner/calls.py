@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from pipeline_runner.buffers import Buffers
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import NoValue
 
 
@@ -213,6 +214,10 @@ class Done(NamedTuple):
     stop: int
     data: bytes | None  # the pickled list of their values; None where nobody reads this step
     large: Buffers | None = None  # what of them is not in `data`
+
+    @property
+    def size_bytes(self) -> int:
+        return (0 if self.data is None else len(self.data)) + (0 if self.large is None else self.large.size_bytes)
 
 
 class Failed(NamedTuple):

@@ -60,13 +60,14 @@ def tune(
 ) -> None:
     """Call a stage's function on a sample of its own items by every method that fits, and print how long each took; its
     calls are made many times over."""
+    from pipeline_runner.cli.load import load
     from pipeline_runner.pipeline import Pipeline
-    from pipeline_runner.spec.secrets import mask_of
+    from pipeline_runner.spec.hidden import mask_of
     from pipeline_runner.tuning import telling
     from pipeline_runner.tuning.pin import pin
     from pipeline_runner.tuning.tune import tune as tune_stage
 
-    spec = options.load(file, given, params, profile)
+    spec = load(file, given, params, profile)
     pipeline = Pipeline.of(spec)
     plan, mask = pipeline.plan(workers=workers, state=state), mask_of(spec)
     stages: dict[str, object] = {}
@@ -87,7 +88,7 @@ def tune(
         keys = {} if tuned.verdict is None else tuned.verdict.keys
         if not as_json:
             typer.echo(mask.text(("\n" if stages else "") + telling.as_text(tuned)))
-        mark = pin(spec, name, keys, lambda: options.load(file, given, params, profile)) if write and keys else None
+        mark = pin(spec, name, keys, lambda: load(file, given, params, profile)) if write and keys else None
         if mark is not None:
             progress.tell(f"{mark}: {', '.join(f'{key}: {value}' for key, value in keys.items())}")
         stages[name] = mask.whole(telling.as_json(tuned, mark))

@@ -22,8 +22,8 @@ from pipeline_runner.plan.plan import EdgeKind, Plan
 from pipeline_runner.record.deps import fixed, found, salt
 from pipeline_runner.record.lineage import through
 from pipeline_runner.record.record import Record
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec, Zip
-from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.state import RunState
 
 Listener = Callable[[Event], None]

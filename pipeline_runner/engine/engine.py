@@ -493,11 +493,18 @@ class Engine:
     def _at_work(self, course: Course, flight: Flight, since_s: float = 0.0) -> None:
         """Only now its calls run, and their time with them: a wait for leave is not theirs."""
         flight.begun_at = monotonic() - since_s
-        at, stage = time() - since_s, ""
-        for stage, calls in course.named(flight):
+        stage, calls = next(course.named(flight))
+        if not (
+            isinstance(course, Lane) and len(flight.calls) > 1
+        ):  # which of them is at work is told when it has been
             self._books.publish(
                 events.ChunkStarted(
-                    at=at, stage=stage, chunk=flight.chunk, first=calls[0], calls=len(calls), pid=flight.pid or 0
+                    at=time() - since_s,
+                    stage=stage,
+                    chunk=flight.chunk,
+                    first=calls[0],
+                    calls=len(calls),
+                    pid=flight.pid or 0,
                 )
             )
         if self._chaos is not None and flight.pid is not None and self._chaos.strike(flight.pid):

@@ -6,7 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, time
 from typing import assert_never
 
 from pipeline_runner import events
@@ -84,7 +84,7 @@ class Outcomes:
                 case _:
                     assert_never(outcome)
         course.sizes.learn(ended, message.took_s)
-        course.sizes.weigh(max(ended, 1), sum(len(o.data) for o in message.outcomes if isinstance(o, Done) and o.data))
+        course.sizes.weigh(max(ended, 1), sum(o.size_bytes for o in message.outcomes if isinstance(o, Done)))
         course.progress += ended
         if course.said:
             for index in flight.calls.indices:
@@ -102,12 +102,12 @@ class Outcomes:
         numbers = flight.calls.indices
         ended = len(numbers)
         took: Sequence[float] = ()
-        done: dict[int, bytes | None] = {}  # by position: the packed value
+        done: dict[int, Done] = {}  # by position
         failed: dict[int, Failure] = {}
         for outcome in message.outcomes:
             match outcome:
-                case Done(start=position, data=data):
-                    done[position] = data
+                case Done():
+                    done[outcome.start] = outcome
                 case Failed(position=position, failure=failure):
                     failed[position] = failure
                 case Rest(start):
@@ -122,10 +122,17 @@ class Outcomes:
                     assert_never(outcome)
         lane.progress += ended
         lane.feed.landed(message.chunk)
+        at = time() - message.took_s
         for position, took_s in enumerate(took):
             passenger = lane.aboard.get(numbers[position])
             if passenger is None:
                 continue
+            if len(numbers) > 1:
+                name = passenger.course.chain.head
+                self._books.publish(
+                    events.ChunkStarted(at=at, stage=name, chunk=message.chunk, first=0, calls=1, pid=message.pid)
+                )
+            at += took_s
             lane.pace.learn(passenger.step.function, took_s)
             passenger.course.work_s += took_s
             if position in failed:
@@ -134,18 +141,15 @@ class Outcomes:
             else:
                 self._done_in_lane(lane, passenger, message, done[position], took_s)
 
-    def _done_in_lane(
-        self, lane: Lane, passenger: Passenger, message: ChunkOver, data: bytes | None, took_s: float
-    ) -> None:
+    def _done_in_lane(self, lane: Lane, passenger: Passenger, message: ChunkOver, done: Done, took_s: float) -> None:
         course, digests = passenger.course, passenger.calls.digests
         name, results, only = course.chain.head, course.results[0], range(1)
-        size = 0 if data is None else len(data)
-        self._books.publish(events.CallsDone(stage=name, chunk=message.chunk, indices=only, size_bytes=size))
+        self._books.publish(events.CallsDone(stage=name, chunk=message.chunk, indices=only, size_bytes=done.size_bytes))
         if self._books.record is not None:
-            self._books.record.keep(name, only, digests, data)
+            self._books.record.keep(name, only, digests, done.data, done.large)
         results.made(only, digests)
-        if data is not None:
-            results.put(only, Pack(data, 0, 1, digests))
+        if done.data is not None:
+            results.put(only, Pack(done.data, 0, 1, digests, done.large))
         self._books.publish(events.ChunkEnded(stage=name, chunk=message.chunk, calls=1, took_s=took_s, pid=message.pid))
         lane.said.pop(course.number, None)
         self._arrived(lane, course)
@@ -159,16 +163,12 @@ class Outcomes:
     def _done(self, course: Course, flight: Flight, done: Done) -> None:
         indices = flight.calls.indices[done.start : done.stop]
         numbers = indices if isinstance(indices, range) else tuple(indices)
-        large = 0 if done.large is None else done.large.size_bytes
-        size = 0 if done.data is None else len(done.data) + large
-        course.feed.made(len(indices), large)
-        self._books.publish(
-            events.CallsDone(stage=course.chain.stages[done.step], chunk=flight.chunk, indices=numbers, size_bytes=size)
-        )
+        stage, size = course.chain.stages[done.step], done.size_bytes
+        self._books.publish(events.CallsDone(stage=stage, chunk=flight.chunk, indices=numbers, size_bytes=size))
         last = done.step == len(course.stages) - 1
         digests = self._books.digests(course, flight.calls.cut(done.start, done.stop), done.step)
         if self._books.record is not None and (last or done.data is not None):
-            self._books.record.keep(course.chain.stages[done.step], indices, digests, done.data, done.large)
+            self._books.record.keep(stage, indices, digests, done.data, done.large)
         course.results[done.step].made(indices, digests)
         if done.data is None:
             return

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod
 from pipeline_runner.backends import Table
@@ -25,8 +26,9 @@ from pipeline_runner.plan.problems import WorkdirMissing
 from pipeline_runner.plan.skips import is_off, skipped
 from pipeline_runner.plan.threads import threads
 from pipeline_runner.plan.tokens import most_at_once, wrong
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
-from pipeline_runner.spec.secrets import mask_of
+from pipeline_runner.witness import saw
 
 WINDOW = 4  # chunks in flight for each worker, where the pipeline does not say
 
@@ -105,10 +107,16 @@ def _lacking(stage: StageSpec, spec: PipelineSpec, *, first: bool) -> Iterator[P
     if (
         first
         and stage.workdir is not None
-        and not (spec.folder_of(stage) / stage.workdir).is_dir()
         and not is_off(stage)
+        and not _is_there(spec.folder_of(stage), stage.workdir)
     ):
         yield WorkdirMissing(mark=stage.mark("workdir"), stage=stage.name, workdir=stage.workdir)
+
+
+def _is_there(folder: Path, workdir: str) -> bool:
+    there = (folder / workdir).is_dir()
+    saw("folder", str(folder / workdir), answer=there)
+    return there
 
 
 def _inflows(graph: Graph, stages: dict[StageName, StagePlan], spec: StageSpec) -> list[Inflow]:

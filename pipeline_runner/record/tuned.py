@@ -18,6 +18,7 @@ from pipeline_runner.plan.measured import Measured, Span
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.keys import recipes
 from pipeline_runner.spec.pipeline import StageName
+from pipeline_runner.witness import saw, status
 
 NAME = "tuned.json"
 MOST = 1_000  # stages that are remembered, the last ones
@@ -47,7 +48,9 @@ def keep(folder: Path, plan: Plan, stage: StageName, measured: Measured) -> None
 
 def known(folder: Path, plan: Plan) -> dict[StageName, Measured]:
     """What is known of the stages of a plan, measured here and with as many workers."""
-    entries = _read(folder / NAME)
+    path = folder / NAME
+    saw("status", str(path), answer=status(str(path)))
+    entries = _read(path)
     if not entries:
         return {}
     free = {name: stage for name, stage in plan.stages.items() if stage.spec.method is None}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, listed
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import BadReference, ReferenceMisplaced, UnknownName, UnknownStage
@@ -24,6 +25,7 @@ from pipeline_runner.syntax.expressions import (
     render,
 )
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar, TooLarge
+from pipeline_runner.witness import read_variable
 
 MOST_REFERENCES = 1000  # in one text; each is looked for in the file's lines, to be marked
 KNOWN_BEFORE = ("params", "env")
@@ -174,6 +176,8 @@ class Filler:
         if ref.root not in roots:
             return ReferenceMisplaced(mark=mark, reference=str(ref), key=key, why=why or _WHY.get(ref.root, _LATER))
         first = str(ref.path[0]) if ref.path else ""
+        if ref.root == "env":
+            read_variable(first)
         match ref.root:
             case "params" if first and first not in self.names.params:
                 return UnknownName(mark=mark, root="params", name=first, known=tuple(self.names.params))

@@ -15,7 +15,7 @@ from pipeline_runner.axes import Status
 from pipeline_runner.engine.engine import Engine
 from pipeline_runner.engine.inputs import whole_value
 from pipeline_runner.errors import PipelineError
-from pipeline_runner.plan.graph import links
+from pipeline_runner.plan.links import links
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.preflight.look import refuse

@@ -160,3 +160,21 @@ def test_those_that_ended_before_are_not_called_again(made, tmp_path):
     assert [result[f"s{n}"] for n in range(20)] == list(range(20))
     assert len([event for event in events if isinstance(event, CallsReused)]) == 20
     assert not [event for event in events if isinstance(event, ChunkStarted)]
+
+
+def test_workers_that_are_struck_while_stages_travel_change_nothing(made, tmp_path):
+    stages = {f"s{n}": {**of_one("double", item=n), "needs": [f"s{n - 7}"] if n > 6 else []} for n in range(60)}
+    result = made(stages).run(workers=2, state=tmp_path / "state", chaos={"kill": 0.1, "seed": 5})
+    assert [result[f"s{n}"] for n in range(60)] == [2 * n for n in range(60)]
+
+
+def test_what_is_owed_after_a_failure_is_made_when_the_run_is_resumed(made, tmp_path):
+    log = tmp_path / "log"
+    stages = {f"s{n}": {**of_one("recorded", item=n, path=str(log)), "on_error": "finish"} for n in range(20)}
+    stages["bad"] = {**of_one("fail_times", item=1, times=1, folder=str(tmp_path)), "on_error": "finish"}
+    stages["after"] = {**of_one("recorded", item=20, path=str(log)), "needs": ["bad"]}
+    state = tmp_path / "state"
+    assert str(made(stages).run(workers=2, state=state).status) == "failed"
+    result = made(stages).run(workers=2, state=state, resume=True)
+    assert str(result.status) == "done"
+    assert sorted(map(int, log.read_text().split())) == list(range(21))
