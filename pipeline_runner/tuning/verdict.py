@@ -124,7 +124,8 @@ def _in_process(best: Way, apart: Way | None, bare: Bare) -> Iterator[str]:
     if not _serial(best) and bare.waits > WAITS:
         yield f"its calls wait for {bare.waits:.0%} of their time, and threads wait side by side"
     if apart is not None:
-        yield f"{_too_small(best, apart, bare)}{word} {times(apart.seconds, best.seconds)} as fast as {apart.name} ({_spans(best, apart)})"
+        small, ratio = _too_small(best, apart, bare), times(apart.seconds, best.seconds)
+        yield f"{small}{word} {ratio} as fast as {apart.name} ({_spans(best, apart)})"
     yield "its calls run in the runner itself: one that crashes ends the run, and none can be ended at a timeout"
 
 
