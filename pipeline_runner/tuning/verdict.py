@@ -124,9 +124,18 @@ def _in_process(best: Way, apart: Way | None, bare: Bare) -> Iterator[str]:
     if not _serial(best) and bare.waits > WAITS:
         yield f"its calls wait for {bare.waits:.0%} of their time, and threads wait side by side"
     if apart is not None:
-        small = "the work is too small for processes: " if bare.waits <= WAITS else ""
-        yield f"{small}{word} {times(apart.seconds, best.seconds)} as fast as {apart.name} ({_spans(best, apart)})"
+        small, ratio = _too_small(best, apart, bare), times(apart.seconds, best.seconds)
+        yield f"{small}{word} {ratio} as fast as {apart.name} ({_spans(best, apart)})"
     yield "its calls run in the runner itself: one that crashes ends the run, and none can be ended at a timeout"
+
+
+def _too_small(best: Way, apart: Way, bare: Bare) -> str:
+    """What there is too little of for worker processes to be worth their while; nothing where that is not it."""
+    if bare.waits <= WAITS and bare.each_s * best.calls < 2 * apart.start_s:
+        return "the work is too small for processes: "
+    if bare.waits <= WAITS and bare.each_s < apart.overhead_s(bare):
+        return "its calls are too small for processes: "
+    return ""
 
 
 def _seconds(way: Way) -> float:

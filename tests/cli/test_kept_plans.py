@@ -137,6 +137,7 @@ CHANGES = {
     "sys.path": hide_by_a_path,
     "what is installed": install_something,
     "prun itself": another_program,
+    "what was measured": write(".prun/tuned.json", "{}"),
     "a file that a glob finds": write("data/b.txt", "b"),
     "the head of a CSV file": write("rows.csv", "b,a\n1,2\n"),
     "what was measured of its stages": write(".prun/tuned.json", "{}"),

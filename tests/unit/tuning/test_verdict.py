@@ -75,6 +75,7 @@ CASES = {
         of=10_000,
     ),
     "too_small_for_processes": Case(RANGE, {IMAP: trial(0.24, 0.2), SERIAL: trial(0.02), THREADS: trial(0.03)}),
+    "too_small_calls": Case(RANGE, {IMAP: trial(0.3, 0.2), SERIAL: trial(0.001)}, each_s=0.00001, of=1_000_000),
     "calls_that_wait": Case(
         RANGE, {IMAP: trial(1.0, 0.3), SERIAL: trial(5.0), THREADS: trial(0.6)}, each_s=0.05, waits=0.98
     ),
