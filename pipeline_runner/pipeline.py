@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline_runner.stages import Stage
 
 State = str | os.PathLike[str] | None | Literal[False]
-Keep = str | Iterable[str]  # "all", or names of stages
+Keep = str | Iterable[str] | None  # "all", names of stages, or nothing
 
 
 class Pipeline:
@@ -212,7 +212,7 @@ class Pipeline:
     ) -> Result:
         """Run it and wait for the end. A failed stage is told in the result, not raised.
 
-        keep:      stages whose values the result has; those that no other stage reads always are.
+        keep:      stages whose values the result has; those that no other stage reads are too. None: of no stage.
         on_event:  called with every event, in order, from this thread.
         on_engine: called with the engine before it begins; what a signal handler needs to cancel it.
         state:     the folder of the journal; None: `.prun` beside the pipeline's file, or $PRUN_STATE; nowhere for a
@@ -292,8 +292,13 @@ class Pipeline:
         cache: bool = True,
         chaos: str | Mapping[str, float] | None = None,
     ) -> Run:
-        """Run it in the background; `run["count"]` is what that stage's `returns` says."""
-        return Run(self._engine(self._allowed(workers, state), keep, on_event, state, resume, chaos, force, cache))
+        """Run it in the background; `run["count"]` is what that stage's `returns` says.
+
+        keep:      as for `run`; None: nothing. The values of a last stage that streams are then passed on by its live
+                    iterator and are gone, so that memory stays flat however many they are; it waits until they are read.
+        """
+        engine = self._engine(self._allowed(workers, state), keep, on_event, state, resume, chaos, force, cache)
+        return Run(engine, passing=keep is None)
 
     async def arun(self, *, workers: int | None = None, keep: Keep = "all") -> Result:
         """Run it without blocking an event loop. Cancelling the task cancels the run."""
@@ -462,6 +467,8 @@ def _run_folder(run: str, state: Path | None) -> Callable[[], str]:
 def _keeper(plan: Plan, keep: Keep) -> Callable[[StageName], bool]:
     if keep == "all":
         return lambda name: True
+    if keep is None:
+        return lambda name: False
     asked = {keep} if isinstance(keep, str) else set(keep)
     for name in asked:
         if not plan.pipeline.named(name):

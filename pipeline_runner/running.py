@@ -85,7 +85,7 @@ class Result(Mapping[str, Any]):
     def to_json(self, show: Callable[[str], bool] | None = None) -> dict[str, Any]:
         """The one object of `prun --json`. `show` says which stages' values are in it; default: those that no
         other stage reads."""
-        chosen = show or (lambda name: not self.readers(name))
+        chosen = show or (lambda name: not self.readers(name) and self._engine.kept(StageName(name)))
         methods = {str(name): plan.choice.method.name for name, plan in self._engine.plan.stages.items()}
         hide = self._engine.mask.whole
         value = lambda name: [hide(as_json(self[name]))] if chosen(name) else []  # noqa: E731
@@ -118,11 +118,15 @@ class Run:
     breaks off has seen enough. `wait()` before leaving lets it run on.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, passing: bool = False) -> None:
+        """`passing`: nothing is kept, so whoever reads along must be there before the first value is."""
         self._engine = engine
         self._state: RunState | None = None
         self._error: BaseException | None = None
         self._live: dict[StageName, LiveValues] = {}
+        for name, plan in engine.plan.stages.items() if passing else ():
+            if plan.choice.returns.streams and plan.spec.over is not None and not engine.plan.readers(name):
+                self._follow(name)
         self._thread = threading.Thread(target=self._work, name="prun-engine", daemon=True)
         self._thread.start()
 
@@ -149,6 +153,8 @@ class Run:
         spec, results = _find(self._engine, stage)
         returns = self._engine.plan.stages[spec.name].choice.returns
         about = (stage, results, self._engine.lock, self._engine.state)
+        if spec.name in self._live:
+            return self._live[spec.name]
         if returns is Returns.NONE:
             self._let_go()
             MapHandle(*about).wait()
@@ -201,8 +207,6 @@ class Run:
             live.let_go()
 
     def _follow(self, name: StageName) -> LiveValues:
-        if name in self._live:
-            return self._live[name]
         plan = self._engine.plan.stages[name]
         live = LiveValues(self._engine.lock, self._engine.moved, lambda: self._why(name))
         self._engine.results[name].read_along(live, ordered=plan.choice.returns is Returns.ITERATOR)

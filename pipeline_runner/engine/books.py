@@ -116,7 +116,11 @@ class Books:
     def wanted(self, name: StageName) -> bool:
         """Whether anyone but the next stage of its own chain reads a stage's values, now or in another run."""
         stage = self.plan.stages[name]
-        if self.kept(name) or (stage.spec.cache and stage.choice.returns is not Returns.NONE):
+        if (
+            self.kept(name)
+            or self.results[name].followed
+            or (stage.spec.cache and stage.choice.returns is not Returns.NONE)
+        ):
             return True
         own = self.course_of[name]
         readers = (edge for edge in self.plan.readers(name) if edge.kind is not EdgeKind.ORDER)

@@ -85,12 +85,12 @@ class Sizes:
     def _most(self) -> int:
         return min(MOST, int(MOST_BYTES / max(self._each_bytes, 1)))
 
-    def whole(self, calls: int) -> int:
-        """The size for a method that wants all its input at once: four chunks a worker, as Pool.map has it, and
-        smaller ones when the calls are known to be long."""
+    def whole(self, calls: int, left: int) -> int:
+        """The size for a method that wants all its calls at once, of which so many are left: four chunks a worker, as
+        Pool.map has it; where their time is known, guided as others are."""
         if self._fixed:
             return self._fixed
         size = min(-(-calls // (4 * self._workers)), self._most())
         if self.known:
-            size = min(size, self._lasting(WHOLE_AIM_S))
+            size = min(self._lasting(WHOLE_AIM_S), self._most(), self._share(left))
         return max(1, size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import inf
 from time import monotonic
@@ -218,21 +218,27 @@ class Feed:
             return self._everything(self._round if of_round is None else of_round)
 
     def _everything(self, of_round: int) -> list[Task]:
-        pieces = list(self._all_due())
-        drawn: list[Calls] = []
+        owed = self._all_due()
         while not (self._drawn_out or self._closed or self.error is not None):
             arrivals = self._intake.arrivals
             calls = self._draw(1 << 16)
             if calls:
-                drawn.append(calls)
+                owed.append(Owed(calls, 0))
             elif calls is not None:
                 self._await(arrivals, None)
-        size = self._whole(sum(map(len, drawn)))
-        pieces += [(piece, 0) for calls in drawn for piece in calls.split(size)]
-        return [task for piece in pieces if (task := self._hand_in(*piece, of_round)) is not None]
+        return [task for piece in self._shared_out(owed) if (task := self._hand_in(*piece, of_round)) is not None]
 
-    def _whole(self, calls: int) -> int:
-        return 1 if self._single else self._sizes.whole(calls)
+    def _shared_out(self, owed: Sequence[Owed]) -> Iterator[tuple[Calls, int]]:
+        """All of it in chunks, with the step where each begins."""
+        total = left = sum(len(one.calls) for one in owed)
+        for calls, step, most in ((one.calls, one.step, one.most) for one in owed):
+            at = 0
+            while at < len(calls):
+                size = 1 if self._single else most or self._sizes.whole(total, left)
+                piece = calls.cut(at, at + size)
+                yield piece, step
+                at += len(piece)
+                left -= len(piece)
 
     def _room(self) -> bool:
         return len(self.flights) < self._sizes.window(self._window) and self._backlog() < self._window
@@ -262,7 +268,7 @@ class Feed:
             self._owed.appendleft(Owed(rest, soonest.step, soonest.most, soonest.after))
         return (soonest.calls.cut(0, most), soonest.step), None
 
-    def _all_due(self) -> Iterator[tuple[Calls, int]]:
+    def _all_due(self) -> list[Owed]:
         """All owed calls that may run now, waiting for the first that may when there is nothing else to do."""
         with self._lock:
             while not self._closed and self._owed and self._drawn_out:
@@ -273,9 +279,7 @@ class Feed:
             now = monotonic()
             due = [owed for owed in self._owed if owed.after <= now]
             self._owed = deque(owed for owed in self._owed if owed.after > now)
-        for owed in due:
-            for calls in owed.calls.split(owed.most or self._whole(len(owed.calls))):
-                yield calls, owed.step
+        return due
 
     def _draw(self, size: int) -> Calls | None:
         """New calls from the intake; none when there are none yet; None at its end, or when it raised.

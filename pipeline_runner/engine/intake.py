@@ -151,7 +151,9 @@ class FromSequence:
         if not part:
             return None
         self._at += len(part)
-        return Calls(range(self._at - len(part), self._at), ((part,),))
+        # To pickle a range takes as long as to pickle some forty numbers.
+        given = list(part) if len(part) < 40 else part
+        return Calls(range(self._at - len(part), self._at), ((given,),))
 
     def leave(self) -> None:
         pass

@@ -60,6 +60,11 @@ class Results:
         """Segments that the slowest reader has not taken yet."""
         return max((tap.backlog for tap in self._taps), default=0)
 
+    @property
+    def followed(self) -> bool:
+        """Whether somebody reads along."""
+        return bool(self._taps)
+
     def read_along(self, reader: Reader, *, ordered: bool) -> None:
         """Pass on what is kept so far, then all that comes."""
         tap = _Tap(reader, ordered)

@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib import import_module
 
 import pytest
 
 from pipeline_runner.axes import StartMethod
+from pipeline_runner.backends import _pool
 from pipeline_runner.backends._launch import Ended, Roster, context, hidden_main, kill_process, without_ctrl_c
+from pipeline_runner.methods import PoolSettings
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -105,3 +108,21 @@ assert os.listdir({str(tmp_path)!r}) == [], os.listdir({str(tmp_path)!r})
 """
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     subprocess.run([sys.executable, "-c", script], check=True, timeout=25)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("library", ["multiprocessing", "multiprocess"])
+def test_a_pools_keeper_of_workers_is_not_woken_by_results(library, monkeypatch):
+    kept = import_module(f"{library}.pool").Pool
+    rounds = []
+    real = kept._maintain_pool
+    monkeypatch.setattr(kept, "_maintain_pool", staticmethod(lambda *args: (rounds.append(1), real(*args))[1]))
+    opened = _pool.open_pool(library, PoolSettings(workers=2))
+    try:
+        for number in range(200):
+            assert opened.pool.apply(abs, (-number,)) == number
+        assert list(opened.pool.imap(abs, range(-200, 0), chunksize=1)) == list(range(200, 0, -1))
+    finally:
+        _pool.close(opened)
+    assert len(rounds) < 20
+    assert not _pool.threads(opened.inner)

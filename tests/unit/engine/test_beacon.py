@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import resource
+import signal
 import socket
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -16,6 +17,7 @@ from pipeline_runner.engine.beacon import Beacon
 from pipeline_runner.engine.messages import ChunkBegun, ChunkOver, WorkerGone, WorkerHere, WorkerRefused
 from pipeline_runner.worker.job import Job
 from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH
+from pipeline_runner.worker.slate import At, Slate
 
 JOB = Job(folder="/", steps=(), setup=None, setup_with=b"", env=())
 
@@ -152,3 +154,69 @@ def test_a_worker_is_heard_once_there_is_a_descriptor_again(beacon, heard, no_de
     worker.say(HELLO, 3, os.getpid())
     assert heard.get(timeout=5) == WorkerHere(3, os.getpid())
     worker.socket.close()
+
+
+class Writer(Worker):
+    """A worker that writes down what it is at."""
+
+    def __init__(self, address: str, pid: int) -> None:
+        super().__init__(address)
+        self.slate = Slate()
+        written = [os.memfd_create("out"), os.memfd_create("err"), self.slate.file]
+        data = pickle.dumps((HELLO, 0, pid))
+        socket.send_fds(self.socket, [LENGTH.pack(len(data)), data], written)
+        for file in written:
+            os.close(file)
+
+
+def test_what_a_worker_writes_down_is_seen_while_it_is_at_it(beacon, heard):
+    worker = Writer(beacon.address, os.getpid())
+    worker.slate.write(At(9, alone=False))
+    assert isinstance(heard.get(), WorkerHere)
+    assert heard.get() == ChunkBegun(0, 9, os.getpid(), False)
+    worker.say(ENDED, 0, 9, [], 0.5)
+    assert isinstance(heard.get(), ChunkOver)
+    worker.socket.close()
+    assert isinstance(heard.get(), WorkerGone)
+
+
+def test_what_a_worker_was_at_when_it_died_is_known_before_its_death(beacon, heard):
+    worker = Writer(beacon.address, os.getpid())
+    worker.say(ENDED, 0, 8, [], 0.5)
+    worker.slate.write(At(9, alone=False))
+    worker.socket.close()
+    told = [heard.get() for _ in range(4)]
+    assert [type(message) for message in told] == [WorkerHere, ChunkOver, ChunkBegun, WorkerGone]
+    assert told[2].chunk == 9
+
+
+def test_a_chunk_that_was_told_to_have_ended_is_nobodys_when_its_worker_dies(beacon, heard):
+    worker = Writer(beacon.address, os.getpid())
+    worker.slate.write(At(9, alone=False))
+    worker.say(ENDED, 0, 9, [], 0.5)  # and it dies before it could wipe its slate
+    worker.socket.close()
+    kinds = []
+    while not kinds or kinds[-1] is not WorkerGone:
+        kinds.append(type(heard.get()))
+    assert kinds.count(ChunkBegun) <= 1  # it may have been seen in time
+    assert kinds[-2:] == [ChunkOver, WorkerGone]
+
+
+def test_a_death_tells_what_all_others_are_at(heard):
+    beacon = Beacon(heard.put)
+    try:
+        other = os.fork()
+        if not other:
+            signal.pause()
+        one, two = Writer(beacon.address, os.getpid()), Writer(beacon.address, other)
+        assert {type(heard.get()) for _ in range(2)} == {WorkerHere}
+        two.slate.write(At(5, alone=False))
+        one.socket.close()
+        messages = [heard.get(), heard.get()]
+        assert [type(message) for message in messages] == [ChunkBegun, WorkerGone]
+        assert messages[0].pid == other
+        two.socket.close()
+    finally:
+        os.kill(other, signal.SIGKILL)
+        os.waitpid(other, 0)
+        beacon.close()

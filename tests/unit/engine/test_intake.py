@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_runner.calls import Pack, column_values
+from pipeline_runner.engine import intake as intake_module
 from pipeline_runner.engine.intake import (
     Batched,
     Described,
     FromItems,
+    FromSequence,
     FromValues,
     Once,
     PerCall,
@@ -320,3 +322,35 @@ def test_batches_hold_every_item_once_in_order_however_they_come_and_are_drawn(p
     assert [item for _, batch in got for item in batch] == items
     assert {len(batch) for _, batch in got[:-1]} <= {size}
     assert told == in_lists(range(at), digests, size)  # as it is foreseen
+
+
+def test_items_that_are_all_there_are_cut_out_and_those_of_a_range_are_not_made():
+    intake = FromSequence(range(10, 1_000_010))
+    calls = intake.draw(500_000)
+    assert calls.columns == ((range(10, 500_010),),)
+    assert (calls.indices, intake.size) == (range(500_000), 500_000)
+    assert rows(intake.draw(2)) == {500_000: (500_010,), 500_001: (500_011,)}
+    intake.draw(1_000_000)
+    assert (intake.draw(1), intake.total) == (None, 1_000_000)
+
+
+def test_a_list_is_drawn_from_in_its_order():
+    intake = FromSequence(["a", "b", "c"])
+    assert rows(intake.draw(2)) == {0: ("a",), 1: ("b",)}
+    assert rows(intake.draw(2)) == {2: ("c",)}
+    assert intake.draw(2) is None
+
+
+def test_of_a_slow_source_few_items_are_waited_for(monkeypatch):
+    now = iter(range(1000))
+    monkeypatch.setattr(intake_module, "perf_counter", lambda: next(now))  # every item takes a second
+    intake = FromItems(iter(range(100)), None)
+    assert len(intake.draw(100)) == 1
+    assert len(intake.draw(100)) == 1
+
+
+def test_of_a_quick_source_as_many_items_come_as_were_asked_for(monkeypatch):
+    monkeypatch.setattr(intake_module, "perf_counter", lambda: 0.0)
+    intake = FromItems(iter(range(100)), None)
+    assert [len(intake.draw(most)) for most in (1, 30, 64, 64)] == [1, 30, 64, 5]
+    assert intake.draw(1) is None

@@ -24,7 +24,7 @@ def test_the_first_chunk_is_one_call():
 def test_a_fixed_size_stays():
     sizes = Sizes(2, 7)
     sizes.learn(7, 100.0)
-    assert (sizes.next(None), sizes.next(3), sizes.whole(100)) == (7, 7, 7)
+    assert (sizes.next(None), sizes.next(3), sizes.whole(100, 100)) == (7, 7, 7)
 
 
 def test_quick_calls_travel_in_ever_larger_chunks():
@@ -93,8 +93,14 @@ def test_calls_that_take_no_measurable_time_are_still_bounded():
 
 
 def test_all_at_once_is_four_chunks_a_worker():
-    assert Sizes(2, None).whole(80) == 10
-    assert Sizes(2, None).whole(0) == 1
+    assert Sizes(2, None).whole(80, 80) == Sizes(2, None).whole(80, 1) == 10
+    assert Sizes(2, None).whole(0, 0) == 1
+
+
+def test_all_at_once_of_calls_whose_time_is_known_ends_in_smaller_chunks():
+    sizes = Sizes(2, None)
+    sizes.learn(1000, 1.0)
+    assert [sizes.whole(2000, left) for left in (2000, 200, 40, 4)] == [100, 50, 10, 2]
 
 
 # Leave

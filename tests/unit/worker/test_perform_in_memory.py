@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import signal
+import time
 from itertools import count
 
 import pytest
@@ -39,6 +41,7 @@ class Link:
 
     def ended(self, ticket, outcomes, took_s):
         assert took_s >= 0
+        self.took_s = took_s
         self.outcomes = outcomes
 
 
@@ -155,12 +158,59 @@ def test_an_argument_that_cannot_be_read_fails_its_calls(run):
 
 
 def test_time_that_is_up_hands_back_the_rest(run):
-    import time
-
     link = run([step(time.sleep, Style.MAP)], items(0.02, 0.02, 0.02, 0.02), budget_s=0.03)
     (rest,) = [o for o in link.outcomes if isinstance(o, Rest)]
     assert 0 < rest.start < 4
     assert set(values(link)) == set(range(rest.start))
+
+
+def test_after_a_failure_the_others_go_on_where_it_stood(run):
+    link = run([step(picky, Style.MAP)], items(-1, 1, -2, -3, 2, -4))
+    assert values(link) == {1: 1, 4: 2}
+    assert [o.position for o in link.outcomes if isinstance(o, Failed)] == [0, 2, 3, 5]
+
+
+def test_time_that_is_up_in_a_call_that_failed_hands_back_the_rest_too(run):
+    def late(seconds):
+        time.sleep(seconds)
+        raise ValueError
+
+    link = run([step(late, Style.MAP)], items(0.05, 0.0, 0.0), budget_s=0.03)
+    assert [o.start for o in link.outcomes if isinstance(o, Rest)] == [1]
+    assert [o.position for o in link.outcomes if isinstance(o, Failed)] == [0]
+
+
+def test_an_alarm_that_a_call_has_left_fails_one_call_and_shifts_no_other(run):
+    def set_alarm(number):
+        if number == 3:
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+        return number
+
+    class Rang(Exception):
+        pass
+
+    def ring(*_):
+        raise Rang
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        link = run([step(set_alarm, Style.MAP)], items(*range(50_000)))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    (failed,) = [o for o in link.outcomes if isinstance(o, Failed)]
+    assert values(link) == {n: n for n in range(50_000) if n != failed.position}
+
+
+def test_the_time_that_is_told_is_that_of_the_calls_and_not_of_an_import(run, monkeypatch):
+    real = performing.prepare
+    monkeypatch.setattr(performing, "prepare", lambda job: (time.sleep(0.2), real(job))[1])
+    assert run([step(abs, Style.MAP)], items(-1)).took_s < 0.2
+
+
+def test_the_items_of_a_range_are_made_where_they_are_used(run):
+    link = run([step(abs, Style.MAP)], Calls(range(3), ((range(-3, 0),),)))
+    assert values(link) == {0: 3, 1: 2, 2: 1}
 
 
 def test_a_chain_goes_step_by_step_and_tells_what_is_wanted(run):
