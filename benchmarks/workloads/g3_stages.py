@@ -29,8 +29,10 @@ TEN_THOUSAND = Workload(
     times=3,
     when_quick=False,
 )
-LATER = "not run: it takes half a minute and more; 1,000 stages tell how much"
-SLOW = dict.fromkeys(("snakemake", "luigi", "parsl", "ray", "dask.distributed"), LATER)
+SLOW = dict.fromkeys(
+    ("snakemake", "luigi", "parsl", "ray", "dask.distributed"),
+    "not run: it takes half a minute and more; 1,000 stages tell how much",
+)
 NOOP = "/bin/true"
 
 

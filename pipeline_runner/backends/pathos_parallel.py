@@ -126,6 +126,7 @@ def row(name: str, ask: Ask, dispatch: Dispatch, returns: Returns, on_raise: str
         aliases=tuple(
             f"{other}.{name}"
             for other in (
+                "ParallelPool",
                 "pathos.pp.ParallelPool",
                 "pathos.pp.ParallelPythonPool",
                 "pathos.parallel.ParallelPool",

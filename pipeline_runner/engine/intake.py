@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import eq
+from time import perf_counter
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, Unfilled, column_values, cut_column
@@ -15,6 +15,7 @@ from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.lineage import SIZE, deepened, each_deepened, in_lists, side_by_side, told_apart
 
 HELD = 1 << 16  # items at most that one draw makes into lists
+DRAW_S = 0.005  # after which a draw takes no more than twice what it has
 
 
 class UnequalColumns(PipelineError):
@@ -53,6 +54,11 @@ class Intake(Protocol):
         """Grows whenever something new has come, so that a waiter can tell whether to look again."""
         ...
 
+    @property
+    def dry(self) -> bool:
+        """Whether nothing is there to be drawn now, and something may come."""
+        ...
+
     def leave(self) -> None:
         """Nothing more will be drawn: no stage has to wait until its values are."""
         ...
@@ -63,6 +69,7 @@ class Once:
 
     total = 1
     arrivals = 0
+    dry = False
 
     def __init__(self) -> None:
         self._drawn = False
@@ -82,9 +89,13 @@ class Once:
 
 
 class FromItems:
-    """The items of a source, drawn lazily. Errors: whatever the user's iterable raises."""
+    """The items of a source, drawn lazily. Who draws many gets fewer of a slow one, so that none waits for others.
+
+    Errors: whatever the user's iterable raises.
+    """
 
     arrivals = 0
+    dry = False
 
     def __init__(self, items: Iterator[Any], size: int | None) -> None:
         self._items = items
@@ -100,12 +111,47 @@ class FromItems:
         return self._at
 
     def draw(self, most: int) -> Calls | None:
-        part = list(islice(self._items, most))
+        part = list(islice(self._items, 1))
         if not part:
             return None
+        until = perf_counter() + DRAW_S
+        while len(part) < most and perf_counter() < until:
+            more = list(islice(self._items, min(len(part), most - len(part))))
+            if not more:
+                break
+            part += more
         indices = range(self._at, self._at + len(part))
         self._at += len(part)
         return Calls(indices, ((part,),))
+
+    def leave(self) -> None:
+        pass
+
+
+class FromSequence:
+    """Items that are all there: parts of them are cut out whole, and those of a range are never made here at all."""
+
+    arrivals = 0
+    dry = False
+
+    def __init__(self, items: list[Any] | range) -> None:
+        self._items = items
+        self._at = 0
+
+    @property
+    def size(self) -> int | None:
+        return len(self._items) - self._at
+
+    @property
+    def total(self) -> int:
+        return self._at
+
+    def draw(self, most: int) -> Calls | None:
+        part = self._items[self._at : self._at + most]
+        if not part:
+            return None
+        self._at += len(part)
+        return Calls(range(self._at - len(part), self._at), ((part,),))
 
     def leave(self) -> None:
         pass
@@ -131,6 +177,10 @@ class FromValues:
     @property
     def size(self) -> int | None:
         return self._pushed - self._drawn if self._ended else None
+
+    @property
+    def dry(self) -> bool:
+        return not (self._segments or self._ended)
 
     @property
     def backlog(self) -> int:
@@ -206,6 +256,10 @@ class SideBySide:
     @property
     def arrivals(self) -> int:
         return sum(column.arrivals for column in self._columns)
+
+    @property
+    def dry(self) -> bool:
+        return any(column.dry and not held for column, held in zip(self._columns, self._held, strict=True))
 
     def draw(self, most: int) -> Calls | None:
         while True:
@@ -308,6 +362,10 @@ class Batched:
     def arrivals(self) -> int:
         return self._intake.arrivals
 
+    @property
+    def dry(self) -> bool:
+        return self._intake.dry
+
     def draw(self, most: int) -> Calls | None:
         # Whoever asks for everything, or for much ahead, gets it in pieces: a list may be of any size.
         most = max(1, min(most, HELD // self._in_one))
@@ -351,8 +409,7 @@ class Batched:
     def _values(self, pack: Pack) -> list[Any]:
         """What was packed together is read once, however small the batches are that are made of it."""
         if pack.data is not self._read[0]:
-            values: list[Any] = pickle.loads(pack.data)
-            self._read = pack.data, values
+            self._read = pack.data, pack.whole()
         return self._read[1][pack.start : pack.stop]
 
 
@@ -373,6 +430,10 @@ class _Over:
     @property
     def arrivals(self) -> int:
         return self._intake.arrivals
+
+    @property
+    def dry(self) -> bool:
+        return self._intake.dry
 
     def leave(self) -> None:
         self._intake.leave()

@@ -106,12 +106,14 @@ def send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def resident_bytes(pid: int) -> int:
-    """Memory that a process and its descendants hold now."""
+def resident_bytes(pid: int, given: int = 0) -> int:
+    """Memory that a process and its descendants hold now; not that of arguments, so many bytes, which they were given
+    in memory that is the runner's. What they write to these is theirs, and counts."""
     total = 0
     for one in (pid, *below(pid)):
         with suppress(OSError, IndexError), open(f"/proc/{one}/statm", "rb") as statm:
-            total += int(statm.read().split()[1]) * _PAGE
+            resident, shared = map(int, statm.read().split()[1:3])
+            total += resident * _PAGE - min(shared * _PAGE, given)
     return total
 
 

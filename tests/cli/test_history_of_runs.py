@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -169,6 +170,33 @@ def test_a_parameter_that_was_damaged_in_the_journal_is_not_given_again(prun, wr
     said = json.loads(prun("--resume", "-p", "n=300", "--json").stdout)["stages"]["t"]
     assert (said["value"], said["status"]) == (301, "reused")
     assert prun("--resume").returncode == 0  # it is sealed anew
+
+
+def test_a_run_whose_items_have_moved_is_told_as_its_last_try_had_them(prun, ran, write, project):
+    def stages(items):
+        doubled = {"call": "deeds:double", "over": items}
+        return {"d": doubled, "t": {"call": "deeds:total", "with": {"values": "${stages.d}"}}, "last": doubled}
+
+    run = ran(stages([1, 2, 3]))
+    for items in ([3, 4, 5], [5, 1], [1, 2, 3]):
+        write(stages(items), defaults={"backend": "serial"})
+        pipeline = Pipeline.load(project / "pipeline.yaml")
+        pipeline.run(resume=run)
+        assert pipeline.replay(run, "t") == 2 * sum(items)
+        assert [pipeline.replay(run, "d", number) for number in range(len(items))] == [2 * item for item in items]
+    write(stages([3, 1]), defaults={"backend": "serial"})
+    Pipeline.load(project / "pipeline.yaml").run(resume=run)
+    assert json.loads(prun("show", run, "--json").stdout)["stages"]["last"]["value"] == [6, 2]
+
+
+def test_a_run_whose_function_was_put_back_is_told_as_its_last_try_had_it(prun, ran, project):
+    run = ran({"d": {"call": "deeds:double", "over": [1, 2]}})
+    for line in ("return x * 3", "return x * 2"):
+        edited = re.sub(r"return x \* \d", line, (project / "deeds.py").read_text())
+        (project / "deeds.py").write_text(edited)
+        shutil.rmtree(project / "__pycache__", ignore_errors=True)
+        assert prun("--resume", run).returncode == 0
+    assert json.loads(prun("show", run, "--json").stdout)["stages"]["d"]["value"] == [2, 4]
 
 
 def test_a_long_message_is_told_once_in_the_summary(prun, write):
