@@ -139,6 +139,7 @@ CHANGES = {
     "prun itself": another_program,
     "a file that a glob finds": write("data/b.txt", "b"),
     "the head of a CSV file": write("rows.csv", "b,a\n1,2\n"),
+    "what was measured of its stages": write(".prun/tuned.json", "{}"),
     "the CPUs": lambda site, monkeypatch: monkeypatch.setattr(plans, "usable", lambda: 63),
     "a variable that it reads": lambda site, monkeypatch: monkeypatch.setenv("KEPT_PLANS_READ", "second"),
     "threads of numerical libraries": lambda site, monkeypatch: monkeypatch.setenv("OMP_NUM_THREADS", "3"),

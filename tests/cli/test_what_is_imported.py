@@ -44,7 +44,7 @@ NOT_IN_A_RUN = (
     *("pipeline_runner.record.keys", "pipeline_runner.record.source", "pipeline_runner.record.foretell"),
     *("pipeline_runner.reporters.bars", "pipeline_runner.cli.options", "pipeline_runner.survey"),
 )
-MOST_OF_OURS = 125  # modules of this package
+MOST_OF_OURS = 130  # modules of this package
 MOST = 305  # modules in all
 
 NOT_IN_A_WORKER = (
