@@ -158,15 +158,21 @@ def branded(brand: str) -> Iterator[int]:
 
 
 def sweep(brand: str) -> None:
-    """Kill everything of a sample, until nothing new appears."""
-    for _ in range(50):
-        left = [pid for pid in branded(brand) if pid != os.getpid()]
+    """Kill everything of a sample, until nothing new appears. Trackers come last: they go by themselves when all whom
+    they serve are gone, and take the semaphores away that these have left."""
+    until = time.monotonic() + 2
+    while left := [pid for pid in branded(brand) if pid != os.getpid()]:
         for pid in left:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        if not left:
-            return
+            if time.monotonic() > until or not _tracks(pid):
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
         time.sleep(0.01)
+
+
+def _tracks(pid: int) -> bool:
+    with suppress(OSError):
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def _due(way: Way, kept: Sequence[Round], terms: Terms) -> bool:

@@ -93,7 +93,9 @@ def main() -> int:
         print(f"{monotonic() - began:.0f} s; figures are in {os.path.relpath(folder)}")
     told = which if asked.markdown is None else chosen("", asked.quick)
     text = page(
-        [kept_of(each, folder) for each in told], " ".join(["python benchmarks/run.py", *sys.argv[1:]]), asked.quick
+        [kept_of(each, folder) for each in told],
+        " ".join(["python benchmarks/run.py", *(word for word in sys.argv[1:] if word != "--page")]),
+        asked.quick,
     )
     if asked.markdown:
         asked.markdown.write_text(text)
