@@ -295,7 +295,8 @@ class Pipeline:
         """Run it in the background; `run["count"]` is what that stage's `returns` says.
 
         keep:      as for `run`; None: nothing. The values of a last stage that streams are then passed on by its live
-                    iterator and are gone, so that memory stays flat however many they are; it waits until they are read.
+                    iterator and are gone, so that memory stays flat however many they are; it waits until they are
+                    read.
         """
         engine = self._engine(self._allowed(workers, state), keep, on_event, state, resume, chaos, force, cache)
         return Run(engine, passing=keep is None)
