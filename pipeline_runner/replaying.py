@@ -155,7 +155,13 @@ class _Past:
             return value
         self.notes.append(f"the value of {name}[{item}] was not kept, so that call is run again too")
         with _in(self.plan, self.plan.stages[name]):
-            return self.call(name, item)()
+            call = self.call(name, item)
+            try:
+                return call()
+            except Exception as error:  # the user's own, of a call that is not the one that was asked for
+                told = mask_of(self.plan.pipeline).text(f"{type(error).__name__}: {error}")
+                why = f"its value was not kept, and made again it fails: {told}"
+                raise CannotReplay(name, item, why, self._see(name, item)) from error
 
     def whole(self, name: StageName) -> Any:
         """A stage's whole result. Errors: CannotReplay when some of it is missing."""
@@ -194,10 +200,16 @@ class _Past:
 
     def _argument(self, name: StageName, source: Source, item: int) -> Any:
         if isinstance(source, FromStage) and self._goes_through(source):
+            if _causes(self.state, source.stage, item):
+                why = f"it was never made: {source.stage}[{item}], whose value it was to be given, failed"
+                raise CannotReplay(name, item, why, self._see(source.stage, item))
             return self.value(source.stage, item)
         for value in self._items(name, source, item, 1):
             return value
         raise CannotReplay(name, item, "its source has fewer items now")
+
+    def _see(self, name: StageName, item: int) -> str:
+        return f"see that one: prun replay {self.run} '{name}[{item}]'"
 
     def _items(self, name: StageName, source: Source, start: int, most: int) -> list[Any]:
         """Up to `most` items of a source, from this place on."""

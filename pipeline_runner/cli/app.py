@@ -16,7 +16,7 @@ from pipeline_runner.errors import PipelineError, nearest, told_plainly
 if TYPE_CHECKING:
     import typer
 
-_RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # the form of a run's name
+_RUN = re.compile(r"[0-9]{4,8}|[0-9]{8}-([0-9]{0,6}|[0-9]{6}-[0-9a-f]{0,6})")  # a run's name, or its beginning
 COMMANDS = (
     *("run", "validate", "plan", "graph", "methods", "tune", "schema", "init"),
     *("runs", "show", "logs", "replay", "clean"),
@@ -94,7 +94,8 @@ def _resume_which(words: Sequence[str]) -> list[str]:
     plain: list[str] = []
     for at, word in enumerate(words):
         following = words[at + 1] if at + 1 < len(words) else ""
-        plain.append("--resume=last" if word == "--resume" and not _RUN.fullmatch(following) else word)
+        which = _RUN.fullmatch(following) and not os.path.exists(following)
+        plain.append("--resume=last" if word == "--resume" and not which else word)
     return plain
 
 

@@ -212,8 +212,15 @@ def _loaded(asked: Asked) -> tuple[Pipeline, Sequence[Part], str | None]:
     else:
         spec = load(asked.file or "", asked.given, asked.params, asked.profile)
     pipeline = Pipeline.of(keep_going(spec) if asked.keep_going else spec)
-    for part in parts:
-        pipeline = pipeline.part(**asdict(part))
+    try:
+        for part in parts:
+            pipeline = pipeline.part(**asdict(part))
+    except UsageError as error:
+        if _parts(asked):
+            raise
+        why = f"run {resume} was asked for a part of the pipeline that is not there any more: {error}"
+        cure = f"name what is to run now: prun {asked.file or 'FILE'} STAGE --resume {resume}"
+        raise UsageError(f"{why}\n  {cure}") from error
     return pipeline, parts, resume
 
 

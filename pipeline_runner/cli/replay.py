@@ -99,4 +99,8 @@ def tell(error: BaseException, mask: Mask = NOTHING) -> None:
 def _stop_at(error: BaseException) -> None:
     import pdb
 
-    pdb.post_mortem(users(error.__traceback__) or error.__traceback__)
+    frames = users(error.__traceback__)
+    if frames is None:  # a command's, or of what was to be sent: every frame is ours
+        typer.echo("note: none of your own Python failed here, so there is nothing for --pdb to stop at", err=True)
+    else:
+        pdb.post_mortem(frames)

@@ -31,6 +31,7 @@ def resumed(
     """
     from pipeline_runner.record.errors import StoreError
     from pipeline_runner.record.given import doubtful
+    from pipeline_runner.record.history import History
     from pipeline_runner.record.record import about_run, last_run
     from pipeline_runner.record.store import Store
     from pipeline_runner.spec.build import load
@@ -38,10 +39,12 @@ def resumed(
 
     store = Store(_folder(file, state), create=False, thorough=True)
     if run == LAST:
-        found = last_run(store, None if file is None else str(Path(file).resolve().parent / Path(file).name))
+        found = last_run(store, None if file is None else str(_beside(file) / Path(file).name))
         if found is None:
             raise UsageError(f"no run of this pipeline is kept in {store.folder}: there is nothing to resume")
         run = found
+    else:
+        run = History(store).find(run)
     about = about_run(store, run)
     if about is None:
         raise UsageError(f'there is no run "{run}" in {store.folder}; `prun runs` lists them')
@@ -69,4 +72,9 @@ def _file(about: Mapping[str, Any], state: Path) -> Path:
 def _folder(file: str | None, state: str | None) -> Path:
     if state is not None or os.environ.get("PRUN_STATE"):
         return Path(state or os.environ["PRUN_STATE"]).absolute()
-    return (Path(file).resolve().parent if file is not None else Path.cwd()) / ".prun"
+    return (_beside(file) if file is not None else Path.cwd()) / ".prun"
+
+
+def _beside(file: str) -> Path:
+    """The folder that a file is really in. Path.resolve() would raise at a link to itself."""
+    return Path(os.path.realpath(file)).parent

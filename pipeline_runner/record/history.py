@@ -248,10 +248,17 @@ class History:
         return sum(counts.values()) + sum(self._done_so_far(run, name) for name in left)
 
     def _done_so_far(self, run: str, stage: str) -> int:
-        return self._count(
-            "SELECT sum(calls) FROM done WHERE run = ? AND stage = ? GROUP BY recipe ORDER BY max(seq) DESC LIMIT 1",
-            *(run, stage),
+        """Calls that rows of its newest recipe have, none of them twice: it may have been kept again, with another
+        item."""
+        newest = "SELECT recipe FROM done WHERE run = ? AND stage = ? ORDER BY seq DESC LIMIT 1"
+        kept = (
+            f"SELECT first, first + calls FROM done WHERE run = ? AND stage = ? AND recipe = ({newest}) ORDER BY first"
         )
+        done = end = 0
+        for first, stop in self._rows(kept, run, stage, run, stage):
+            done += max(0, stop - max(first, end))
+            end = max(end, stop)
+        return done
 
     def _so_far(self, run: str, since: int) -> float:
         """From the beginning of the last try to the last that is known of it."""

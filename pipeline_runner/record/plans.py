@@ -56,10 +56,11 @@ class Place:
 
 
 def place(state: Path, asked: Mapping[str, Any]) -> Place:
-    """The place of these words of a command line: they mean another plan in another folder, or for another Python."""
+    """The place of these words of a command line: they mean another plan in another folder, on another machine, or for
+    another Python."""
     load_key()  # on a user's first run it is made
     key = key_kept()
-    told = (sorted(asked.items()), os.getcwd(), sys.version, sys.executable, sys.path, sys.flags)
+    told = (sorted(asked.items()), os.getcwd(), os.uname(), sys.version, sys.executable, sys.path, sys.flags)
     return Place(key, state / FOLDER / seal(key or b"", repr(told)).hex()[:32], _surroundings())
 
 

@@ -115,6 +115,7 @@ def _calls_of(ticket: Ticket, job: Job, link: Link) -> tuple[Call, ...] | Failur
             if link.process:
                 surroundings.keep()
                 capture.ended(None)
+                capture.tell(link, ticket)  # at once: who reads along must not take it for the call's own
         return _prepared[key]
 
 

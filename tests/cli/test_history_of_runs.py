@@ -156,6 +156,53 @@ def test_a_run_of_a_part_owes_no_more_than_the_part(prun, write, asked, left):
     assert list(more) == ["other"]  # what is said now wins
 
 
+def test_a_run_of_a_part_that_is_gone_says_so_when_it_is_resumed(prun, write):
+    write({"a": CHAIN["a"], "b": CHAIN["b"]})
+    prun("pipeline.yaml", "b")
+    write({"a": CHAIN["a"], "c": CHAIN["b"]})
+    refused = prun("--resume")
+    assert refused.returncode == 2
+    assert 'was asked for a part of the pipeline that is not there any more: there is no stage "b"' in refused.stderr
+    assert "name what is to run now: prun FILE STAGE --resume 2" in refused.stderr
+
+
+def test_a_run_is_resumed_by_the_beginning_of_its_name(prun, ran):
+    run = ran({"a": CHAIN["a"]})
+    assert json.loads(prun("--resume", run[:-3], "--json").stdout)["run"] == run
+    assert json.loads(prun("--resume", run[:4], "--json").stdout)["run"] == run
+    wrong = prun("--resume", "19991231")
+    assert (wrong.returncode, wrong.stderr.partition(" in ")[0]) == (2, 'there is no run "19991231"')
+
+
+def test_a_link_to_itself_is_named_when_it_is_to_be_resumed(prun, project):
+    (project / "loop.yaml").symlink_to("loop.yaml")
+    refused = prun("loop.yaml", "--resume")
+    assert refused.returncode in (2, 4)
+    assert "bug" not in refused.stderr
+
+
+def test_a_call_that_was_never_made_is_not_replayed(prun, ran):
+    run = ran(CHAIN | {"c": {"call": "deeds:double", "over": "${stages.b}"}})
+    asked = prun("replay", run, "c[1]")
+    assert asked.returncode == 2
+    assert asked.stderr.splitlines() == [
+        "cannot replay c[1]: it was never made: b[1], whose value it was to be given, failed",
+        f"  see that one: prun replay {run} 'b[1]'",
+    ]
+
+
+def test_a_source_that_fails_when_it_is_made_again_is_named(prun, ran, project):
+    chain = {"a": CHAIN["a"], "b": {"call": "deeds:double", "over": "${stages.a}", "on_error": "skip"}}
+    run = ran(chain, defaults={})  # in one trip: the values of a are not kept
+    deeds = (project / "deeds.py").read_text()
+    (project / "deeds.py").write_text(
+        deeds.replace("def double(x): return x * 2", "def double(x): raise OSError('gone')")
+    )
+    asked = prun("replay", run, "b[1]")
+    assert asked.returncode == 2
+    assert "cannot replay a[1]: its value was not kept, and made again it fails: OSError: gone" in asked.stderr
+
+
 def test_a_parameter_that_was_damaged_in_the_journal_is_not_given_again(prun, write, project):
     write({"t": {"call": "deeds:total", "with": {"values": [1], "top": "${params.n}"}}}, params={"n": 1})
     assert json.loads(prun("pipeline.yaml", "-p", "n=300", "--json").stdout)["stages"]["t"]["value"] == 301

@@ -140,9 +140,11 @@ CHANGES = {
     "what was measured": write(".prun/tuned.json", "{}"),
     "a file that a glob finds": write("data/b.txt", "b"),
     "the head of a CSV file": write("rows.csv", "b,a\n1,2\n"),
+    "what was measured of its stages": write(".prun/tuned.json", "{}"),
     "the CPUs": lambda site, monkeypatch: monkeypatch.setattr(plans, "usable", lambda: 63),
     "a variable that it reads": lambda site, monkeypatch: monkeypatch.setenv("KEPT_PLANS_READ", "second"),
     "threads of numerical libraries": lambda site, monkeypatch: monkeypatch.setenv("OMP_NUM_THREADS", "3"),
+    "what was measured by prun tune": write(".prun/tuned.json", "{}"),
     "the user's key": lambda site, monkeypatch: monkeypatch.setenv("XDG_CONFIG_HOME", str(site / "elsewhere")),
 }
 

@@ -44,8 +44,9 @@ NOT_IN_A_RUN = (
     *("pipeline_runner.record.keys", "pipeline_runner.record.source", "pipeline_runner.record.foretell"),
     *("pipeline_runner.reporters.bars", "pipeline_runner.cli.options", "pipeline_runner.survey"),
 )
-MOST_OF_OURS = 125  # modules of this package
-MOST = 305  # modules in all
+# Somewhat more than there are: a new module is no harm, a new library is.
+MOST_OF_OURS = 140  # modules of this package
+MOST = 325  # modules in all
 
 NOT_IN_A_WORKER = (
     *(
@@ -64,7 +65,7 @@ NOT_IN_A_WORKER = (
     *("pipeline_runner.spec", "pipeline_runner.plan", "pipeline_runner.engine", "pipeline_runner.record"),
     *("pipeline_runner.cli", "pipeline_runner.backends", "pipeline_runner.reporters", "pipeline_runner.syntax"),
 )
-MOST_IN_A_WORKER = 185
+MOST_IN_A_WORKER = 195
 
 ASK = """
 import json, sys

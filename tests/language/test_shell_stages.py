@@ -457,6 +457,17 @@ def test_a_failed_command_is_replayed_as_it_ran(tmp_path, prun):
     ]
 
 
+def test_a_debugger_has_nothing_to_stop_at_in_a_command(tmp_path, prun):
+    (tmp_path / "p.yaml").write_text(json.dumps({"stages": {"s": {"run": "exit 3"}}}))
+    prun("p.yaml")
+    again = prun("replay", "last", "s", "--pdb")
+    assert again.returncode == 1
+    assert again.stderr.splitlines()[1:] == [
+        "exit code 3",
+        "note: none of your own Python failed here, so there is nothing for --pdb to stop at",
+    ]
+
+
 def test_the_journal_has_no_value_of_the_environment_in_it(run, tmp_path, monkeypatch):
     monkeypatch.setenv("TOKEN", "a-secret-of-the-test")
     stages = {"s": {"run": ": ${env.TOKEN} ${item}; exit ${item}", "over": [0, 1], "on_error": "skip"}}

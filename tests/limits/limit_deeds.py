@@ -258,3 +258,15 @@ def stuck_or_fail(path):
     while not (os.path.exists(path) and "ready" in Path(path).read_text()):
         time.sleep(0.01)
     raise ValueError("the other is stuck")
+
+
+def speak_first():
+    print("set up")
+
+
+def half_a_line_until(x, heard):
+    """The rest of it is written when the runner has told the line before it."""
+    os.write(1, b"line\nhalf ")
+    with open(heard) as fifo:
+        fifo.read()
+    os.write(1, b"a line\n")

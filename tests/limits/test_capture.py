@@ -1,10 +1,14 @@
 """What calls write is told as whole lines of their own, whatever wrote it and however the call ended."""
 
+import json
+import os
 from collections import defaultdict
+from pathlib import Path
 from time import monotonic
 
 import pytest
 
+from pipeline_runner import Pipeline
 from pipeline_runner.events import Printed
 
 pytestmark = pytest.mark.timeout(60)
@@ -56,6 +60,23 @@ def test_lines_of_tiny_calls_in_one_chunk_are_told_each_with_its_own(run):
 def test_a_line_that_was_begun_ends_with_its_call(run):
     ran = run({"half": {"call": "limit_deeds:half_line", "over": {"range": 200}, "chunk": 100}})
     assert said(ran) == {x: [f"half {x}"] for x in range(200)}
+
+
+def test_what_is_read_of_a_call_that_goes_on_is_not_taken_for_what_its_setup_wrote(tmp_path):
+    heard = tmp_path / "heard"
+    os.mkfifo(heard)
+    lines = []
+
+    def listen(event):
+        if isinstance(event, Printed):
+            lines.append((event.index, event.line))
+            if event.line == "line":
+                heard.write_text("")
+
+    call = {"call": "limit_deeds:half_a_line_until", "over": [1], "with": {"heard": str(heard)}}
+    text = json.dumps({"version": 1, "stages": {"s": {**call, "setup": "limit_deeds:speak_first"}}})
+    Pipeline.from_text(text, folder=Path(__file__).parent).run(on_event=listen)
+    assert lines == [(None, "set up"), (0, "line"), (0, "half a line")]
 
 
 def test_no_line_is_torn_or_lost_or_told_of_another_call(run):

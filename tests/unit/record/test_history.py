@@ -92,6 +92,11 @@ def test_a_run_without_an_end_whose_runner_is_gone_was_interrupted(history, writ
     assert (told.status, told.done, told.failed, told.took_s) == (Status.INTERRUPTED, 3, 1, 2.0)
 
 
+def test_a_call_that_was_kept_twice_is_counted_once_while_its_stage_has_not_ended(history, written):
+    written("r1", started("a", 9), ("a", 0, [1, 2, 3]), ("a", 1, [4]), ("a", 2, [5, 6]), ("a", 7, [7]))
+    assert (history.told("r1").done, history.state("r1").stages["a"].done) == (5, 5)
+
+
 def test_a_run_whose_runner_holds_the_lock_is_at_work(history, written, store):
     written("r1", started("a", 9))
     written("r0", started("a", 9))
