@@ -55,7 +55,7 @@ def apart(work: Work, most_s: float | None = None) -> Heard:
     """Run it in a child, to its end or for `most_s` seconds. Errors: Ended."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    child = context.Process(target=_run, args=(work, theirs))
+    child = context.Process(target=_run, args=(work, theirs, os.getpid()))
     child.start()
     theirs.close()
     try:
@@ -92,10 +92,12 @@ def _heard(ours: Connection, child: Any, most_s: float | None) -> Heard:
             raise TooSlow(most_s)
 
 
-def _run(work: Work, theirs: Connection) -> None:
+def _run(work: Work, theirs: Connection, parent: int) -> None:
     """In the child."""
     if sys.platform == "linux":
         C.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before it was asked to be heard of
+            os._exit(1)
     take_in_orphans()
     _hush()
 
