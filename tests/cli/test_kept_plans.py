@@ -144,7 +144,6 @@ CHANGES = {
     "the CPUs": lambda site, monkeypatch: monkeypatch.setattr(plans, "usable", lambda: 63),
     "a variable that it reads": lambda site, monkeypatch: monkeypatch.setenv("KEPT_PLANS_READ", "second"),
     "threads of numerical libraries": lambda site, monkeypatch: monkeypatch.setenv("OMP_NUM_THREADS", "3"),
-    "what was measured by prun tune": write(".prun/tuned.json", "{}"),
     "the user's key": lambda site, monkeypatch: monkeypatch.setenv("XDG_CONFIG_HOME", str(site / "elsewhere")),
 }
 
