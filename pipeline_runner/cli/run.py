@@ -158,11 +158,9 @@ def _following(pipeline: Pipeline, result: Result, state: str | None) -> Next | 
 
 
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:
-    readers = result.readers
-
     def wanted(name: str) -> bool:
         asked = any(f"{name}.".startswith(f"{word}.") for word in show)
-        return everything or asked or not readers(name)
+        return everything or asked or not result.read(name)
 
     return wanted
 

@@ -100,6 +100,10 @@ class Plan:
         """Who waits for the stage or reads it."""
         return self._by_source.get(stage, ())
 
+    def read(self, stage: StageName) -> bool:
+        """Whether another stage reads what it gives. One that only `needs` it does not."""
+        return any(edge.kind is not EdgeKind.ORDER for edge in self.readers(stage))
+
     # Looked up once for all stages: a search for each would make thousands of stages slow.
 
     @cached_property
