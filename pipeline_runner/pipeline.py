@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, nullcontext
+from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from pipeline_runner.plan.forecast import Forecast
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.preflight.look import refuse
-from pipeline_runner.plan.select import Part, part_of, select
+from pipeline_runner.plan.select import Part, part_of
 from pipeline_runner.record.foretell import foretell, refuse_missing
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.record import Record, about_run, identity, last_run
@@ -48,6 +49,7 @@ class Pipeline:
 
     _taken: frozenset[StageName] = frozenset()  # stages of this part that are not run
     _sample: int | None = None
+    _parts: tuple[Part, ...] = ()  # what was asked for, one after the other
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class Pipeline:
 
     def only(self, *stages: str) -> Self:
         """The same pipeline with only these stages and what they need. Errors: UsageError for a stage there is not."""
-        return type(self).of(select(self.spec, stages))
+        return self.part(stages=stages)
 
     def part(
         self,
@@ -129,9 +131,13 @@ class Pipeline:
         sample:  so many items of each source that needs no stage.
         Errors:  UsageError for a stage that there is not, or when no stage is left.
         """
-        spec, taken = part_of(self.spec, Part(stages, until, since, only, sample))
+        asked = Part(stages, until, since, only, sample)
+        if asked == Part():
+            return self
+        spec, taken = part_of(self.spec, asked)
         part = type(self).of(spec)
         part._taken, part._sample = taken | (self._taken & set(spec.stages)), sample or self._sample
+        part._parts = (*self._parts, asked)
         return part
 
     @property
@@ -283,6 +289,7 @@ class Pipeline:
             "workers": plan.workers,
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "profile": self.spec.profile,
+            "parts": [asdict(part) for part in self._parts],
             "stages": {
                 name: {"gives": gives(stage), "read": plan.read(name)} for name, stage in plan.stages.items()
             },

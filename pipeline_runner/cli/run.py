@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -76,21 +77,26 @@ def command(
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.check import cautions
     from pipeline_runner.plan.preflight.look import refuse
+    from pipeline_runner.plan.select import Part
     from pipeline_runner.record.seal import key_not_kept
     from pipeline_runner.reporters.bars import Bars
     from pipeline_runner.reporters.summary import summary
     from pipeline_runner.reporters.values import shown
     from pipeline_runner.spec.secrets import mask_of
 
+    asked = Part(stages or (), until or (), since or (), only or (), sample)
+    parts: Sequence[Part] = [asked]
     if resume is None:
         if file is None:
             raise UsageError("prun needs a pipeline: prun FILE")
         spec = options.load(file, given, params, profile)
     else:
-        spec, resume = resumed(file, given, params, profile, state, resume)
-    pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec).part(
-        stages=stages or (), until=until or (), since=since or (), only=only or (), sample=sample
-    )
+        spec, resume, before = resumed(file, given, params, profile, state, resume)
+        if asked == Part():  # what is owed is what was asked for
+            parts = [Part(**part) for part in before]
+    pipeline = Pipeline.of(options.keep_going(spec) if keep_going else spec)
+    for part in parts:
+        pipeline = pipeline.part(**asdict(part))
     terminal = Terminal()
     console = Console(stderr=True)
     unkept = [] if dry_run else filter(None, [key_not_kept()])

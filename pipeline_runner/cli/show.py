@@ -97,7 +97,8 @@ def _value(history: History, told: Told, state: RunState, stage: str, gives: str
     if gives == "none":
         return [None]
     add_to_path(str(told.about.get("folder", ".")))  # the classes of values are found where the pipeline is
-    packs = [row.pack for row in history.rows(told.run, stage, as_they_came=gives == "unordered")]
+    rows = history.rows(told.run, stage, as_they_came=gives == "unordered", calls=state.stages[stage].calls)
+    packs = [row.pack for row in rows]
     try:
         values = [value for pack in packs if pack is not None for value in pack.values()]
     except Exception:  # its class is not there any more, or has changed: whatever unpickling it raises

@@ -20,6 +20,7 @@ from time import monotonic
 from typing import Any
 
 from pipeline_runner.calls import Outcome, Ticket
+from pipeline_runner.engine.arena import Arena
 from pipeline_runner.engine.messages import (
     ChunkBegun,
     ChunkOver,
@@ -32,9 +33,11 @@ from pipeline_runner.engine.messages import (
     WorkerRefused,
 )
 from pipeline_runner.engine.overheard import Overheard
+from pipeline_runner.worker import slate
 from pipeline_runner.worker.capture import Mark
 from pipeline_runner.worker.job import Job
-from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, REACHED, SAID, forget_here, serve_here
+from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, REACHED, ROOM, SAID, forget_here, serve_here
+from pipeline_runner.worker.slate import At
 
 REFUSE_S = 2.0  # a worker that there is no descriptor for waits so long for one
 LOOK_S = 0.05  # how often to look what a call that goes on has written
@@ -51,12 +54,23 @@ class _Worker:
         self.pidfd = -1
         self.gone = False
         self.overheard: Overheard | None = None
-        self.chunk: int | None = None  # that it is at, or was at last
-        self.at_work = False
-        self.alone = False  # whether that chunk is one call
+        self.begun: int | None = None  # the chunk of which it was told last that it has begun
+        self.ended: int | None = None  # and that it has ended
+        self._slate: int | None = None  # descriptor of what it writes down
+        self._said: At | None = None  # what it said that it is at, for one without a slate
         self._head = bytearray()
         self._body: bytearray | None = None
         self._filled = 0
+
+    def says(self, at: At) -> None:
+        self._said = at
+        self.begun = at.chunk
+
+    @property
+    def at(self) -> At | None:
+        """What it is at now, as far as we know."""
+        at = self._said if self._slate is None else slate.read(self._slate)
+        return None if at is None or at.chunk == self.ended else at
 
     def frames(self) -> tuple[list[bytearray], bool]:
         """Whole frames that have arrived, and whether the other side is still there."""
@@ -98,16 +112,30 @@ class _Worker:
         # Not socket.recv_fds, which forgets its flags.
         flags = socket.MSG_DONTWAIT | getattr(socket, "MSG_CMSG_CLOEXEC", 0)
         files = array("i")
-        got, ancillary, _, _ = self.connection.recvmsg(self._lacking(), socket.CMSG_SPACE(2 * files.itemsize), flags)
+        got, ancillary, _, _ = self.connection.recvmsg(self._lacking(), socket.CMSG_SPACE(3 * files.itemsize), flags)
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 files.frombytes(data[: len(data) // files.itemsize * files.itemsize])
-        if len(files) == 2:
-            self.overheard = Overheard(*files)
-        else:  # we are short of descriptors: what it writes is lost
-            for file in files:
-                os.close(file)
+        match list(files):
+            case [out, err]:
+                self.overheard = Overheard(out, err)
+            case [out, err, slate_file]:
+                self.overheard = Overheard(out, err)
+                self._slate = slate_file
+            case _:  # we are short of descriptors: what it writes is lost
+                for file in files:
+                    os.close(file)
         return got
+
+    def close(self) -> None:
+        self.connection.close()
+        if self.overheard is not None:
+            self.overheard.close()
+            self.overheard = None
+        for file in (self._slate, self.pidfd):
+            if file is not None and file >= 0:
+                os.close(file)
+        self._slate, self.pidfd = None, -1
 
 
 class Beacon:
@@ -117,8 +145,9 @@ class Beacon:
     Only processes of the same user are heard.
     """
 
-    def __init__(self, tell: Callable[[Message], None]) -> None:
+    def __init__(self, tell: Callable[[Message], None], arena: Arena | None = None) -> None:
         self._tell = tell
+        self._arena = Arena() if arena is None else arena
         self._jobs: dict[int, bytes] = {}
         self._plain: dict[int, Job] = {}
         self._workers: dict[int, _Worker] = {}  # by pid
@@ -130,7 +159,7 @@ class Beacon:
         self._listener.setblocking(False)
         self.here = f"here:{self.address}"
         self._doors: dict[int, threading.Event] = {}  # by chunk: calls of this process that wait for leave
-        serve_here(self.here, lambda lease: _Here(tell, lease, self._plain, self._doors))
+        serve_here(self.here, lambda lease: _Here(tell, lease, self._plain, self._doors, self._arena))
         self._wake, self._woken = os.pipe()
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._pausing = False  # no look at who knocks, for a moment
@@ -174,7 +203,7 @@ class Beacon:
         os.write(self._woken, b".")
         self._thread.join(5)
         for worker in self._workers.values():
-            _close(worker)
+            worker.close()
         self._listener.close()
         self._selector.close()
         os.close(self._wake)
@@ -187,8 +216,7 @@ class Beacon:
     def _listen(self) -> None:
         looked_at = 0.0
         while True:
-            at_work = any(worker.at_work for worker in self._workers.values())
-            ready = self._selector.select(LOOK_S if at_work or self._pausing else None)
+            ready = self._selector.select(LOOK_S if self._workers or self._pausing else None)
             if self._pausing:
                 self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
                 self._pausing = False
@@ -196,27 +224,37 @@ class Beacon:
                 if key.data is None:
                     return
                 key.data()
-            if at_work and monotonic() - looked_at > LOOK_S:
+            if self._workers and monotonic() - looked_at > LOOK_S:
                 for worker in list(self._workers.values()):
                     self._look_at(worker)
                 looked_at = monotonic()
 
     def _look_at(self, worker: _Worker) -> None:
-        """See what a call has written that goes on."""
-        if worker.overheard is None or not worker.at_work:
+        """See what a worker is at, and what a call has written that goes on."""
+        at = worker.at
+        if at is None:
+            return
+        self._tell_begun(worker, at)
+        if worker.overheard is None:
             return
         sizes = worker.overheard.sizes()
         self._hear(worker)  # news of what was written before, so that the rest is known to be later
-        if worker.gone or not worker.at_work:
+        if worker.gone or worker.ended == at.chunk:
             return
-        if worker.alone:
-            self._tell_lines(worker, worker.overheard.so_far(0, sizes))
+        if at.alone:
+            self._tell_lines(worker, at.chunk, worker.overheard.so_far(0, sizes))
         else:
             worker.overheard.stem(sizes)
 
-    def _tell_lines(self, worker: _Worker, lines: Sequence[Line]) -> None:
-        if lines and worker.chunk is not None:
-            self._tell(LinesSaid(worker.lease, worker.chunk, lines))
+    def _tell_begun(self, worker: _Worker, at: At) -> None:
+        """That it is at a chunk, if it has not said so itself."""
+        if worker.begun != at.chunk:
+            worker.begun = at.chunk
+            self._tell(ChunkBegun(worker.lease, at.chunk, worker.pid, waits=False))
+
+    def _tell_lines(self, worker: _Worker, chunk: int | None, lines: Sequence[Line]) -> None:
+        if lines and chunk is not None:
+            self._tell(LinesSaid(worker.lease, chunk, lines))
 
     def _accept(self) -> None:
         try:
@@ -269,18 +307,21 @@ class Beacon:
                 self._tell(WorkerHere(lease, pid))
             case (kind, int(lease), int(chunk), job, bool(waits), bool(alone)) if kind == BEGIN:
                 worker.lease = lease
-                worker.chunk, worker.alone, worker.at_work = chunk, alone, True
+                worker.says(At(chunk, alone))
                 # The job goes first: once the engine knows, it may send the leave that the worker reads second.
                 if job is not None:
                     _send(worker.connection, self._jobs.get(job, b""))
                 self._tell(ChunkBegun(lease, chunk, worker.pid, waits))
-            case (kind, int(lease), int(chunk), outcomes, float(took_s)) if kind == ENDED:
-                worker.at_work = False
+            case (kind, int(size)) if kind == ROOM:
+                _send(worker.connection, pickle.dumps(self._arena.lend_to(worker.pid, size)))
+            case (kind, int(lease), int(chunk), outcomes, float(took_s), *read) if kind == ENDED:
+                worker.ended = chunk
+                self._arena.settle(worker.pid, read)
                 self._tell(ChunkOver(lease, chunk, worker.pid, outcomes, took_s))
-            case (kind, int(), int(), marks) if kind == SAID:
+            case (kind, int(), int(chunk), marks) if kind == SAID:
                 if worker.overheard is not None:
                     for mark in marks:
-                        self._tell_lines(worker, worker.overheard.up_to(mark))
+                        self._tell_lines(worker, chunk, worker.overheard.up_to(mark))
             case (kind, int(), int(chunk), int(step)) if kind == REACHED:
                 self._tell(StepReached(chunk, step))
             case _:
@@ -310,12 +351,19 @@ class Beacon:
         self._selector.unregister(worker.connection)
         if worker.pidfd >= 0:
             self._selector.unregister(worker.pidfd)
+        # A death is judged by what all others were at: some may have died too, or be ended for it.
+        for other in {id(w): w for w in (worker, *self._workers.values())}.values():
+            if (at := other.at) is not None:
+                self._tell_begun(other, at)
+        at = worker.at
         if worker.overheard is not None:
-            self._tell_lines(worker, worker.overheard.rest(0 if worker.at_work and worker.alone else None))
-        _close(worker)
+            last = worker.ended if at is None else at.chunk
+            self._tell_lines(worker, last, worker.overheard.rest(0 if at is not None and at.alone else None))
+        worker.close()
         if self._workers.get(worker.pid) is worker:
             del self._workers[worker.pid]
         if worker.pid >= 0:
+            self._arena.forget(worker.pid)
             self._tell(WorkerGone(worker.lease, worker.pid))
 
 
@@ -325,12 +373,18 @@ class _Here:
     process = False
 
     def __init__(
-        self, tell: Callable[[Message], None], lease: int, jobs: dict[int, Job], doors: dict[int, threading.Event]
+        self,
+        tell: Callable[[Message], None],
+        lease: int,
+        jobs: dict[int, Job],
+        doors: dict[int, threading.Event],
+        arena: Arena,
     ) -> None:
         self._tell = tell
         self._lease = lease
         self._jobs = jobs
         self._doors = doors
+        self.room = arena.lend
 
     def begin(self, ticket: Ticket) -> Job:
         """Errors: KeyError when its stage has ended, perhaps while this waited for leave."""
@@ -365,13 +419,3 @@ def _send(connection: socket.socket, data: bytes) -> None:
     """Send a whole frame. A worker that asked is reading, so this waits for nothing but the copy."""
     with suppress(OSError):  # it died meanwhile, and its connection's end will say so
         connection.sendall(LENGTH.pack(len(data)) + data)
-
-
-def _close(worker: _Worker) -> None:
-    worker.connection.close()
-    if worker.overheard is not None:
-        worker.overheard.close()
-        worker.overheard = None
-    if worker.pidfd >= 0:
-        os.close(worker.pidfd)
-        worker.pidfd = -1

@@ -42,7 +42,12 @@ class Books:
         self._listeners = list(listeners)
         self._untold: list[Event] = []  # written down, and not yet told to the listeners
         self.results = {
-            name: Results(in_order=stage.choice.returns is not Returns.UNORDERED, keep=self.kept(name), lock=self.lock)
+            name: Results(
+                in_order=stage.choice.returns is not Returns.UNORDERED,
+                keep=self.kept(name),
+                lock=self.lock,
+                read=bool(plan.readers(name)),
+            )
             for name, stage in plan.stages.items()
         }
         self.courses = [

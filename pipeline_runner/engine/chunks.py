@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 AIM_S = 0.03  # of work in a chunk: a message costs 0.25–0.8 ms of CPU, so this loses about 2 %
+LEAST_S = 0.002  # of work in one of the last chunks, which are the smallest
 BUDGET_S = 0.05  # after which a worker hands the rest back, so that a wrong guess costs a resend, not a wait
 WHOLE_AIM_S = 0.1  # for methods that take all their input at once: larger, since all of it is dispatched blind
 WHOLE_BUDGET_S = 0.5  # the rest then waits for the next round, whose sizes know better
-GROWTH = 8  # at most so many times the last size, until a size has been seen to last
+GROWTH = 1 << 12  # at most so many times the largest size that was seen to last
+SURE = 8  # a size is settled when one that was so many times smaller has been seen to last
 MOST = 1 << 16  # calls
+MOST_BYTES = 1 << 20  # of what a chunk brings or takes away: more is no cheaper a byte, and several are in flight
+MEMORY = 0.7  # of what was known is kept with each chunk that is learnt of: calls may grow longer or shorter
+HEAVY = 1 << 23  # bytes of large buffers that make a chunk large enough, however short its calls are
 
 
 class Sizes:
@@ -16,8 +21,19 @@ class Sizes:
     def __init__(self, workers: int, fixed: int | None) -> None:
         self._workers = workers
         self._fixed = fixed
-        self._each_s: float | None = None  # moving average of a call's time
+        self._seen = (0.0, 0.0)  # calls lately, and how long they took: one value, since drivers read it meanwhile
+        self._each_bytes = 0.0  # of a call's arguments, or of its value
         self._largest = 1
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to go by."""
+        return bool(self._fixed or self._seen[0])
+
+    @property
+    def settled(self) -> bool:
+        """Whether a chunk is as large as it should be. Until then a few show the way, and more would only be more."""
+        return bool(self._fixed) or (self.known and self._largest * SURE >= self._meant())
 
     def budget_s(self, lazy: bool) -> float:
         """How long a chunk may take before it hands back its rest; 0 where the user chose the size."""
@@ -29,28 +45,46 @@ class Sizes:
         """A chunk of so many calls took so long."""
         if not calls:
             return
-        each = took_s / calls
-        self._each_s = each if self._each_s is None else 0.7 * self._each_s + 0.3 * each
+        # Not a mean of means: where some calls are a thousand times as long as others, a chunk of one says little.
+        self._seen = MEMORY * self._seen[0] + calls, MEMORY * self._seen[1] + took_s
         self._largest = max(self._largest, calls)
+
+    def weigh(self, calls: int, size_bytes: int) -> None:
+        """So many calls were given, or gave, so much."""
+        self._each_bytes = max(MEMORY * self._each_bytes, size_bytes / calls)
 
     def next(self, left: int | None) -> int:
         """How many calls the next chunk should have, when so many are left (None: nobody knows)."""
         if self._fixed:
             return self._fixed
-        if self._each_s is None:
+        if not self.known:
             return 1
-        size = min(int(AIM_S / max(self._each_s, 1e-9)), self._largest * GROWTH, MOST)
-        if left is not None:
-            # Guided: what is left is shared out in ever smaller pieces, so that workers end together.
-            size = min(size, left // (2 * self._workers))
-        return max(1, size)
+        size = min(self._meant(), self._largest * GROWTH)
+        return max(1, size if left is None else min(size, self._share(left)))
+
+    def _share(self, left: int) -> int:
+        """Guided: what is left is shared out in ever smaller pieces, so that workers end together. They need not be
+        smaller than what is worth a message; but one of calls that we know little of is no larger than what we know."""
+        least = min(self._lasting(LEAST_S), int(self._seen[0]))
+        return max(left // (2 * self._workers), min(left, least))
+
+    def _lasting(self, s: float) -> int:
+        """So many calls take so long."""
+        calls, took_s = self._seen
+        return int(s * calls / max(took_s, 1e-9))
+
+    def _meant(self) -> int:
+        return min(self._lasting(AIM_S), self._most())
+
+    def _most(self) -> int:
+        return min(MOST, int(MOST_BYTES / max(self._each_bytes, 1)))
 
     def whole(self, calls: int) -> int:
         """The size for a method that wants all its input at once: four chunks a worker, as Pool.map has it, and
         smaller ones when the calls are known to be long."""
         if self._fixed:
             return self._fixed
-        size = min(-(-calls // (4 * self._workers)), MOST)
-        if self._each_s is not None:
-            size = min(size, int(WHOLE_AIM_S / max(self._each_s, 1e-9)))
+        size = min(-(-calls // (4 * self._workers)), self._most())
+        if self.known:
+            size = min(size, self._lasting(WHOLE_AIM_S))
         return max(1, size)

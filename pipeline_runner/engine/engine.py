@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, time
 from typing import Any, assert_never
 
 from pipeline_runner import events
 from pipeline_runner.axes import OnError, Status
 from pipeline_runner.calls import Cause, Failed, Failure, Ticket
+from pipeline_runner.engine.arena import Arena
 from pipeline_runner.engine.beacon import Beacon
 from pipeline_runner.engine.books import Books, Listener
 from pipeline_runner.engine.chaos import Chaos
@@ -84,6 +85,7 @@ class Engine:
         self.state, self.results, self.lock = self._books.state, self._books.results, self._books.lock
         self.kept, self.moved, self.mask = self._books.kept, self._books.moved, self._books.mask
         self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._arena = Arena()
         self._running: dict[int, Course] = {}  # by number, in the order of their start
         self._outcomes = Outcomes(self._books, self._stop)
         self._rounds = Rounds(
@@ -126,7 +128,7 @@ class Engine:
         folders = {self.plan.pipeline.folder_of(stage.spec) for stage in self.plan.stages.values()}
         for folder in (*folders, self.plan.pipeline.folder):
             add_to_path(os.path.abspath(folder))
-        self._beacon = Beacon(self._inbox.put)
+        self._beacon = Beacon(self._inbox.put, self._arena)
         try:
             self._books.publish(
                 events.RunStarted(
@@ -155,6 +157,7 @@ class Engine:
         finally:
             self._rounds.pools.close()
             self._beacon.close()
+            self._arena.retire()
             if self.state.status is None:
                 for event in self._books.record.last_news() if self._books.record is not None else ():
                     self._books.publish(event)
@@ -188,6 +191,7 @@ class Engine:
             case StepReached():
                 self._reached(message)
             case ChunkOver():
+                self._begun_unsaid(message)
                 self._outcomes.over(message)
                 self._give_leave(message.chunk)
             case CallsKept():
@@ -321,6 +325,7 @@ class Engine:
             refuse=lambda chunk, error: self._inbox.put(_refused(course, chunk, error)),
             # Numbers of different courses never meet, and each tells its course.
             numbers=count(course.number, len(self._books.courses)),
+            pack=self._arena.packed,
         )
         self._rounds.begin(course, calls)
 
@@ -371,7 +376,9 @@ class Engine:
         budget_s = course.sizes.budget_s(course.head.choice.method.lazy)
         leave = self._leave.needed(course.number)
         address = self._beacon.here if backend.in_process else self._beacon.address
-        return Ticket(address, lease.number, course.number, step, chunk, budget_s, leave, size)
+        # What is timed, weighed or struck must be known to have begun when it begins.
+        quiet = not (leave or course.single or self._chaos is not None)
+        return Ticket(address, lease.number, course.number, step, chunk, budget_s, leave, size, quiet)
 
     # Who may begin, and who has.
 
@@ -395,12 +402,21 @@ class Engine:
             if flight is not None and chunk in course.feed.flights:
                 self._at_work(course, flight)
 
-    def _at_work(self, course: Course, flight: Flight) -> None:
+    def _begun_unsaid(self, message: ChunkOver) -> None:
+        """A chunk has ended before anybody saw that it had begun."""
+        course = self._books.find(message.chunk)
+        flight = course.feed.flights.get(message.chunk)
+        if flight is not None and flight.pid is None and message.pid != os.getpid():
+            flight.pid = message.pid
+            self._at_work(course, flight, message.took_s)
+
+    def _at_work(self, course: Course, flight: Flight, since_s: float = 0.0) -> None:
         """Only now its calls run, and their time with them: a wait for leave is not theirs."""
-        flight.begun_at = monotonic()
+        flight.begun_at = monotonic() - since_s
         stage = course.chain.stages[flight.step]
         self._books.publish(
             events.ChunkStarted(
+                at=time() - since_s,
                 stage=stage,
                 chunk=flight.chunk,
                 first=flight.calls.indices[0],
@@ -470,6 +486,7 @@ class Engine:
             self._let_in(self._leave.forget(course.number))
         for name in course.chain.stages:
             self._books.forget_read(name)
+        self._arena.trim()
 
     def _stage_status(self, status: Status, course: Course, place: int) -> Status:
         """A chain fails as a whole, but only the stage that had the failure is called failed.

@@ -16,6 +16,7 @@ from pipeline_runner.engine.intake import (
     Described,
     First,
     FromItems,
+    FromSequence,
     FromValues,
     Intake,
     Once,
@@ -43,7 +44,7 @@ from pipeline_runner.spec.pipeline import (
     StageSpec,
     Zip,
 )
-from pipeline_runner.spec.sources import Opened, is_open, items, size
+from pipeline_runner.spec.sources import Opened, at_hand, is_open, items, size
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Reference, Scope, Text, as_text, follow, render
 
@@ -238,12 +239,15 @@ class _Opener:
                 return self._of_stage(source, column)
             case Computed(template):
                 fanned = fan_out(str(template), render(template, {"stages": self.values}))
-                return self._described(source, FromItems(iter(fanned), len(fanned))), len(fanned)
+                return self._described(source, FromSequence(fanned)), len(fanned)
             case Batches(inner, in_one):
                 opened, calls = self._whole(inner, column=column)
                 return Batched(opened, in_one), None if calls is None else -(-calls // in_one)
             case _:
                 whole = settled(source, self.values)
+                there = at_hand(whole)
+                if there is not None:
+                    return self._described(source, FromSequence(there)), len(there)
                 known = size(whole, self.folder)
                 return self._described(source, FromItems(items(whole, self.folder), known)), known
 
@@ -272,7 +276,7 @@ class _Opener:
         results = self.results[source.stage]
         if spec.over is None or len(source.reference.path) > 1:
             fanned = _items_of(source, self.values)
-            return self._described(Items(fanned), FromItems(iter(fanned), len(fanned))), len(fanned)
+            return self._described(Items(fanned), FromSequence(fanned)), len(fanned)
         reader = FromValues(self.moved)
         # Columns go side by side by number, so they come in order whatever their stage returns.
         in_order = column or self.plan.stages[source.stage].choice.returns is not Returns.UNORDERED

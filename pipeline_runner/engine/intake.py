@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import eq
+from time import perf_counter
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, Unfilled, column_values, cut_column
@@ -15,6 +15,7 @@ from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.lineage import SIZE, deepened, each_deepened, in_lists, side_by_side, told_apart
 
 HELD = 1 << 16  # items at most that one draw makes into lists
+DRAW_S = 0.005  # after which a draw takes no more than twice what it has
 
 
 class UnequalColumns(PipelineError):
@@ -82,7 +83,10 @@ class Once:
 
 
 class FromItems:
-    """The items of a source, drawn lazily. Errors: whatever the user's iterable raises."""
+    """The items of a source, drawn lazily. Who draws many gets fewer of a slow one, so that none waits for others.
+
+    Errors: whatever the user's iterable raises.
+    """
 
     arrivals = 0
 
@@ -100,12 +104,46 @@ class FromItems:
         return self._at
 
     def draw(self, most: int) -> Calls | None:
-        part = list(islice(self._items, most))
+        part = list(islice(self._items, 1))
         if not part:
             return None
+        until = perf_counter() + DRAW_S
+        while len(part) < most and perf_counter() < until:
+            more = list(islice(self._items, min(len(part), most - len(part))))
+            if not more:
+                break
+            part += more
         indices = range(self._at, self._at + len(part))
         self._at += len(part)
         return Calls(indices, ((part,),))
+
+    def leave(self) -> None:
+        pass
+
+
+class FromSequence:
+    """Items that are all there: parts of them are cut out whole, and those of a range are never made here at all."""
+
+    arrivals = 0
+
+    def __init__(self, items: list[Any] | range) -> None:
+        self._items = items
+        self._at = 0
+
+    @property
+    def size(self) -> int | None:
+        return len(self._items) - self._at
+
+    @property
+    def total(self) -> int:
+        return self._at
+
+    def draw(self, most: int) -> Calls | None:
+        part = self._items[self._at : self._at + most]
+        if not part:
+            return None
+        self._at += len(part)
+        return Calls(range(self._at - len(part), self._at), ((part,),))
 
     def leave(self) -> None:
         pass
@@ -351,8 +389,7 @@ class Batched:
     def _values(self, pack: Pack) -> list[Any]:
         """What was packed together is read once, however small the batches are that are made of it."""
         if pack.data is not self._read[0]:
-            values: list[Any] = pickle.loads(pack.data)
-            self._read = pack.data, values
+            self._read = pack.data, pack.whole()
         return self._read[1][pack.start : pack.stop]
 
 

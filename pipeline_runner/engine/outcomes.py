@@ -76,6 +76,7 @@ class Outcomes:
                 case _:
                     assert_never(outcome)
         course.sizes.learn(ended, message.took_s)
+        course.sizes.weigh(max(ended, 1), sum(len(o.data) for o in message.outcomes if isinstance(o, Done) and o.data))
         course.progress += ended
         if course.said:
             for index in flight.calls.indices:
@@ -97,18 +98,20 @@ class Outcomes:
     def _done(self, course: Course, flight: Flight, done: Done) -> None:
         indices = flight.calls.indices[done.start : done.stop]
         numbers = indices if isinstance(indices, range) else tuple(indices)
-        size = 0 if done.data is None else len(done.data)
+        large = 0 if done.large is None else done.large.size_bytes
+        size = 0 if done.data is None else len(done.data) + large
+        course.feed.made(len(indices), large)
         self._books.publish(
             events.CallsDone(stage=course.chain.stages[done.step], chunk=flight.chunk, indices=numbers, size_bytes=size)
         )
         last = done.step == len(course.stages) - 1
         digests = self._books.digests(course, flight.calls.cut(done.start, done.stop), done.step)
         if self._books.record is not None and (last or done.data is not None):
-            self._books.record.keep(course.chain.stages[done.step], indices, digests, done.data)
+            self._books.record.keep(course.chain.stages[done.step], indices, digests, done.data, done.large)
         course.results[done.step].made(indices, digests)
         if done.data is None:
             return
-        values = Pack(done.data, 0, len(indices), digests)
+        values = Pack(done.data, 0, len(indices), digests, done.large)
         at = 0
         for run in runs(indices):
             course.results[done.step].put(run, values.cut(at, at + len(run)))

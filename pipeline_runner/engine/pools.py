@@ -17,7 +17,7 @@ from pipeline_runner.backends._launch import end_orphans
 from pipeline_runner.methods import Backend, PoolSettings
 
 OURS = 24  # descriptors of beacon, journal, fork server and a pool's own pipes
-A_WORKERS = 6  # its connection, pidfd and two files of what it writes, and at most two pipes of its library
+A_WORKERS = 7  # its connection, pidfd, slate and two files of what it writes, and at most two pipes of its library
 
 
 @dataclass(eq=False)

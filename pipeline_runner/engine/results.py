@@ -41,8 +41,9 @@ class _Tap:
 class Results:
     """Owned by the engine's main thread; others only read, under the lock that they were given."""
 
-    def __init__(self, *, in_order: bool, keep: bool, lock: threading.Condition) -> None:
+    def __init__(self, *, in_order: bool, keep: bool, lock: threading.Condition, read: bool = True) -> None:
         self._in_order = in_order
+        self._read = read  # whether any stage may ask for its lineage
         self._keep = keep
         self._lock = lock
         self._segments: list[tuple[range, Pack]] = []  # as they came
@@ -79,7 +80,7 @@ class Results:
 
     def made(self, indices: Sequence[int], digests: bytes | None) -> None:
         """These calls have ended well, whether anybody reads their values or not."""
-        if digests is not None:
+        if digests is not None and self._read:
             self._weights += weight(indices, digests)
 
     def lineage(self) -> bytes:
@@ -137,7 +138,7 @@ class Results:
         for indices, pack in self._segments:
             if index in indices:
                 at = pack.start + indices.index(index)
-                return Pack(pack.data, at, at + 1).values()[0]
+                return pack._replace(start=at, stop=at + 1).values()[0]
         raise KeyError(index)
 
     def has(self, index: int) -> bool:

@@ -234,7 +234,7 @@ class Rounds:
                 continue
             if course.timeout_s and flight.begun_at + course.timeout_s <= now:
                 course.sentenced[pid] = flight.chunk, blame.overdue(pid, course.timeout_s)
-            elif weigh and limit and (held := limits.resident_bytes(pid)) > limit:
+            elif weigh and limit and (held := limits.resident_bytes(pid, flight.calls.large_bytes)) > limit:
                 course.sentenced[pid] = flight.chunk, blame.too_large(pid, limit, held)
             else:
                 continue

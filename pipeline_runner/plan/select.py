@@ -49,14 +49,6 @@ def part_of(spec: PipelineSpec, part: Part) -> tuple[PipelineSpec, frozenset[Sta
     return replace(spec, stages=stages), frozenset(kept - run)
 
 
-def select(spec: PipelineSpec, wanted: Sequence[str]) -> PipelineSpec:
-    """The pipeline with only these stages and what they need; whole when none is named.
-
-    Errors: UsageError for a stage that there is not.
-    """
-    return part_of(spec, Part(stages=wanted))[0]
-
-
 def _names(spec: PipelineSpec, *groups: Sequence[str]) -> list[StageName]:
     return [stage for group in groups for name in group for stage in spec.named(name)]
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Calls, Pack
 from pipeline_runner.events import CallsOutdated, Event, JournalMended, JournalTaken, StageRenamed
 from pipeline_runner.plan.plan import Plan
@@ -70,16 +71,27 @@ class Record:
     def take(self, event: Event) -> None:
         self._journal.take(event)
 
-    def keep(self, stage: StageName, indices: Sequence[int], digests: bytes | None, data: bytes | None) -> None:
+    def keep(
+        self,
+        stage: StageName,
+        indices: Sequence[int],
+        digests: bytes | None,
+        data: bytes | None,
+        large: Buffers | None = None,
+    ) -> None:
         """Keep what calls gave; not where a secret is in it, so that those calls are made again by who resumes."""
-        if data is not None and self._mask.held(data):
+        if self._mask and self._secret_in(data, large):
             return
-        self._journal.keep(stage, indices, digests, data)
+        self._journal.keep(stage, indices, digests, data, large)
+
+    def _secret_in(self, data: bytes | None, large: Buffers | None) -> bool:
+        pieces = [data or b"", *(() if large is None else map(bytes, large.views()))]
+        return any(map(self._mask.held, pieces))
 
     def given(self, stage: StageName, index: int, calls: Calls) -> None:
         """Keep what a failed call was given, if it can be kept: the failure itself is what matters more."""
         try:
-            payload = pack_payload(calls)
+            payload = pack_payload(calls.in_one())
         except Exception:  # an argument that cannot be pickled: perhaps the very reason of the failure
             return
         if self._mask.held(payload):

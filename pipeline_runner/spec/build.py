@@ -30,7 +30,6 @@ from pipeline_runner.spec.pipeline import HOOKS, Command, Function, PipelineSpec
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
-    CircleOfFiles,
     EmptyFile,
     ListWithOver,
     NotAMapping,
@@ -52,13 +51,11 @@ from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, 
 from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import (
-    MOST_DEPTH,
     Entry,
     ListNode,
     MapNode,
     Node,
     Scalar,
-    TooDeep,
     UnknownAnchor,
     plain,
     read,
@@ -234,17 +231,9 @@ class _Builder:
         outside = values.get("allow_outside") is True
         beside = opened[-1] if opened else Place("", self.around.project / "-")
         cure = "add  allow_outside: true  to the stage"
-        found = find(text, entry.value.mark, beside, self.around.project, allow_outside=outside, cure=cure)
+        found = find(text, entry.value.mark, beside, self.around.project, opened, allow_outside=outside, cure=cure)
         if isinstance(found, Problem):
             self.problems.append(found)
-            return None
-        paths = [place.path for place in opened]
-        if found.path in paths:
-            circle = (*(place.name for place in opened[paths.index(found.path) :]), found.name)
-            self.problems.append(CircleOfFiles(mark=entry.value.mark, files=circle))
-            return None
-        if len(opened) > MOST_DEPTH:
-            self.problems.append(TooDeep(mark=entry.value.mark))
             return None
         root = read_mapping(found, "a pipeline", entry.value.mark, self.problems)
         if root is None:

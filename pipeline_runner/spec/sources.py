@@ -34,7 +34,7 @@ from pipeline_runner.worker.functions import resolve
 
 Opened = Items | Range | Glob | Lines | Csv | Jsonl | Generate | Matrix | Batches
 
-__all__ = ["Opened", "SourceError", "endless", "function", "is_open", "items", "matches", "size"]
+__all__ = ["Opened", "SourceError", "at_hand", "endless", "function", "is_open", "items", "matches", "size"]
 
 
 def is_open(source: Source | None) -> TypeGuard[Opened]:
@@ -80,6 +80,16 @@ def items(source: Opened, folder: Path) -> Iterator[Any]:
             return _in_lists(items(_open(inner), folder), most)
 
 
+def at_hand(source: Opened) -> list[Any] | range | None:
+    """The source's items where all of them are there without reading anything; None where they are not."""
+    match source:
+        case Range(start, stop, step):
+            return range(start, stop, step)
+        case Items(list() as values):
+            return values
+    return None
+
+
 def size(source: Opened, folder: Path) -> int | None:
     """How many items there will be, where that is known without reading them."""
     match source:
@@ -120,12 +130,8 @@ def _combined(source: Matrix, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _sequence(axis: Opened, folder: Path) -> Sequence[Any]:
-    match axis:
-        case Range(start, stop, step):
-            return range(start, stop, step)
-        case Items(list() as values):
-            return values
-    return list(items(axis, folder))
+    known = at_hand(axis)
+    return list(items(axis, folder)) if known is None else known
 
 
 def _number_of_combinations(source: Matrix, folder: Path) -> int | None:

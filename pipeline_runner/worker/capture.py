@@ -153,6 +153,14 @@ def ended(position: int | None) -> None:
         _taken.marks.append((position, *ends))
 
 
+def silent() -> bool:
+    """Whether nothing was written since the last call that wrote something."""
+    if _taken is None:
+        return True
+    out, err = _taken.files
+    return (os.lseek(out, 0, os.SEEK_END), os.lseek(err, 0, os.SEEK_END)) == _taken.ends
+
+
 def due() -> bool:
     """Whether marks should be told before the chunk ends."""
     if _taken is None or not _taken.marks:

@@ -13,17 +13,27 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
 
+from pipeline_runner.buffers import Place, held_here
 from pipeline_runner.calls import Outcome, Ticket
 from pipeline_runner.worker import capture, limits
 from pipeline_runner.worker.capture import Mark
 from pipeline_runner.worker.job import Job
+from pipeline_runner.worker.slate import At, Slate
 
 LENGTH = struct.Struct("<Q")
 
 # What is said, each the first word of a message. The runner's side of it is engine/beacon.py.
-HELLO, WANT, BEGIN, ENDED, SAID, REACHED = range(6)
+HELLO, WANT, BEGIN, ENDED, SAID, REACHED, ROOM = range(7)
+
+
+class Given(NamedTuple):
+    """A place that the runner has given us to write to."""
+
+    path: str
+    offset: int
 
 
 class Link(Protocol):
@@ -34,6 +44,7 @@ class Link(Protocol):
     def begin(self, ticket: Ticket) -> Job: ...
     def said(self, ticket: Ticket, marks: Sequence[Mark]) -> None: ...
     def reached(self, ticket: Ticket, step: int) -> None: ...
+    def room(self, size: int) -> Place | None: ...
     def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None: ...
 
 
@@ -52,6 +63,7 @@ class SocketLink:
         except OSError:
             os._exit(1)
         self._jobs: dict[int, Job] = {}
+        self._slate: Slate | None = None
         self._lock = threading.Lock()  # a thread of the user's may print while a chunk ends
         limits.take_in_orphans()
         self._hello(lease)
@@ -60,6 +72,13 @@ class SocketLink:
     def begin(self, ticket: Ticket) -> Job:
         """Tell that a chunk begins, wait for leave where it is needed, and give its job."""
         job = self._jobs.get(ticket.job)
+        if job is None or self._slate is None or not ticket.quiet:
+            job = self._begin_aloud(ticket, job)
+        if self._slate is not None:
+            self._slate.write(At(ticket.chunk, alone=ticket.size == 1))
+        return job
+
+    def _begin_aloud(self, ticket: Ticket, job: Job | None) -> Job:
         wanted = ticket.job if job is None else None
         self._send((BEGIN, ticket.lease, ticket.chunk, wanted, ticket.leave, ticket.size == 1))
         if job is None:
@@ -78,16 +97,31 @@ class SocketLink:
         self._send((REACHED, ticket.lease, ticket.chunk, step))
 
     def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None:
-        self._send((ENDED, ticket.lease, ticket.chunk, list(outcomes), took_s))
+        # What this process still reads of what it was given must stay as it is, though the chunk has ended.
+        self._send((ENDED, ticket.lease, ticket.chunk, list(outcomes), took_s, *held_here()))
+        if self._slate is not None:
+            self._slate.wipe()  # only now: who dies before that was told has died at it
+
+    def room(self, size: int) -> Place | None:
+        """A place for so many bytes of results. It is ours until the chunk has ended."""
+        self._send((ROOM, size))
+        given = pickle.loads(self._receive())
+        return None if given is None else Given(*given)
 
     def _hello(self, lease: int) -> None:
         """The first words, and with them what this process will write."""
-        files = capture.take()
+        files: tuple[int, ...] = capture.take() or ()
+        if files:
+            with suppress(OSError):  # no descriptor is left: what begins is said
+                self._slate = Slate()
+                files += (self._slate.file,)
         data = pickle.dumps((HELLO, lease, os.getpid()), pickle.HIGHEST_PROTOCOL)
         try:
-            socket.send_fds(self._socket, [LENGTH.pack(len(data)), data], files or ())
+            socket.send_fds(self._socket, [LENGTH.pack(len(data)), data], files)
         except OSError:
             os._exit(1)
+        if self._slate is not None:
+            os.close(self._slate.file)  # the memory stays
 
     def _send(self, message: tuple[Any, ...]) -> None:
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)

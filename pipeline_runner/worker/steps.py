@@ -7,6 +7,7 @@ import inspect
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from pipeline_runner.axes import Style
@@ -81,13 +82,38 @@ def _of_function(step: Step, folder: str) -> Call:
         args, keywords = spread(given[0])
         return function(*args, **{**fixed, **given[1], **keywords})
 
-    def run(given: Any) -> Any:
-        args, keywords = spread(given)
-        return function(*args, **{**fixed, **keywords})
+    return Call(step.style, _run(step, function, fixed, spread), run_with)
 
-    # A plain map is most of all calls, and a wrapper costs more than a tiny function itself.
-    plain = step.style is Style.MAP and not fixed
-    return Call(step.style, function if plain else run, run_with)
+
+_ATOMS = frozenset({int, str, float, bool, bytes, type(None)})
+"""What is surely neither positions nor keywords: to ask whether it is a Mapping takes longer than a quick call."""
+
+
+def _run(step: Step, function: Callable[..., Any], fixed: Mapping[str, Any], spread: Spread) -> Callable[[Any], Any]:
+    """The function of one input, with as little around it as its style allows."""
+
+    call = partial(function, **fixed) if fixed else function
+
+    def spread_out(given: Any) -> Any:
+        args, keywords = spread(given)
+        return call(*args, **keywords)
+
+    def of_item(item: Any) -> Any:
+        return call(item) if type(item) in _ATOMS else spread_out(item)
+
+    def of_row(row: Any) -> Any:
+        return call(*row) if type(row) in (list, tuple) else spread_out(row)
+
+    match step.style:
+        case Style.MAP:
+            return call
+        case Style.SINGLE:
+            return of_item
+        case Style.STAR:
+            return of_row
+        case Style.ZIP if not step.names:
+            return of_row
+    return spread_out
 
 
 def _with_outs(step: Step, function: Callable[..., Any]) -> Callable[..., Any]:

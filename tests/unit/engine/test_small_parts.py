@@ -45,9 +45,44 @@ def test_slow_calls_travel_alone():
 def test_what_is_left_is_shared_out_in_smaller_pieces():
     sizes = Sizes(2, None)
     for _ in range(6):
-        sizes.learn(4096, 4096e-6)
-    assert sizes.next(100) == 25
-    assert sizes.next(1) == 1
+        sizes.learn(4096, 4096e-3)
+    assert [sizes.next(100), sizes.next(20), sizes.next(1)] == [25, 5, 1]
+
+
+def test_what_takes_no_longer_than_a_message_is_not_shared_out():
+    sizes = Sizes(2, None)
+    sizes.learn(4096, 4096e-6)
+    assert [sizes.next(100), sizes.next(1)] == [100, 1]
+
+
+def test_what_little_is_known_of_is_shared_out_however_quick_it_seems():
+    sizes = Sizes(2, None)
+    sizes.learn(2, 2e-6)
+    assert sizes.next(20) == 5
+    assert sizes.next(4) == 2
+
+
+def test_a_call_that_is_longer_than_others_says_no_more_than_it_is():
+    sizes = Sizes(2, None)
+    sizes.learn(1000, 1.0)
+    sizes.learn(1, 1.0)
+    assert sizes.next(None) > 10
+
+
+def test_large_arguments_and_values_travel_in_smaller_chunks():
+    sizes = Sizes(2, None)
+    for _ in range(3):
+        sizes.learn(1000, 1e-3)
+    sizes.weigh(10, 10 << 16)
+    assert sizes.next(None) == 16
+    sizes.weigh(1, 1 << 30)
+    assert sizes.next(None) == 1
+
+
+def test_a_chunk_whose_time_is_known_is_not_smaller_than_the_least_worth_a_message():
+    sizes = Sizes(2, None)
+    sizes.learn(1000, 1.0)
+    assert sizes.next(4) == 2
 
 
 def test_calls_that_take_no_measurable_time_are_still_bounded():
