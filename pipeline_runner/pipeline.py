@@ -290,9 +290,7 @@ class Pipeline:
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "profile": self.spec.profile,
             "parts": [asdict(part) for part in self._parts],
-            "stages": {
-                name: {"gives": gives(stage), "read": plan.read(name)} for name, stage in plan.stages.items()
-            },
+            "stages": {name: {"gives": gives(stage), "read": plan.read(name)} for name, stage in plan.stages.items()},
         }
 
     def replay(self, run: str, stage: str, item: int = 0, *, state: State = None) -> Any:
