@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from pipeline_runner.buffers import Buffers
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import NoValue
 
 
@@ -214,6 +215,10 @@ class Done(NamedTuple):
     data: bytes | None  # the pickled list of their values; None where nobody reads this step
     large: Buffers | None = None  # what of them is not in `data`
 
+    @property
+    def size_bytes(self) -> int:
+        return (0 if self.data is None else len(self.data)) + (0 if self.large is None else self.large.size_bytes)
+
 
 class Failed(NamedTuple):
     """One call of a chunk failed in a step."""
@@ -237,4 +242,10 @@ class Wrote(NamedTuple):
     files: tuple[tuple[str, str], ...]  # (path, digest of what is in it)
 
 
-Outcome = Done | Failed | Rest | Wrote
+class Timed(NamedTuple):
+    """How long each call of a chunk took whose calls are of several stages."""
+
+    seconds: tuple[float, ...]  # by position
+
+
+Outcome = Done | Failed | Rest | Wrote | Timed

@@ -6,13 +6,14 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, column_values
+from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.inputs import RunNames, constants_of, read_whole, settled
 from pipeline_runner.engine.jobs import environment, item_of, job, keywords_of, workdir
 from pipeline_runner.engine.places import Writing, names
@@ -20,14 +21,17 @@ from pipeline_runner.errors import Problems, UsageError
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.apart import telling_apart
+from pipeline_runner.record.digests import digest
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.history import History, Row, UnknownCall
-from pipeline_runner.record.keys import digest, numbered, recipes
+from pipeline_runner.record.inputs import numbered
+from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.lineage import deepened, in_lists, side_by_side
 from pipeline_runner.running import gives
 from pipeline_runner.spec.command import typed
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Batches, Command, FromStage, Source, StageName, Zip
-from pipeline_runner.spec.secrets import mask_of, missing
+from pipeline_runner.spec.secrets import missing
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState, failure_told
 from pipeline_runner.worker.functions import add_to_path

@@ -94,6 +94,7 @@ def row(name: str, ask: Ask, dispatch: Dispatch, returns: Returns, lazy: bool, o
             )
         ),
         note=note,
+        shared=style is Style.SINGLE,
     )
 
 

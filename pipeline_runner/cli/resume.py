@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.cli import options
+from pipeline_runner.cli.load import pairs
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def resumed(
             raise StoreError(store.database, why, cure)
         about = {}
     values: dict[str, Any] = {**about.get("given", {}), **(read_params(params) if params is not None else {})}
-    spec = load(path, params=values, overrides=options.pairs(given or ()), profile=profile or about.get("profile"))
+    spec = load(path, params=values, overrides=pairs(given or ()), profile=profile or about.get("profile"))
     return spec, run, about.get("parts", [])
 
 

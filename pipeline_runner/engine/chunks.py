@@ -12,7 +12,7 @@ SURE = 8  # a size is settled when one that was so many times smaller has been s
 MOST = 1 << 16  # calls
 MOST_BYTES = 1 << 20  # of what a chunk brings or takes away: more is no cheaper a byte, and several are in flight
 MEMORY = 0.7  # of what was known is kept with each chunk that is learnt of: calls may grow longer or shorter
-HEAVY = 1 << 23  # bytes of large buffers that make a chunk large enough, however short its calls are
+AHEAD = 2  # chunks of large values a worker that are in flight: one at work and one waiting; more only take memory
 
 
 class Sizes:
@@ -34,6 +34,12 @@ class Sizes:
     def settled(self) -> bool:
         """Whether a chunk is as large as it should be. Until then a few show the way, and more would only be more."""
         return bool(self._fixed) or (self.known and self._largest * SURE >= self._meant())
+
+    def window(self, window: int) -> int:
+        """How many chunks may be in flight, of so many."""
+        if not self.settled:
+            return min(window, self._workers + self.known)
+        return min(window, AHEAD * self._workers) if self._each_bytes >= MOST_BYTES else window
 
     def budget_s(self, lazy: bool) -> float:
         """How long a chunk may take before it hands back its rest; 0 where the user chose the size."""

@@ -10,12 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import inf
 from time import monotonic
 
 from pipeline_runner.calls import Calls, Task, Ticket
-from pipeline_runner.engine.chunks import HEAVY, MOST, Sizes
+from pipeline_runner.classes import dataclass
+from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.worker.perform import pack_payload
 
@@ -77,7 +77,6 @@ class Feed:
         self._refuse = refuse  # (chunk, error): it cannot be sent
         self._numbers = numbers
         self._pack = pack  # calls → the same, with what is large in them elsewhere, and their payload
-        self._most_given = self._most_made = MOST  # calls of which a chunk is large enough
         self._owed: deque[Owed] = deque()
         self._round = 0
         self._closed = False  # this round hands in no more
@@ -105,6 +104,12 @@ class Feed:
         """Nothing new will come."""
         return self._drawn_out
 
+    @property
+    def spare(self) -> bool:
+        """Whether there is, or surely will be, more to hand in than is in flight: not while its source has to bring
+        something first."""
+        return not self._drawn_out and (bool(self._owed) or not self._intake.dry)
+
     def again(self, owed: Owed) -> None:
         """These calls are to run again, before any that are new; unless the stage has been given up."""
         with self._lock:
@@ -118,10 +123,6 @@ class Feed:
             flight = self.flights.pop(chunk, None)
             self._lock.notify_all()
             return flight
-
-    def made(self, calls: int, size: int) -> None:
-        """So many calls gave so many bytes of large buffers."""
-        self._most_made = _light(calls, size)
 
     def open(self) -> None:
         """A new round begins."""
@@ -191,7 +192,7 @@ class Feed:
         """Hand in what is owed, or new calls; and whether none have come yet. They were in hand, and no longer are."""
         try:
             if owed is None:
-                calls = self._draw(1 if self._single else self._next_size())
+                calls = self._draw(1 if self._single else self._sizes.next(self._intake.size))
                 if not calls:
                     return None, calls is not None
                 owed = (calls, 0)
@@ -230,15 +231,11 @@ class Feed:
         pieces += [(piece, 0) for calls in drawn for piece in calls.split(size)]
         return [task for piece in pieces if (task := self._hand_in(*piece, of_round)) is not None]
 
-    def _next_size(self) -> int:
-        return min(self._sizes.next(self._intake.size), self._most_given, self._most_made)
-
     def _whole(self, calls: int) -> int:
         return 1 if self._single else self._sizes.whole(calls)
 
     def _room(self) -> bool:
-        most = self._window if self._sizes.settled else min(self._window, self.workers + self._sizes.known)
-        return len(self.flights) < most and self._backlog() < self._window
+        return len(self.flights) < self._sizes.window(self._window) and self._backlog() < self._window
 
     def _over(self) -> bool:
         # A lazy round waits for its last flights: their rests and retries can still go along.
@@ -315,8 +312,7 @@ class Feed:
         except BaseException as error:  # an item's own __reduce__ may raise anything
             self._unsendable(chunk, calls, step, error)
             return None
-        self._sizes.weigh(len(calls), len(payload))
-        self._most_given = _light(len(calls), flight.calls.large_bytes)
+        self._sizes.weigh(len(calls), len(payload) + flight.calls.large_bytes)
         return self._ticket(chunk, step, len(calls)), payload
 
     def _unsendable(self, chunk: int, calls: Calls, step: int, error: BaseException) -> None:
@@ -326,12 +322,6 @@ class Feed:
         # One of them cannot be sent: one by one, the others can.
         self.again(Owed(calls, step, most=1))
         self.landed(chunk)
-
-
-def _light(calls: int, size: int) -> int:
-    """How many calls a chunk may have when so many had so many bytes of large buffers: as many chunks as the window
-    lets through are in memory at once."""
-    return max(1, calls * HEAVY // size) if size else MOST
 
 
 class RoundChunks:

@@ -54,6 +54,11 @@ class Intake(Protocol):
         """Grows whenever something new has come, so that a waiter can tell whether to look again."""
         ...
 
+    @property
+    def dry(self) -> bool:
+        """Whether nothing is there to be drawn now, and something may come."""
+        ...
+
     def leave(self) -> None:
         """Nothing more will be drawn: no stage has to wait until its values are."""
         ...
@@ -64,6 +69,7 @@ class Once:
 
     total = 1
     arrivals = 0
+    dry = False
 
     def __init__(self) -> None:
         self._drawn = False
@@ -89,6 +95,7 @@ class FromItems:
     """
 
     arrivals = 0
+    dry = False
 
     def __init__(self, items: Iterator[Any], size: int | None) -> None:
         self._items = items
@@ -125,6 +132,7 @@ class FromSequence:
     """Items that are all there: parts of them are cut out whole, and those of a range are never made here at all."""
 
     arrivals = 0
+    dry = False
 
     def __init__(self, items: list[Any] | range) -> None:
         self._items = items
@@ -169,6 +177,10 @@ class FromValues:
     @property
     def size(self) -> int | None:
         return self._pushed - self._drawn if self._ended else None
+
+    @property
+    def dry(self) -> bool:
+        return not (self._segments or self._ended)
 
     @property
     def backlog(self) -> int:
@@ -244,6 +256,10 @@ class SideBySide:
     @property
     def arrivals(self) -> int:
         return sum(column.arrivals for column in self._columns)
+
+    @property
+    def dry(self) -> bool:
+        return any(column.dry and not held for column, held in zip(self._columns, self._held, strict=True))
 
     def draw(self, most: int) -> Calls | None:
         while True:
@@ -346,6 +362,10 @@ class Batched:
     def arrivals(self) -> int:
         return self._intake.arrivals
 
+    @property
+    def dry(self) -> bool:
+        return self._intake.dry
+
     def draw(self, most: int) -> Calls | None:
         # Whoever asks for everything, or for much ahead, gets it in pieces: a list may be of any size.
         most = max(1, min(most, HELD // self._in_one))
@@ -410,6 +430,10 @@ class _Over:
     @property
     def arrivals(self) -> int:
         return self._intake.arrivals
+
+    @property
+    def dry(self) -> bool:
+        return self._intake.dry
 
     def leave(self) -> None:
         self._intake.leave()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import UsageError, did_you_mean
-from pipeline_runner.plan.graph import links
+from pipeline_runner.plan.links import links
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
 
 

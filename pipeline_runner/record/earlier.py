@@ -6,10 +6,10 @@ import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
+from pipeline_runner.classes import dataclass
 from pipeline_runner.record.large import stored
 from pipeline_runner.record.seal import intact
 from pipeline_runner.record.store import Store

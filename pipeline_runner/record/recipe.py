@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.worker.shell import COMMAND
 

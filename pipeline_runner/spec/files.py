@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, Problems
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import CircleOfFiles, FileUnreadable, NotAMapping, OutsideProject, describe
 from pipeline_runner.syntax.reader import MOST_CHARACTERS, MOST_DEPTH, MapNode, TooDeep, TooLarge, decode, plain, read
+from pipeline_runner.witness import digest, saw
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ def find(
         return FileUnreadable(mark=mark, path=text, why="only local files can be read here")
     try:
         path = (beside.folder / text).resolve()
+        saw("leads", str(beside.folder / text), answer=str(path))
         if not allow_outside and not path.is_relative_to(project):
             return OutsideProject(mark=mark, path=text, leads_to=os.path.relpath(path, project), cure=cure)
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -73,6 +76,7 @@ def read_text(path: Path, name: str) -> str:
         raise Problems([FileUnreadable(mark=None, path=name, why=_why(error))]) from error
     if len(data) > 4 * MOST_CHARACTERS:
         raise Problems([TooLarge(mark=None, what=f'too many characters in "{name}"', most=MOST_CHARACTERS)])
+    saw("contents", str(path), answer=digest(data))
     text = decode(data, name)
     if isinstance(text, str):
         return text

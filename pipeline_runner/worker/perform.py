@@ -27,6 +27,7 @@ from pipeline_runner.calls import (
 from pipeline_runner.calls import column_values as values_of
 from pipeline_runner.worker import capture, limits, surroundings
 from pipeline_runner.worker.apart import pack_apart
+from pipeline_runner.worker.each import run_each
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.link import Link, link_to
@@ -46,7 +47,7 @@ def row(ticket: Ticket, payload: bytes) -> Receipt:
     link = link_to(ticket.beacon, ticket.lease)
     job = link.begin(ticket)
     with capture.calls(link, ticket), enter(job, link.process):
-        calls = _calls_of(ticket, job, link)
+        calls = () if job.each else _calls_of(ticket, job, link)
         began = perf_counter()  # not before: an import or a setup says nothing of how long the next calls will take
         outcomes = _outcomes(ticket, job, calls, payload, link)
         if job.steps[0].outs:
@@ -73,6 +74,8 @@ PERFORM = Perform(row=row, one=one)
 
 
 def _outcomes(ticket: Ticket, job: Job, calls: tuple[Call, ...] | Failure, payload: bytes, link: Link) -> list[Outcome]:
+    if job.each:
+        return run_each(ticket, job, payload, _after_each(link, ticket))
     if isinstance(calls, Failure):
         return _all_failed(ticket, calls)
     try:

@@ -170,3 +170,15 @@ def test_the_runner_does_not_touch_what_it_relays():
     )
     assert result["total"] == [(n + 1) * 4 * deeds.MIB / 8 for n in range(16)]
     assert deeds.read_and_written(None) - before < 4 * deeds.MIB  # of 128 that went by
+
+
+def test_single_calls_that_travel_together_give_large_values():
+    names = [f"s{number}" for number in range(8)]
+    makers = [Stage(name, call="array_deeds:made", **{"with": {"number": n}}) for n, name in enumerate(names)]
+    adders = [
+        Stage(f"more-{name}", call="array_deeds:plus_one", **{"with": {"array": f"${{stages.{name}}}"}})
+        for name in names
+    ]
+    result = run(*makers, *adders)
+    assert [deeds.first(result[f"more-{name}"]) for name in names] == [n + 1 for n in range(8)]
+    assert all((result[name] == n).all() for n, name in enumerate(names))
