@@ -77,6 +77,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
+    """How a pipeline will be run: a method for each stage, what reads what, and which stages run side by side."""
+
     pipeline: PipelineSpec
     workers: int
     stages: Mapping[StageName, StagePlan]  # in an order in which they could run one by one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -11,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import pipeline_runner
 from pipeline_runner import Pipeline, Problems
 from pipeline_runner.events import PoolReplaced
-from pipeline_runner.reporters.bars import Bars
+from pipeline_runner.reporters.news import News
+from pipeline_runner.reporters.screen import Lines
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -164,11 +163,10 @@ def test_runs_are_kept_beside_the_pipeline_or_where_it_is_said(project, prun, mo
 
 
 @pytest.mark.parametrize("verbose", [True, False])
-def test_verbose_tells_of_pools_that_were_replaced(verbose):
-    told = io.StringIO()
-    with Bars(Console(file=told), verbose=verbose) as bars:
-        bars.take(PoolReplaced(stage="a", why="its workers were lost"))
-    assert ("its workers were lost; going on in a fresh pool" in told.getvalue()) is verbose
+def test_verbose_tells_of_pools_that_were_replaced(verbose, capsys):
+    with News(Lines(), verbose=verbose) as news:
+        news.take(PoolReplaced(stage="a", why="its workers were lost"))
+    assert ("its workers were lost; going on in a fresh pool" in capsys.readouterr().err) is verbose
 
 
 def test_everything_public_is_there_and_typed():
