@@ -382,9 +382,7 @@ class Pipeline:
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "profile": self.spec.profile,
             "parts": [asdict(part) for part in self._parts],
-            "stages": {
-                name: {"gives": gives(stage), "read": bool(plan.readers(name))} for name, stage in plan.stages.items()
-            },
+            "stages": {name: {"gives": gives(stage), "read": plan.read(name)} for name, stage in plan.stages.items()},
         }
 
     def replay(self, run: str, stage: str, item: int = 0, *, state: State = None) -> Any:
@@ -475,7 +473,7 @@ def _keeper(plan: Plan, keep: Keep) -> Callable[[StageName], bool]:
         if not plan.pipeline.named(name):
             raise UsageError(f'there is no stage "{name}" to show{did_you_mean(name, list(plan.stages))}')
     names = {stage for name in asked for stage in plan.pipeline.named(name)}
-    return lambda name: name in names or not plan.readers(name)
+    return lambda name: name in names or not plan.read(name)
 
 
 def check(text: str, name: str = "pipeline.yaml", *, folder: str | os.PathLike[str] | None = None) -> list[Problem]:

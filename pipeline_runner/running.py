@@ -78,14 +78,14 @@ class Result(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._engine.plan.stages) - len(self._engine.plan.hooks)
 
-    def readers(self, stage: str) -> list[str]:
-        """The stages that read this one, or wait for it."""
-        return [edge.target for edge in self._engine.plan.readers(StageName(stage))]
+    def read(self, stage: str) -> bool:
+        """Whether another stage reads this one. One that only `needs` it does not."""
+        return self._engine.plan.read(StageName(stage))
 
     def to_json(self, show: Callable[[str], bool] | None = None) -> dict[str, Any]:
         """The one object of `prun --json`. `show` says which stages' values are in it; default: those that no
         other stage reads."""
-        chosen = show or (lambda name: not self.readers(name) and self._engine.kept(StageName(name)))
+        chosen = show or (lambda name: not self.read(name) and self._engine.kept(StageName(name)))
         methods = {str(name): plan.choice.method.name for name, plan in self._engine.plan.stages.items()}
         hide = self._engine.mask.whole
         value = lambda name: [hide(as_json(self[name]))] if chosen(name) else []  # noqa: E731

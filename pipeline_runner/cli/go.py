@@ -295,11 +295,9 @@ def _place(file: str, state: str | None) -> tuple[Path, str]:
 
 
 def _wanted(result: Result, show: Sequence[str], everything: bool) -> Callable[[str], bool]:
-    readers = result.readers
-
     def wanted(name: str) -> bool:
         asked = any(f"{name}.".startswith(f"{word}.") for word in show)
-        return everything or asked or not readers(name)
+        return everything or asked or not result.read(name)
 
     return wanted
 

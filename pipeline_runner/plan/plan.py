@@ -77,6 +77,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
+    """How a pipeline will be run: a method for each stage, what reads what, and which stages run side by side."""
+
     pipeline: PipelineSpec
     workers: int
     stages: Mapping[StageName, StagePlan]  # in an order in which they could run one by one
@@ -100,6 +102,10 @@ class Plan:
     def readers(self, stage: StageName) -> tuple[Edge, ...]:
         """Who waits for the stage or reads it."""
         return self._by_source.get(stage, ())
+
+    def read(self, stage: StageName) -> bool:
+        """Whether another stage reads what it gives. One that only `needs` it does not."""
+        return any(edge.kind is not EdgeKind.ORDER for edge in self.readers(stage))
 
     # Looked up once for all stages: a search for each would make thousands of stages slow.
 

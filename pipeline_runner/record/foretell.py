@@ -15,7 +15,7 @@ from pipeline_runner.axes import Returns, Status
 from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.forecast import Action, Forecast, Outlook
-from pipeline_runner.plan.plan import EdgeKind, Plan, StagePlan
+from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.deps import DepMissing, varying
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.files import Files
@@ -132,7 +132,7 @@ class _Teller:
         if self.store is None:
             return 0, ""
         name = stage.spec.name
-        read = any(edge.kind is not EdgeKind.ORDER for edge in self.plan.readers(name))
+        read = self.plan.read(name)
         wanted = stage.choice.returns is not Returns.NONE and (stage.spec.cache or read)
         kept = self.looking.up(self.store, self.run, self.plan, name, recipe.key, self.files, wanted)
         if kept is None:

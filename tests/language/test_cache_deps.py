@@ -81,8 +81,9 @@ def test_the_items_of_another_stage_name_files_too(project):
         (["conf/*.yaml"], '"conf/*.yaml", and no file in'),
     ],
 )
-def test_a_file_that_is_not_there_is_named(project, deps, named, state):
-    project.stages({"read": {"call": "work:read", "over": ["a"], "deps": deps}})
+def test_a_file_that_no_stage_before_has_made_is_named(project, deps, named, state):
+    read = {"call": "work:read", "over": ["a"], "deps": deps, "needs": ["before"]}
+    project.stages({"before": {"run": "true"}, "read": read})
     (failed,) = project.run(state=state).failures
     assert f'stage "read" depends on {named}' in failed.failure.message
     assert project.made() == []

@@ -189,6 +189,61 @@ def test_a_pattern_whose_folder_has_a_name_that_no_folder_can_have_is_a_warning(
     assert "there is no folder" in warning
 
 
+def test_a_hook_may_read_what_stages_make(looked):
+    found = looked("  a: {call: 'steps:one', over: [1]}\non_success: {call: 'steps:one', over: {lines: later.txt}}")
+    assert told(found) == []
+
+
+def test_a_dep_that_is_not_there_is_told_before_anything_runs(looked):
+    found = looked("  s: {call: 'steps:one', over: [1], deps: [data.csv, '*.conf', sub/]}", date__csv="", a__conf="")
+    assert told(found) == [
+        'stage "s" depends on "data.csv", which is not there; did you mean "date.csv"?',
+        'stage "s" depends on "sub/", which is not there',
+    ]
+    assert [(problem.mark.line, problem.mark.column) for problem in found.problems] == [(2, 44), (2, 64)]
+
+
+@pytest.mark.parametrize(
+    "deps", ["'${item}.txt'", "made.txt, needs: [a]", "other.txt, needs: [a]", "'*.no', needs: [a]"]
+)
+def test_a_dep_that_may_be_there_in_time_is_not_refused(looked, deps):
+    stages = "  a: {run: 'touch ${out}', outs: made.txt}\n  s: {call: 'steps:one', over: [1], deps: %s}"
+    assert looked(stages % deps) == type(looked("  a: {call: 'steps:any'}"))()
+
+
+def test_a_dep_that_another_stage_makes_is_told_with_what_to_wait_for(looked):
+    stages = "  a: {run: 'echo > ${out}', outs: made.txt}\n  s: {call: 'steps:one', over: [1], deps: made.txt}"
+    (problem,) = looked(stages).problems
+    assert problem.advice() == ('stage "a" makes it: add  needs: [a]',)
+    found = looked(stages, made__txt="of an earlier run")
+    assert told(found) == []
+    assert 'stage "a" makes "made.txt", and "s" does not wait for it' in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("run", "sentence"),
+    [
+        ("[ech, hello]", 'stage "s" runs "ech", and there is no such program on the PATH'),
+        ("[./tool.sh, hello]", 'stage "s" runs "./tool.sh", and there is no such program'),
+        ("['echo hello']", 'stage "s" runs "echo hello", and there is no such program on the PATH'),
+        ("[tool], env: {PATH: nowhere}", 'stage "s" runs "tool", and there is no such program on the PATH'),
+        ("['${params.program}']", 'stage "s" runs "ech", and there is no such program on the PATH'),
+        ("[tool], env: {PATH: bin}", None),
+        ("[bin/tool]", None),
+        ("[./tool], workdir: bin", None),
+        ("[echo, hello]", None),
+        ("['${item}'], over: [ech]", None),  # may be one that a call can be without
+        ("ech hello", None),  # the shell's own business
+        ("[./made], needs: [before]", None),
+    ],
+)
+def test_a_program_that_is_nowhere_is_told_before_anything_runs(looked, tmp_path, run, sentence):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tool").write_text("")
+    found = looked(f"  before: {{call: 'steps:any'}}\n  s: {{run: {run}}}\nparams: {{program: ech}}")
+    assert told(found) == ([] if sentence is None else [sentence])
+
+
 # Python itself
 
 

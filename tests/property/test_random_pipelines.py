@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from enum import Enum, auto
 from pathlib import Path
 
 import pytest
@@ -28,31 +29,71 @@ def methods(style):
     return sorted(method.name for method in table() if style in method.styles)
 
 
+STYLES = {
+    "rows": Style.STAR,
+    "zip": Style.ZIP,
+    "whole": Style.SINGLE,
+    "matrix": Style.STAR,
+    "product": Style.STAR,
+}
+CALLS = {"rows": "blend", "zip": "blend", "matrix": "blend", "product": "blend", "batches": "lump", "some": "lump"}
+
+
+class Gives(Enum):
+    VALUE = auto()
+    ORDERED = auto()  # items in the order of their calls
+    UNORDERED = auto()
+
+
+@st.composite
+def matrices(draw, axis):
+    """A matrix of this axis and a short one, from which some is left out and to which some is added."""
+    matrix = {"matrix": {"a": axis, "b": draw(st.lists(st.integers(0, 3), max_size=2))}}
+    values = st.fixed_dictionaries({"a": st.integers(0, 3), "b": st.integers(0, 3)})
+    if draw(st.booleans()):
+        matrix["exclude"] = draw(st.lists(values, max_size=2))
+    if draw(st.booleans()):
+        matrix["include"] = draw(st.lists(values, max_size=2))
+    return matrix
+
+
 def named(style):
     return st.none() | st.sampled_from(methods(style))
 
 
 @st.composite
 def stage(draw, before):
-    """One stage; `before` are the names of those that it may read, and whether they are single calls."""
-    many = [name for name, single in before.items() if not single]
-    kinds = ["source", "rows"] + ["map", "zip", "whole"] * bool(many) + ["fan"] * (len(many) < len(before))
+    """One stage; `before` are the names of those that it may read, and what each of them gives."""
+    many = [name for name, gives in before.items() if gives is not Gives.VALUE]
+    ordered = [name for name, gives in before.items() if gives is Gives.ORDERED]
+    kinds = ["source", "rows", "matrix", "batches"]
+    kinds += ["map", "zip", "whole", "product"] * bool(many) + ["some"] * bool(ordered)
+    kinds += ["fan"] * (len(many) < len(before))
     kind = draw(st.sampled_from(kinds))
-    style = {"rows": Style.STAR, "zip": Style.ZIP, "whole": Style.SINGLE}.get(kind, Style.MAP)
-    made = {"call": "dag_deeds.py:blend" if kind in ("rows", "zip") else "dag_deeds.py:mix", "args": str(style)}
+    style = STYLES.get(kind, Style.MAP)
+    made = {"call": f"dag_deeds.py:{CALLS.get(kind, 'mix')}", "args": str(style)}
     size = draw(st.sampled_from([0, 1, 2, 5, 12, 40]))
     match kind:
         case "source":
             made["over"] = {"range": size}
         case "rows":
             made["over"] = [[n, n + 1] for n in range(size)]
+        case "matrix":
+            made["over"] = draw(matrices({"range": min(size, 5)}))
+        case "product":
+            made["over"] = draw(matrices(f"${{stages.{draw(st.sampled_from(many))}}}"))
+        case "batches":
+            made["over"] = {"batches": {"range": size}, "size": draw(st.sampled_from([1, 2, 7]))}
+        case "some":
+            source = f"${{stages.{draw(st.sampled_from(ordered))}}}"
+            made["over"] = {"batches": source, "size": draw(st.sampled_from([1, 2, 7]))}
         case "map":
             made["over"] = f"${{stages.{draw(st.sampled_from(many))}}}"
         case "zip":
             columns = [f"${{stages.{draw(st.sampled_from(many))}}}" for _ in range(2)]
             made |= {"over": columns, "shortest": True}
         case "fan":
-            single = [name for name, one in before.items() if one]
+            single = [name for name, gives in before.items() if gives is Gives.VALUE]
             made["over"] = f"${{stages.{draw(st.sampled_from(single))}}}"
         case "whole":
             made = {"call": "dag_deeds.py:tally", "with": {"values": f"${{stages.{draw(st.sampled_from(many))}}}"}}
@@ -61,10 +102,16 @@ def stage(draw, before):
     if draw(st.booleans()):
         made["method"] = draw(named(style))
     elif kind != "whole":
-        made["returns"] = "list" if kind == "rows" else draw(st.sampled_from(["list", "iterator", "unordered"]))
+        made["returns"] = "list" if style is Style.STAR else draw(st.sampled_from(["list", "iterator", "unordered"]))
     if draw(st.booleans()) and kind != "whole":
         made |= {"chunk": draw(st.sampled_from([1, 3])), "window": draw(st.sampled_from([1, 4]))}
-    return {key: value for key, value in made.items() if value is not None}, kind == "whole"
+    made = {key: value for key, value in made.items() if value is not None}
+    return made, Gives.VALUE if kind == "whole" else Gives.UNORDERED if unordered(made) else Gives.ORDERED
+
+
+def unordered(made):
+    """Whether batches of it are made of whatever ends first, and so are others in each run."""
+    return Returns.UNORDERED in (made.get("returns"), made.get("method") and table().find(made["method"]).returns)
 
 
 @st.composite

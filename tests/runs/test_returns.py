@@ -204,12 +204,17 @@ def test_values_that_were_not_kept_are_refused_and_not_silently_empty(made):
         assert run.wait()["b"] == [2, 4, 6]
 
 
-@pytest.mark.parametrize("returns", ["list", "apply_result", "map_result", "iterator"])
-def test_asking_a_run_for_values_that_are_not_kept_is_refused(made, returns):
-    stages = {"a": DOUBLE | {"returns": returns, "args": "single" if returns == "apply_result" else "map"}}
-    stages["after"] = {"call": "deeds.py:nothing", "needs": ["a"]}
+def test_asking_a_run_for_values_that_are_not_kept_is_refused(made):
+    stages = {"a": DOUBLE | {"returns": "iterator"}, "after": {"call": "deeds.py:same", "over": "${stages.a}"}}
     with made(stages).start(workers=2, keep=()) as run, pytest.raises(UsageError, match="not kept"):
         run["a"]
+
+
+@pytest.mark.parametrize("returns", ["list", "apply_result", "map_result", "iterator"])
+def test_values_of_a_stage_that_is_only_needed_are_kept(made, returns):
+    stages = {"a": DOUBLE | {"returns": returns, "args": "single" if returns == "apply_result" else "map"}}
+    stages["after"] = {"call": "deeds.py:nothing", "needs": ["a"]}
+    assert made(stages).run(workers=2, keep=())["a"] == [2, 4, 6]
 
 
 @pytest.mark.parametrize("returns", ["value", "list", "apply_result", "map_result", "iterator", "unordered", "none"])

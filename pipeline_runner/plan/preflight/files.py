@@ -25,16 +25,16 @@ def look_at_files(
     if not named:
         return [], []
     folder = pipeline.folder_of(stage)
-    before = [stages[name] for name in _before(stage, stages)]
+    earlier = [stages[name] for name in before(stage, stages)]
     for source, path in named:
         match source:
             case Lines(file) | Csv(file) | Jsonl(file) if not is_url(file) and not _made(
-                folder / file, before, pipeline
+                folder / file, earlier, pipeline
             ):
                 why = unreadable(folder / file)
                 saw("readable", str(folder / file), answer=why)
                 mark = place_of(stage, (*path, type(source).__name__.lower()), value=True)
-                if why is not None and before and why == _NONE:
+                if why is not None and earlier and why == _NONE:
                     place = f"{mark}: " if mark else ""
                     warnings.append(
                         f'{place}"{file}" is not there yet, and no stage before "{stage.name}" has it as outs'
@@ -42,17 +42,19 @@ def look_at_files(
                 elif why is not None:
                     from pipeline_runner.plan.preflight.problems import NoInput
 
-                    known = tuple(_beside(folder / file, file))
+                    known = tuple(beside(folder / file, file))
                     found.append(NoInput(mark=mark, stage=stage.name, path=file, why=why, known=known))
-            case Glob(pattern) if not is_url(pattern) and not before and not matches(pattern, folder):
+            case Glob(pattern) if not is_url(pattern) and not earlier and not matches(pattern, folder):
                 mark = place_of(stage, (*path, "glob"), value=True)
                 place = f"{mark}: " if mark else ""
                 warnings.append(f'{place}no file matches "{pattern}"{_lost(pattern, folder)}')
     return found, warnings
 
 
-def _before(stage: StageSpec, stages: Mapping[StageName, StageSpec]) -> set[StageName]:
-    """The stages that have ended, or at least begun, when this one begins."""
+def before(stage: StageSpec, stages: Mapping[StageName, StageSpec]) -> set[StageName]:
+    """The stages that have ended, or at least begun, when this one begins: before a hook, all of them."""
+    if stage.hook:
+        return set(stages) - {stage.name}
     found: set[StageName] = set()
     todo = [stage]
     while todo:
@@ -63,9 +65,9 @@ def _before(stage: StageSpec, stages: Mapping[StageName, StageSpec]) -> set[Stag
     return found - {stage.name}
 
 
-def _made(file: Path, before: list[StageSpec], pipeline: PipelineSpec) -> bool:
+def _made(file: Path, earlier: list[StageSpec], pipeline: PipelineSpec) -> bool:
     """Whether a stage before has the file among its `outs`."""
-    made = (pipeline.folder_of(stage) / out for stage in before for out in stage.outs if isinstance(out, str))
+    made = (pipeline.folder_of(stage) / out for stage in earlier for out in stage.outs if isinstance(out, str))
     return os.path.normpath(file) in map(os.path.normpath, made)
 
 
@@ -85,7 +87,7 @@ def unreadable(file: Path) -> str | None:
         return str(error)
 
 
-def _beside(file: Path, written: str) -> Iterator[str]:
+def beside(file: Path, written: str) -> Iterator[str]:
     """The files in the folder of one that is not there, written as it is."""
     try:
         names = sorted(os.listdir(file.parent))[:1000]

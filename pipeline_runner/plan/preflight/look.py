@@ -1,4 +1,4 @@
-"""Looks at everything that a pipeline names before it starts: functions, files, and what is sent to workers."""
+"""Looks at all that a pipeline names before it starts: functions, files, programs, and what is sent to workers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.preflight import signatures
+from pipeline_runner.plan.preflight.deps import look_at_deps
 from pipeline_runner.plan.preflight.files import look_at_files
 from pipeline_runner.plan.preflight.find import find, inspected
 from pipeline_runner.plan.preflight.finder import Finder
 from pipeline_runner.plan.preflight.imports import doubtful
+from pipeline_runner.plan.preflight.programs import look_at_program
 from pipeline_runner.plan.preflight.shapes import given, shapes
 from pipeline_runner.plan.preflight.signatures import Callee, Shape, misfits
 from pipeline_runner.plan.preflight.travel import look_at_what_travels
@@ -68,9 +70,11 @@ def look_at(
 
         tell(use, answer, problems, warnings)
     for stage in stages.values():
-        found, maybe = look_at_files(pipeline, stage, stages)
-        problems += [*found, *look_at_what_travels(stage)]
-        warnings += maybe
+        for look_at_these in (look_at_files, look_at_deps):
+            found, maybe = look_at_these(pipeline, stage, stages)
+            problems += found
+            warnings += maybe
+        problems += [*look_at_program(pipeline, stage, stages), *look_at_what_travels(stage)]
     mask = mask_of(pipeline)
     return Looked(tuple(mask.whole(problems)), tuple(map(mask.text, warnings)))
 

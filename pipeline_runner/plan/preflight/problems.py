@@ -188,6 +188,40 @@ class NoInput(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoDep(Problem):
+    """A file of `deps` that is not there, and that no stage before makes."""
+
+    stage: str
+    path: str
+    maker: str | None = None  # a stage that makes it, and is not waited for
+    known: tuple[str, ...] = ()  # files in its folder
+
+    def sentence(self) -> str:
+        guess = "" if self.maker else did_you_mean(self.path, self.known)
+        return f'stage "{self.stage}" depends on "{self.path}", which is not there{guess}'
+
+    def advice(self) -> Sequence[str]:
+        return (f'stage "{self.maker}" makes it: add  needs: [{self.maker}]',) if self.maker else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoProgram(Problem):
+    """The first word of a command without a shell names no program."""
+
+    stage: str
+    program: str
+
+    def sentence(self) -> str:
+        where = "" if "/" in self.program else " on the PATH"
+        return f'stage "{self.stage}" runs "{self.program}", and there is no such program{where}'
+
+    def advice(self) -> Sequence[str]:
+        if " " in self.program:
+            return ("a list has one word in each of its elements; for a whole command line write it as text",)
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class CannotTravel(Problem):
     """What a worker would be sent cannot be made into bytes."""
 
