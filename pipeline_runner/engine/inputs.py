@@ -25,6 +25,7 @@ from pipeline_runner.engine.intake import (
     SideBySide,
 )
 from pipeline_runner.engine.jobs import item_of, keywords_of, per_call, workdir
+from pipeline_runner.engine.live_items import LiveItems
 from pipeline_runner.engine.places import Writing
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
@@ -37,6 +38,7 @@ from pipeline_runner.spec.pipeline import (
     Batches,
     Computed,
     FromStage,
+    Generate,
     Items,
     Matrix,
     PipelineSpec,
@@ -250,6 +252,8 @@ class _Opener:
                 if there is not None:
                     return self._described(source, FromSequence(there)), len(there)
                 known = size(whole, self.folder)
+                if known is None and isinstance(whole, Generate | Items):
+                    return self._described(source, LiveItems(items(whole, self.folder))), None
                 return self._described(source, FromItems(items(whole, self.folder), known)), known
 
     def _described(self, source: Source, intake: Intake) -> Intake:

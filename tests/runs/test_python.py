@@ -314,3 +314,14 @@ def test_a_process_forked_from_one_that_has_run_pipelines_runs_its_own(made):
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert pipeline.run(state=False)["s"] == [0, 2, 4, 6]
+
+
+def test_a_source_may_wait_for_the_result_of_its_last_item():
+    """As whoever feeds calls by hand does: `submit`, look, `submit`."""
+    given = SimpleQueue()
+    given.put(1)
+    made = Pipeline("by hand", [Stage("s", call=lambda x: x + 1, over=iter(given.get, None), returns="iterator")])
+    with made.start(workers=2) as run:
+        for value in run["s"]:
+            given.put(value if value < 20 else None)
+    assert list(run.wait()["s"]) == list(range(2, 21))
