@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from pipeline_runner.buffers import Buffers
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import NoValue
 
 
@@ -21,16 +23,27 @@ class Pack(NamedTuple):
     start: int
     stop: int  # values[start:stop] are meant
     digests: bytes | None = None  # 8 bytes a value: of what its call was given; None: its number says it
+    large: Buffers | None = None  # what of them is not in `data`
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the whole list."""
+        return len(self.data) + (0 if self.large is None else self.large.size_bytes)
+
+    def whole(self) -> list[Any]:
+        """Decode the whole list. Errors: whatever a user's class raises when it is unpickled."""
+        values: list[Any] = pickle.loads(self.data) if self.large is None else self.large.load(self.data)
+        return values
 
     def values(self) -> list[Any]:
-        """Decode them. Errors: whatever a user's class raises when it is unpickled."""
-        values: list[Any] = pickle.loads(self.data)
+        """Decode those that are meant. Errors: as of the whole list."""
+        values = self.whole()
         return values if self.start == 0 and self.stop == len(values) else values[self.start : self.stop]
 
     def cut(self, start: int, stop: int) -> Pack:
         """Some of them, still packed."""
         digests = None if self.digests is None else self.digests[8 * start : 8 * stop]
-        return Pack(self.data, self.start + start, self.start + stop, digests)
+        return Pack(self.data, self.start + start, self.start + stop, digests, self.large)
 
 
 Part = list[Any] | range | Pack
@@ -99,6 +112,18 @@ class Calls:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def large_bytes(self) -> int:
+        """Of the large buffers that their packed values are with: also those of other calls that came along."""
+        packs = [part for column in self.columns for part in column if isinstance(part, Pack)]
+        return sum(pack.large.size_bytes for pack in packs if pack.large is not None)
+
+    def in_one(self) -> Calls:
+        """The same calls with all that they are given in themselves. Errors: what unpickling a value raises."""
+        if not self.large_bytes:
+            return self
+        return replace(self, columns=tuple((column_values(column),) for column in self.columns))
 
     def cut(self, start: int, stop: int) -> Calls:
         return Calls(
@@ -188,6 +213,11 @@ class Done(NamedTuple):
     start: int  # positions in the chunk
     stop: int
     data: bytes | None  # the pickled list of their values; None where nobody reads this step
+    large: Buffers | None = None  # what of them is not in `data`
+
+    @property
+    def size_bytes(self) -> int:
+        return (0 if self.data is None else len(self.data)) + (0 if self.large is None else self.large.size_bytes)
 
 
 class Failed(NamedTuple):
@@ -212,4 +242,10 @@ class Wrote(NamedTuple):
     files: tuple[tuple[str, str], ...]  # (path, digest of what is in it)
 
 
-Outcome = Done | Failed | Rest | Wrote
+class Timed(NamedTuple):
+    """How long each call of a chunk took whose calls are of several stages."""
+
+    seconds: tuple[float, ...]  # by position
+
+
+Outcome = Done | Failed | Rest | Wrote | Timed

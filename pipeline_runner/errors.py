@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import resource
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import ClassVar
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.marks import Mark
 
 
@@ -107,6 +106,8 @@ def told_plainly(error: BaseException) -> BaseException:
 
 def nearest(word: str, known: Sequence[str]) -> str | None:
     """The known name that `word` was most likely meant to be, or None."""
+    from difflib import get_close_matches
+
     found = get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
     return next((name for name in known if found and name.lower() == found[0]), None)
 

@@ -6,11 +6,12 @@ hears all of it; the state of a run is nothing but the fold of these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import time
 
 from pipeline_runner.axes import Status
 from pipeline_runner.calls import Failure
+from pipeline_runner.classes import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +233,7 @@ class StageEnded(Event):
     status: Status
     took_s: float
     done: int | None = None  # calls that ended well, reused ones included; None: not told
+    work_s: float | None = None  # of workers, in its calls and those of stages fused into it; None: not told
     why: str = ""  # it was not run: a clause, "its condition is false: …"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod, Style
 from pipeline_runner.calls import Chunks, Perform, Receipt
+from pipeline_runner.classes import dataclass
 
 
 class Process(Protocol):
@@ -68,6 +69,7 @@ class Method:
     also_returns: frozenset[Returns] = frozenset()
     aliases: tuple[str, ...] = ()
     note: str = ""  # a trap, or where the article is out of date
+    shared: bool = False  # several threads may ask one pool at the same time, and it hands each what is its own
 
     @property
     def styles(self) -> frozenset[Style]:
@@ -91,6 +93,7 @@ class Backend:
     kill: Callable[[Any], None]  # end every process now and wake whoever waits in `ask`, with an error or an end
     processes: Callable[[Any], Sequence[Process]]  # those alive now, and those that the library has not yet forgotten
     start_methods: frozenset[StartMethod] = frozenset(StartMethod)  # empty: starts its workers in its own way
+    library: str = ""  # whose fork server its workers may come from
     in_process: bool = False  # calls run in the runner itself (threads, serial)
     local: bool = True  # the workers can reach the beacon
     rank: int = 50  # who is preferred when several fit; smaller first

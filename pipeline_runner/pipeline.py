@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, nullcontext
+from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pipeline_runner.engine.books import Listener
-from pipeline_runner.engine.chaos import chaos_from
-from pipeline_runner.engine.engine import Engine
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
-from pipeline_runner.plan.forecast import Forecast
-from pipeline_runner.plan.make import make_plan
-from pipeline_runner.plan.plan import Plan
-from pipeline_runner.plan.preflight.look import refuse
-from pipeline_runner.plan.select import Part, part_of, select
-from pipeline_runner.record.foretell import foretell, refuse_missing
 from pipeline_runner.record.looking import Looking
-from pipeline_runner.record.record import Record, about_run, identity, last_run
-from pipeline_runner.record.store import Store
 from pipeline_runner.running import Result, Run, as_json, gives
-from pipeline_runner.spec.build import build, load
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
-from pipeline_runner.spec.python import pipeline_from_python
-from pipeline_runner.spec.secrets import missing
-from pipeline_runner.stages import Stage
+
+# What plans, and what reads YAML, is imported where that is done: a run whose plan was kept needs neither.
+if TYPE_CHECKING:
+    from pipeline_runner.engine.books import Listener
+    from pipeline_runner.engine.engine import Engine
+    from pipeline_runner.plan.forecast import Forecast
+    from pipeline_runner.plan.plan import Plan
+    from pipeline_runner.plan.select import Part
+    from pipeline_runner.record.recipe import Recipe
+    from pipeline_runner.record.record import Record
+    from pipeline_runner.record.store import Store
+    from pipeline_runner.stages import Stage
 
 State = str | os.PathLike[str] | None | Literal[False]
 Keep = str | Iterable[str] | None  # "all", names of stages, or nothing
@@ -48,6 +44,7 @@ class Pipeline:
 
     _taken: frozenset[StageName] = frozenset()  # stages of this part that are not run
     _sample: int | None = None
+    _parts: tuple[Part, ...] = ()  # what was asked for, one after the other
 
     def __init__(
         self,
@@ -64,6 +61,9 @@ class Pipeline:
         folder: str | os.PathLike[str] | None = None,
         description: str = "",
     ) -> None:
+        from pipeline_runner.spec.python import pipeline_from_python
+        from pipeline_runner.stages import Stage
+
         self.spec = pipeline_from_python(
             name,
             stages,
@@ -81,10 +81,11 @@ class Pipeline:
         )
 
     @classmethod
-    def of(cls, spec: PipelineSpec) -> Self:
-        """A pipeline whose meaning is known already."""
+    def of(cls, spec: PipelineSpec, parts: Sequence[Part] = ()) -> Self:
+        """A pipeline whose meaning is known already. `parts`: what was asked for of a larger one."""
         self = cls.__new__(cls)
         self.spec = spec
+        self._parts = tuple(parts)
         return self
 
     @classmethod
@@ -92,7 +93,11 @@ class Pipeline:
         cls, path: str | os.PathLike[str], *, params: Mapping[str, Any] | None = None, profile: str | None = None
     ) -> Self:
         """The pipeline of a YAML file."""
-        return cls.of(load(path, params=params, profile=profile))
+        from pipeline_runner.plan.building import building
+        from pipeline_runner.spec.build import load
+
+        with building():
+            return cls.of(load(path, params=params, profile=profile))
 
     @classmethod
     def from_text(
@@ -105,12 +110,16 @@ class Pipeline:
         folder: str | os.PathLike[str] | None = None,
     ) -> Self:
         """The pipeline of a YAML text; functions and paths are looked for in `folder`, by default here."""
+        from pipeline_runner.plan.building import building
+        from pipeline_runner.spec.build import build
+
         where = None if folder is None else Path(folder).resolve()
-        return cls.of(build(text, name, folder=where, params=params, profile=profile))
+        with building():
+            return cls.of(build(text, name, folder=where, params=params, profile=profile))
 
     def only(self, *stages: str) -> Self:
         """The same pipeline with only these stages and what they need. Errors: UsageError for a stage there is not."""
-        return type(self).of(select(self.spec, stages))
+        return self.part(stages=stages)
 
     def part(
         self,
@@ -129,18 +138,37 @@ class Pipeline:
         sample:  so many items of each source that needs no stage.
         Errors:  UsageError for a stage that there is not, or when no stage is left.
         """
-        spec, taken = part_of(self.spec, Part(stages, until, since, only, sample))
+        from pipeline_runner.plan.select import Part, part_of
+
+        asked = Part(stages, until, since, only, sample)
+        if asked == Part():
+            return self
+        spec, taken = part_of(self.spec, asked)
         part = type(self).of(spec)
         part._taken, part._sample = taken | (self._taken & set(spec.stages)), sample or self._sample
+        part._parts = (*self._parts, asked)
         return part
 
     @property
     def name(self) -> str:
         return self.spec.name
 
-    def plan(self, *, workers: int | None = None) -> Plan:
-        """What will run, by which method and why. Nothing is run. Errors: Problems."""
-        return make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken)
+    def plan(self, *, workers: int | None = None, state: State = None) -> Plan:
+        """What will run, by which method and why. Nothing is run. Errors: Problems.
+
+        state:  where what `prun tune` has measured is kept, as for `run`.
+        """
+        from pipeline_runner.plan.building import building
+        from pipeline_runner.plan.make import make_plan
+        from pipeline_runner.record import tuned
+
+        with building():
+            plan = make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken)
+            folder = state_folder(self.spec, state)
+            measured = {} if folder is None else tuned.known(folder, plan)
+            if not measured:
+                return plan
+            return make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken, measured=measured)
 
     def forecast(
         self,
@@ -155,11 +183,15 @@ class Pipeline:
 
         Nothing is run or imported. Errors: Problems; StoreError.
         """
-        looking = Looking(bool(resume), force, cache)
-        return foretell(self.plan(workers=workers), self._store(state), looking, resume)
+        from pipeline_runner.record.foretell import foretell
 
-    def _store(self, state: State) -> Store | None:
+        looking = Looking(bool(resume), force, cache)
+        return foretell(self.plan(workers=workers, state=state), self.store(state), looking, resume)
+
+    def store(self, state: State = None) -> Store | None:
         """The store that is there already, or None."""
+        from pipeline_runner.record.store import Store
+
         folder = state_folder(self.spec, state)
         return None if folder is None or not (folder / "journal.db").exists() else Store(folder, create=False)
 
@@ -195,11 +227,58 @@ class Pipeline:
         Errors:    Problems, before anything runs; KeyboardInterrupt, after all is ended.
         """
         self = self if sample is None else self.part(sample=sample)
-        engine = self._engine(workers, keep, on_event, state, resume, chaos, force, cache, on_warning)
+        return self.carry_out(
+            self._allowed(workers, state, on_warning),
+            keep=keep,
+            on_event=on_event,
+            on_engine=on_engine,
+            state=state,
+            resume=resume,
+            force=force,
+            cache=cache,
+            chaos=chaos,
+        )
+
+    def carry_out(
+        self,
+        plan: Plan,
+        *,
+        keep: Keep = "all",
+        on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]] = (),
+        on_engine: Callable[[Engine], None] | None = None,
+        state: State = None,
+        resume: bool | str = False,
+        force: bool = False,
+        cache: bool = True,
+        chaos: str | Mapping[str, float] | None = None,
+        recipes: Mapping[StageName, Recipe] | None = None,
+    ) -> Result:
+        """Run a plan of this pipeline that was made, and looked at, before. Otherwise as `run`.
+
+        recipes:   those of its stages, where they are known too.
+        """
+        engine = self._engine(plan, keep, on_event, state, resume, chaos, force, cache, recipes)
         if on_engine is not None:
             on_engine(engine)
         with self._in_folder(engine.plan):
             return Result(engine, engine.run())
+
+    def refuse(self, plan: Plan, on_warning: Callable[[str], None] | None = None) -> None:
+        """Look at all that a plan names, before anything runs. Errors: Problems, all of them together."""
+        from pipeline_runner.plan.preflight.look import refuse
+        from pipeline_runner.spec.secrets import missing
+
+        if problems := missing(self.spec):
+            raise Problems(problems)
+        for warning in refuse(plan):
+            if on_warning is not None:
+                on_warning(warning)
+
+    def _allowed(self, workers: int | None, state: State, on_warning: Callable[[str], None] | None = None) -> Plan:
+        """The plan, when it may run. Errors: Problems."""
+        plan = self.plan(workers=workers, state=state)
+        self.refuse(plan, on_warning)
+        return plan
 
     def start(
         self,
@@ -218,11 +297,13 @@ class Pipeline:
         keep:      as for `run`; None: nothing. The values of a last stage that streams are then passed on by its live
                    iterator and are gone, so that memory stays flat however many they are; it waits until they are read.
         """
-        engine = self._engine(workers, keep, on_event, state, resume, chaos, force, cache)
+        engine = self._engine(self._allowed(workers, state), keep, on_event, state, resume, chaos, force, cache)
         return Run(engine, passing=keep is None)
 
     async def arun(self, *, workers: int | None = None, keep: Keep = "all") -> Result:
         """Run it without blocking an event loop. Cancelling the task cancels the run."""
+        import asyncio
+
         run = self.start(workers=workers, keep=keep)
         try:
             return await asyncio.to_thread(run.wait)
@@ -233,7 +314,7 @@ class Pipeline:
 
     def _engine(
         self,
-        workers: int | None,
+        plan: Plan,
         keep: Keep,
         on_event: Callable[[Any], None] | Sequence[Callable[[Any], None]],
         state: State,
@@ -241,24 +322,31 @@ class Pipeline:
         chaos: str | Mapping[str, float] | None,
         force: bool = False,
         cache: bool = True,
-        on_warning: Callable[[str], None] | None = None,
+        recipes: Mapping[StageName, Recipe] | None = None,
     ) -> Engine:
+        from pipeline_runner.engine.chaos import chaos_from
+        from pipeline_runner.engine.engine import Engine
+
         strikes = chaos_from(chaos)
-        if problems := missing(self.spec):
-            raise Problems(problems)
-        plan = self.plan(workers=workers)
-        for warning in refuse(plan):
-            if on_warning is not None:
-                on_warning(warning)
         keeper = _keeper(plan, keep)
         listeners: Sequence[Listener] = (on_event,) if callable(on_event) else tuple(on_event)
-        record = self._record(plan, state, Looking(bool(resume), force, cache), resume)
+        record = self._record(plan, state, Looking(bool(resume), force, cache), resume, recipes)
         run = new_run_id() if record is None else record.run
         folder = _run_folder(run, None if record is None else record.store.folder)
         return Engine(plan, run=run, folder=folder, keep=keeper, listeners=listeners, record=record, chaos=strikes)
 
-    def _record(self, plan: Plan, state: State, looking: Looking, resume: bool | str) -> Record | None:
+    def _record(
+        self,
+        plan: Plan,
+        state: State,
+        looking: Looking,
+        resume: bool | str,
+        recipes: Mapping[StageName, Recipe] | None,
+    ) -> Record | None:
         """The journal of the run to be; None: nothing is kept. Errors: StoreError, UsageError."""
+        from pipeline_runner.record.record import Record, identity
+        from pipeline_runner.record.store import Store
+
         if looking.resume and looking.force:
             raise UsageError("to resume is to make only what is owed, and to force is to make all: say one of them")
         folder = state_folder(self.spec, state)
@@ -275,11 +363,15 @@ class Pipeline:
         if resume:
             run = resumed_run(store, identity(plan), resume)
         if plan.taken:
+            from pipeline_runner.record.foretell import foretell, refuse_missing
+
             refuse_missing(plan, foretell(plan, store, looking))
         about = self._about(plan) | ({} if looking.cache else {"uncached": True})
-        return Record(store, run, plan, looking=looking, about=about)
+        return Record(store, run, plan, looking=looking, about=about, recipes=recipes)
 
     def _about(self, plan: Plan) -> dict[str, Any]:
+        from pipeline_runner.record.record import identity
+
         return {
             "identity": identity(plan),
             "pipeline": self.name,
@@ -288,6 +380,7 @@ class Pipeline:
             "workers": plan.workers,
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "profile": self.spec.profile,
+            "parts": [asdict(part) for part in self._parts],
             "stages": {
                 name: {"gives": gives(stage), "read": bool(plan.readers(name))} for name, stage in plan.stages.items()
             },
@@ -301,6 +394,7 @@ class Pipeline:
         Errors: whatever the call raises; CannotReplay where its arguments are not there any more; UsageError.
         """
         from pipeline_runner.record.history import History
+        from pipeline_runner.record.store import Store
         from pipeline_runner.replaying import replayed
 
         folder = state_folder(self.spec, state)
@@ -342,6 +436,8 @@ def state_folder(spec: PipelineSpec, state: State) -> Path | None:
 
 def resumed_run(store: Store, pipeline: str, resume: bool | str) -> str:
     """The run that is meant. Errors: UsageError when there is none."""
+    from pipeline_runner.record.record import about_run, last_run
+
     if isinstance(resume, str):
         if about_run(store, resume) is None:
             raise UsageError(f'there is no run "{resume}" in {store.folder}; `prun runs` lists them')
@@ -358,6 +454,8 @@ def _run_folder(run: str, state: Path | None) -> Callable[[], str]:
     @cache
     def make() -> str:
         if state is None:
+            import tempfile
+
             return tempfile.mkdtemp(prefix="prun-")
         folder = state / "runs" / run
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -382,6 +480,7 @@ def _keeper(plan: Plan, keep: Keep) -> Callable[[StageName], bool]:
 def check(text: str, name: str = "pipeline.yaml", *, folder: str | os.PathLike[str] | None = None) -> list[Problem]:
     """Every problem of a pipeline's text, those of its plan included. Never an exception."""
     from pipeline_runner.plan.check import all_problems, problems
+    from pipeline_runner.spec.build import build
 
     try:
         spec = build(text, name, folder=None if folder is None else Path(folder).resolve())

@@ -6,25 +6,30 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, column_values
+from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.inputs import RunNames, constants_of, read_whole, settled
 from pipeline_runner.engine.jobs import environment, item_of, job, keywords_of, workdir
 from pipeline_runner.engine.places import Writing, names
 from pipeline_runner.errors import Problems, UsageError
+from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.apart import telling_apart
+from pipeline_runner.record.digests import digest
 from pipeline_runner.record.files import Files
-from pipeline_runner.record.history import History, UnknownCall
-from pipeline_runner.record.keys import digest, numbered, recipes
+from pipeline_runner.record.history import History, Row, UnknownCall
+from pipeline_runner.record.inputs import numbered
+from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.lineage import deepened, in_lists, side_by_side
 from pipeline_runner.running import gives
 from pipeline_runner.spec.command import typed
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Batches, Command, FromStage, Source, StageName, Zip
 from pipeline_runner.spec.secrets import missing
 from pipeline_runner.spec.sources import items
@@ -155,7 +160,7 @@ class _Past:
     def whole(self, name: StageName) -> Any:
         """A stage's whole result. Errors: CannotReplay when some of it is missing."""
         stage = self.plan.stages[name]
-        rows = self.history.rows(self.run, name, as_they_came=gives(stage) == "unordered")
+        rows = self._rows(name)
         values = [value for row in rows if row.pack is not None for value in row.pack.values()]
         if stage.spec.over is None:
             return values[0] if values else self.value(name, 0)
@@ -167,20 +172,21 @@ class _Past:
 
     def _given(self, name: StageName, item: int, varying: Mapping[str, Any]) -> tuple[list[Any], Any]:
         """The arguments of a call, one a column, and its own keywords."""
-        over = self.plan.stages[name].spec.over
+        spec = self.plan.stages[name].spec
         payload = self.history.given(self.run, name, item)
         if payload is not None:
             columns, keywords = pickle.loads(payload)
             values = [column_values(column)[0] for column in columns]
-            if keywords is not None:
+            if keywords is not None and not spec.outs:  # the project may have been moved, and where it writes with it
                 return values, column_values(keywords)[0]
-            return values, keywords_of(varying)(item, item_of(over)(values)) if varying else None
-        sources = () if over is None else over.columns if isinstance(over, Zip) else (over,)
-        values = [self._argument(name, source, item) for source in sources]
-        self._must_be_the_same(name, item, sources, values)
-        if not varying and not self.plan.stages[name].spec.outs:
+        else:
+            sources = () if spec.over is None else spec.over.columns if isinstance(spec.over, Zip) else (spec.over,)
+            values = [self._argument(name, source, item) for source in sources]
+            self._must_be_the_same(name, item, sources, values)
+        if not varying and not spec.outs:
             return values, None
-        return values, keywords_of(varying, self._writing(name))(item, item_of(over)(values) if values else None)
+        given = item_of(spec.over)(values) if values else None
+        return values, keywords_of(varying, self._writing(name))(item, given)
 
     def _writing(self, name: StageName) -> Writing | None:
         spec = self.plan.stages[name].spec
@@ -210,9 +216,13 @@ class _Past:
 
     def _ended(self, source: FromStage) -> list[int]:
         """The numbers of the stage's calls that ended well, as its readers got them."""
-        as_they_came = gives(self.plan.stages[source.stage]) == "unordered"
-        rows = self.history.rows(self.run, source.stage, as_they_came=as_they_came)
-        return [number for row in rows for number in range(row.first, row.stop)]
+        return [number for row in self._rows(source.stage) for number in range(row.first, row.stop)]
+
+    def _rows(self, name: StageName) -> list[Row]:
+        """What is kept of a stage, as its readers got it."""
+        calls = self.state.stages[name].calls if name in self.state.stages else None
+        as_they_came = gives(self.plan.stages[name]) == "unordered"
+        return self.history.rows(self.run, name, as_they_came=as_they_came, calls=calls)
 
     def _must_be_the_same(self, name: StageName, item: int, sources: tuple[Source, ...], values: list[Any]) -> None:
         """Errors: CannotReplay when the source gives something else than the call had."""
@@ -270,7 +280,7 @@ class _Past:
     def _note_command(self, name: StageName, item: int, given: Any) -> None:
         command = given.get(COMMAND) if isinstance(given, Mapping) else None
         if isinstance(command, Invocation):
-            self.notes.append(f"{name}[{item}] runs: {typed(command)}")
+            self.notes.append(f"{name}[{item}] runs: {typed(_hidden(command, mask_of(self.plan.pipeline)))}")
 
     def _note_change(self, name: StageName, item: int) -> None:
         """Say so when the stage is not what it was."""
@@ -299,6 +309,17 @@ class _Kept(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._past.plan.stages)
+
+
+def _hidden(command: Invocation, mask: Mask) -> Invocation:
+    """As it may be shown. Quoted for a shell, a secret would not be known again."""
+
+    def hide(data: bytes) -> bytes:
+        return os.fsencode(mask.text(os.fsdecode(data)))
+
+    return Invocation(
+        tuple(map(hide, command.argv)), tuple((variable, hide(value)) for variable, value in command.variables)
+    )
 
 
 def _made(folder: Path) -> str:

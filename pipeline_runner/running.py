@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,6 +100,8 @@ class Result(Mapping[str, Any]):
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
+        import html
+
         rows = "".join(
             f"<tr><td>{html.escape(name)}</td><td>{stage.status}</td><td>{html.escape(stage.method)}</td>"
             f"<td>{stage.done}</td><td>{stage.failed}</td><td>{stage.seconds:.2f}</td></tr>"

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,15 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def repository() -> Path:
     """The folder of the whole project."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="module")
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A state folder apart: pipelines whose functions are beside the tests would share the one that is there, and no two
+    test processes may run the same pipeline at the same time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRUN_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PLACES = ("pipeline_runner", "tools", "tests", "examples", "docs")
+PLACES = ("pipeline_runner", "tools", "tests", "benchmarks", "examples", "docs")
 
 
 def tool(*command: str) -> str:

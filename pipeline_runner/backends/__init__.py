@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from pkgutil import iter_modules
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method
 
 
@@ -38,6 +36,9 @@ class Table:
 @cache
 def table() -> Table:
     """Build the table once. Errors: ValueError when two rows claim one name."""
+    from importlib.metadata import entry_points  # 20 ms, and a run whose plan was kept needs no table
+    from pkgutil import iter_modules
+
     here = [
         import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__) if not info.name.startswith("_")
     ]

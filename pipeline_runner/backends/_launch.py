@@ -12,7 +12,6 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from importlib import import_module
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -20,6 +19,7 @@ from typing import Any
 from weakref import WeakSet, ref
 
 from pipeline_runner.axes import StartMethod
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.methods import Process
 from pipeline_runner.worker.brand import KNOWN, Brand, bearers, new

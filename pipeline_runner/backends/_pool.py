@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from select import select
@@ -17,6 +16,7 @@ from weakref import ref
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, brand_for, context
 from pipeline_runner.calls import Chunks, Perform, Receipt
+from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Ask, Method, PoolSettings, Process, Surveyed
 from pipeline_runner.worker.start import begin
 
@@ -283,6 +283,8 @@ def rows(library: str, serializer: str, classes: Sequence[str]) -> tuple[Method,
             surveyed=Surveyed(dispatch=dispatch, style=style, returns=returns),
             aliases=tuple(f"{other}.{name}" for other in classes),
             note=note,
+            # Each task has a handle of its own; the others draw their input in a thread that all askers would share.
+            shared=style is Style.SINGLE,
         )
         for name, dispatch, style, returns, ask, lazy, ordered, on_raise, note in _ROWS
     )

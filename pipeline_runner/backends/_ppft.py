@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import json
 import pickle
 import secrets
@@ -11,17 +12,18 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from os import environ, getcwd
 from time import monotonic
 from typing import Any
 
 from ppft import Server
-from ppft._pp import _Worker
+from ppft._pp import _Task, _Worker
 from ppft.transport import CPipeTransport
 
 from pipeline_runner.backends._launch import PoolKilled, Roster, WorkerVanished, without_ctrl_c, workers_brand
 from pipeline_runner.calls import Receipt
+from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import PoolSettings, Process
 from pipeline_runner.worker.brand import Brand
 
@@ -134,6 +136,28 @@ class Worker(_Worker):  # type: ignore[misc]
                     end.close()
 
 
+class LookedAt(_Task):  # type: ignore[misc]
+    """A task that may be looked at over and over: pathos' uimap asks all of its tasks whether they have finished,
+    without a pause, which took 0.74 of a CPU for as long as the calls lasted."""
+
+    done = False
+    seen = -1  # the server's news when it was looked at last
+
+    @property
+    def finished(self) -> bool:
+        if not self.done and self.server.asker == threading.get_ident():
+            if self.seen == self.server.news:  # nothing has ended since
+                self.server.ended.wait(0.05)
+                self.server.ended.clear()
+            self.seen = self.server.news
+        return self.done
+
+    @finished.setter
+    def finished(self, done: bool) -> None:
+        self.done = done
+        self.server.tell()
+
+
 class Watched(Server):  # type: ignore[misc]
     """ppft's server, whose tasks always end: with a value, or with `Vanished`.
 
@@ -146,6 +170,10 @@ class Watched(Server):  # type: ignore[misc]
         self.ended = threading.Event()  # some task has
         self.given: set[Any] = set()  # tasks that may still be waited for
         self.functions: set[Any] = set()
+        self.asker: int | None = None  # the thread that looks at its tasks without a pause
+        self.news = 0  # another number whenever a task has ended
+        self._numbers = itertools.count(1)
+        self._marking = threading.Lock()
         with same_pythonpath():
             super().__init__(ncpus=0, ppservers=(), secret=secrets.token_hex(32), proto=PROTOCOL)
 
@@ -160,6 +188,7 @@ class Watched(Server):  # type: ignore[misc]
         # ppft keeps a function's source by its address: one that is freed could run as another.
         self.functions.add(func)
         task = super().submit(func, *args, **keywords)
+        self._mark(task)
         self.given.add(task)
         if self._exiting:  # too late to be found by `stop`
             finish(task, Vanished())
@@ -168,12 +197,23 @@ class Watched(Server):  # type: ignore[misc]
         return task
 
     def _run_local(self, job: Any, sfunc: Any, sargs: Any, worker: Any) -> None:
+        self._mark(job)
         child = worker.child
         super()._run_local(job, sfunc, sargs, worker)
         if not job.finished:
             finish(job, Vanished(child.pid, child.exitcode))
         self.given.discard(job)
         self.ended.set()
+
+    def tell(self) -> None:
+        self.news = next(self._numbers)
+        self.ended.set()
+
+    def _mark(self, task: Any) -> None:
+        """Have a task told apart, before it can end: its worker may be quicker than whoever hands it in."""
+        with self._marking:
+            if not isinstance(task, LookedAt):
+                task.__class__ = LookedAt
 
     def wait_for(self, handle: Any) -> None:
         """Wait until a task, or a handle around some, is finished: ppft's and pathos' own waiting can miss it."""
@@ -267,6 +307,13 @@ def receipts(results: Iterable[Any], roster: Roster) -> Iterator[Receipt]:
             yield result
     if vanished:
         raise WorkerVanished(vanished.pid, vanished.exitcode)
+
+
+def patiently(opened: Opened, results: Iterable[Any]) -> Iterator[Any]:
+    """The results of a method that looks at its tasks without a pause, with pauses."""
+    if opened.guarded:
+        opened.server.asker = threading.get_ident()
+    yield from results
 
 
 def close(opened: Opened) -> None:

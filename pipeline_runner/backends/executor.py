@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Thread
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, brand_for, context
 from pipeline_runner.calls import Chunks, Perform, Receipt
+from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surveyed
 from pipeline_runner.worker.start import begin
 
@@ -115,7 +115,7 @@ def processes(opened: Opened) -> Sequence[Process]:
 
 
 BROKEN = "BrokenProcessPool for every pending call; the executor is dead"
-CLASSES = ("ProcessPoolExecutor", "concurrent.futures.process.ProcessPoolExecutor")
+CLASSES = ("ProcessPoolExecutor", "Executor", "concurrent.futures.process.ProcessPoolExecutor")
 
 BACKEND = Backend(
     name="concurrent.futures.ProcessPoolExecutor",
@@ -137,6 +137,7 @@ BACKEND = Backend(
             surveyed=Surveyed(dispatch=Dispatch.ASYNC, style=Style.SINGLE, returns=Returns.NONE),
             aliases=tuple(f"{name}.submit" for name in CLASSES),
             note="the article says that nothing is returned directly; it is a Future",
+            shared=True,
         ),
         Method(
             name="concurrent.futures.ProcessPoolExecutor.map",
@@ -162,5 +163,6 @@ BACKEND = Backend(
     kill=kill,
     processes=processes,
     raw=raw,
+    library="multiprocessing",
     rank=20,
 )

@@ -14,5 +14,6 @@ BACKEND = Backend(
     kill=_pool.kill,
     processes=_pool.processes,
     raw=lambda workers: _pool.raw("multiprocess", workers),
+    library="multiprocess",
     rank=40,
 )

@@ -51,6 +51,12 @@ def told(opened: Opened, results: Iterable[Any]) -> Iterable[Receipt]:
     return _ppft.told(opened, results)
 
 
+def patiently(opened: Opened, results: Iterable[Any]) -> Iterable[Any]:
+    from pipeline_runner.backends import _ppft
+
+    return _ppft.patiently(opened, results)
+
+
 def pipe(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
     return told(opened, (opened.pool.pipe(perform.row, *task) for task in chunks))
 
@@ -79,7 +85,7 @@ def imap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
 
 
 def uimap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
-    return told(opened, opened.pool.uimap(perform.row, *chunks.columns()))
+    return told(opened, patiently(opened, opened.pool.uimap(perform.row, *chunks.columns())))
 
 
 def amap(opened: Opened, perform: Perform, chunks: Chunks) -> Iterable[Receipt]:
@@ -120,6 +126,7 @@ def row(name: str, ask: Ask, dispatch: Dispatch, returns: Returns, on_raise: str
         aliases=tuple(
             f"{other}.{name}"
             for other in (
+                "ParallelPool",
                 "pathos.pp.ParallelPool",
                 "pathos.pp.ParallelPythonPool",
                 "pathos.parallel.ParallelPool",

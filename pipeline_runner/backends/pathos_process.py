@@ -87,12 +87,14 @@ def row(name: str, ask: Ask, dispatch: Dispatch, returns: Returns, lazy: bool, o
         aliases=tuple(
             f"{other}.{name}"
             for other in (
+                "ProcessPool",
                 "pathos.multiprocessing.ProcessPool",
                 "pathos.multiprocessing.ProcessingPool",
                 "pathos.pools.ProcessPool",
             )
         ),
         note=note,
+        shared=style is Style.SINGLE,
     )
 
 

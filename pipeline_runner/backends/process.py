@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, WorkerVanished, brand_for, context
 from pipeline_runner.calls import Chunks, Perform, Receipt, Task
+from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surveyed
 from pipeline_runner.worker.brand import Brand
 from pipeline_runner.worker.start import run_one
@@ -147,7 +147,7 @@ BACKEND = Backend(
             on_death="visible: its exit code is minus the signal",
             surveyed=Surveyed(dispatch=Dispatch.BATCH, style=Style.SINGLE, returns=Returns.NONE),
             also_returns=frozenset({Returns.LIST, Returns.APPLY_RESULT}),
-            aliases=("multiprocessing.Process.start", "multiprocessing.process.Process"),
+            aliases=("Process", "multiprocessing.Process.start", "multiprocessing.process.Process"),
             note="a batch only because all of it is joined before the next; a process for every chunk is dear",
         ),
         Method(
@@ -172,5 +172,6 @@ BACKEND = Backend(
     kill=kill,
     processes=processes,
     raw=raw,
+    library="multiprocessing",
     rank=50,
 )

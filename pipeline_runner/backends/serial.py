@@ -67,7 +67,7 @@ def row(name: str, ask: Ask, returns: Returns, style: Style, note: str) -> Metho
         on_death="the runner itself dies: there is no other process",
         also_styles=frozenset({Style.MAP, Style.STAR}) if many else frozenset(),
         also_returns=frozenset({Returns.ITERATOR}) if many else frozenset(),
-        aliases=(f"pathos.serial.SerialPool.{name}", f"pathos.pools.SerialPool.{name}"),
+        aliases=(f"SerialPool.{name}", f"pathos.serial.SerialPool.{name}", f"pathos.pools.SerialPool.{name}"),
         note=note,
     )
 

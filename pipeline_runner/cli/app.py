@@ -7,16 +7,18 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
-
-from pipeline_runner.cli.streams import steady
+from pipeline_runner.cli.quick import plain_run
+from pipeline_runner.cli.streams import nobody_reads, steady
 from pipeline_runner.errors import PipelineError, nearest, told_plainly
+
+if TYPE_CHECKING:
+    import typer
 
 _RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # the form of a run's name
 COMMANDS = (
-    *("run", "validate", "plan", "graph", "methods", "schema", "init"),
+    *("run", "validate", "plan", "graph", "methods", "tune", "schema", "init"),
     *("runs", "show", "logs", "replay", "clean"),
 )
 
@@ -25,7 +27,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """Run one command line and leave with its exit code.
 
     `prun FILE …` is `prun run FILE …`. Only the module of the command that is asked for is
-    imported: `prun schema` should not wait for networkx.
+    imported: `prun schema` should not wait for networkx, and a plain run not for typer.
     """
     steady()
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -34,16 +36,15 @@ def run(arguments: Sequence[str] | None = None) -> None:
         words.insert(0, "run")
     debug = "--debug" in words
     words = _resume_which([word for word in words if word != "--debug"])
-    wanted = [words[0]] if words and words[0] in COMMANDS else COMMANDS
     try:
-        build(wanted)(args=words, prog_name="prun")
+        _obey(words)
     except (PipelineError, OSError) as refused:
         error = told_plainly(refused)
         if debug:
             raise
         if not isinstance(error, PipelineError):
             _our_bug(error)
-        typer.echo(str(error), err=True)
+        _say(str(error))
         raise SystemExit(error.exit_code) from error
     except Exception as error:  # nothing that a user does may end in our traceback
         if debug:
@@ -51,17 +52,39 @@ def run(arguments: Sequence[str] | None = None) -> None:
         _our_bug(error)
 
 
+def _obey(words: Sequence[str]) -> None:
+    asked = plain_run(words[1:]) if words[:1] == ["run"] else None
+    if asked is None:
+        wanted = [words[0]] if words and words[0] in COMMANDS else COMMANDS
+        build(wanted)(args=words, prog_name="prun")
+        return
+    from pipeline_runner.cli.go import Asked, go
+
+    try:  # what ends it otherwise, ends it with the codes that typer has for that
+        raise SystemExit(go(Asked(**asked)))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        nobody_reads()
+        raise SystemExit(1) from None
+
+
 def _our_bug(error: BaseException) -> NoReturn:
-    typer.echo(f"prun: {type(error).__name__}: {error}", err=True)
-    typer.echo("  this is a bug in prun; the same command with --debug shows where", err=True)
+    _say(f"prun: {type(error).__name__}: {error}")
+    _say("  this is a bug in prun; the same command with --debug shows where")
     raise SystemExit(1) from error
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _mistyped(word: str) -> None:
     """A word that is no file, and much like a command. Errors: UsageError."""
-    meant = nearest(word, COMMANDS)
-    if meant and word[0] not in "-./" and "." not in word and not os.path.exists(word):
-        typer.echo(f'prun: there is no command and no file "{word}"; did you mean "prun {meant}"?', err=True)
+    if word[:1] in "-./" or "." in word or os.path.exists(word):
+        return
+    if meant := nearest(word, COMMANDS):
+        _say(f'prun: there is no command and no file "{word}"; did you mean "prun {meant}"?')
         raise SystemExit(2)
 
 
@@ -77,6 +100,8 @@ def _resume_which(words: Sequence[str]) -> list[str]:
 
 def build(names: Sequence[str]) -> typer.Typer:
     """The command line with these commands. Each is a module here that has register(app)."""
+    import typer
+
     app = typer.Typer(
         name="prun",
         help="Run pipelines: stages in YAML, each on the pool method that fits it.",

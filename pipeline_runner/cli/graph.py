@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline_runner.cli.options import File, Given, Params, Profile, Workers, load
+from pipeline_runner.cli.load import load
+from pipeline_runner.cli.options import File, Given, Params, Profile, Workers
 from pipeline_runner.errors import UsageError
 
 

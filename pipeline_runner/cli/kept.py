@@ -1,21 +1,17 @@
-"""What the commands about earlier runs share: which store, which run, which call, and what to type next."""
+"""What the commands about earlier runs share: which store, which run, and which call."""
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline_runner.cli.onward import state_here
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline_runner.record.history import History
-    from pipeline_runner.reporters.summary import Next
 
 Run = Annotated[
     str,
@@ -33,44 +29,12 @@ def history(state: str | None) -> History:
     return History(Store(state_here(state), create=False))
 
 
-def state_here(state: str | None) -> Path:
-    """The state folder of commands that name no pipeline: what was said, $PRUN_STATE, or `.prun` here."""
-    return Path(os.path.abspath(state or os.environ.get("PRUN_STATE") or ".prun"))
-
-
 def stage_and_item(text: str) -> tuple[str, int | None]:
     """`count[17]` or `count`, in parts. Errors: UsageError."""
     found = _CALL.fullmatch(text)
     if found is None or text.endswith("]") != (found["item"] is not None):
         raise UsageError(f'"{text}" names no call; write STAGE or STAGE[ITEM], for example count[17]')
     return found["stage"], None if found["item"] is None else int(found["item"])
-
-
-def following(run: str, about: Mapping[str, Any], folder: Path) -> Next:
-    """What to type next about a run whose state is in `folder`, from where one is now."""
-    from pipeline_runner.reporters.summary import Next
-
-    folder = Path(os.path.abspath(folder))
-    state = ("--state", _short(folder))
-    if not about.get("file"):
-        return Next(run, f'pipeline.run(resume="{run}", state="{state[-1]}")', state, python=True)
-    if folder == state_here(None):
-        return Next(run, f"prun --resume {run}")
-    file = file_of(about)
-    beside = folder == file.parent / ".prun" and not os.environ.get("PRUN_STATE")
-    resume = ["prun", _short(file), "--resume", run, *(() if beside else state)]
-    return Next(run, shlex.join(resume), state)
-
-
-def file_of(about: Mapping[str, Any]) -> Path:
-    """The pipeline's file, wherever one is now."""
-    return Path(about["folder"]) / Path(about["file"]).name
-
-
-def _short(path: Path) -> str:
-    """As it is found from here, where that is shorter."""
-    relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)
 
 
 def when(at: float) -> str:

@@ -27,7 +27,7 @@ class UnknownMethod(UsageError):
         self.known = known
 
     def __str__(self) -> str:
-        ending = sorted(known for known in self.known if known.rpartition(".")[2] == self.name)
+        ending = sorted(known for known in self.known if known.endswith(f".{self.name}"))
         advice = [f"  these end in it: {', '.join(ending)}"] if ending else ["  prun methods lists all of them"]
         guess = "" if ending else did_you_mean(self.name, self.known)
         return "\n".join([f'no method is called "{self.name}"{guess}', *advice])

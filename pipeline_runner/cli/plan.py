@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline_runner.cli import options
+from pipeline_runner.cli.load import load
 
 
 def register(app: typer.Typer) -> None:
@@ -34,12 +35,12 @@ def plan(
     second; groups and waves."""
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.preflight.look import refuse
-    from pipeline_runner.spec.secrets import mask_of
+    from pipeline_runner.spec.hidden import mask_of
 
-    pipeline = Pipeline.of(options.load(file, given, params, profile)).part(
+    pipeline = Pipeline.of(load(file, given, params, profile)).part(
         stages=stages or (), until=until or (), since=since or (), only=only or (), sample=sample
     )
-    for warning in refuse(pipeline.plan(workers=workers)):
+    for warning in refuse(pipeline.plan(workers=workers, state=state)):
         typer.echo(f"warning: {warning}", err=True)
     made = pipeline.forecast(workers=workers, state=state, force=force, cache=not no_cache)
     told = json.dumps(made.to_json(), indent=2, ensure_ascii=False) if as_json else made.explain().rstrip("\n")

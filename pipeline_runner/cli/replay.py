@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline_runner.cli import kept, options
+from pipeline_runner.cli import kept, onward, options
 from pipeline_runner.cli.kept import Run
 from pipeline_runner.errors import PipelineError, UsageError
 from pipeline_runner.masks import NOTHING, Mask
@@ -51,13 +51,13 @@ def replay(
     from pipeline_runner.plan.make import make_plan
     from pipeline_runner.replaying import replayed
     from pipeline_runner.reporters.values import shown
-    from pipeline_runner.spec.secrets import mask_of
+    from pipeline_runner.spec.hidden import mask_of
 
     history = kept.history(state)
     told = history.told(history.find(run))
     stage, item = kept.stage_and_item(call)
     if not told.about.get("file"):
-        there = kept.following(told.run, told.about, history.store.folder).replay(stage, item or 0)
+        there = onward.following(told.run, told.about, history.store.folder).replay(stage, item or 0)
         raise MadeInPython(told.run, told.pipeline, there)
     plan = make_plan(pipeline_of(told), workers=told.about.get("workers"))
     again = replayed(history, told.run, plan, stage, _the_one(history.state(told.run).stages, stage, item))
@@ -88,7 +88,7 @@ def pipeline_of(told: Told) -> PipelineSpec:
     from pipeline_runner.spec.build import load
 
     about = told.about
-    return load(str(kept.file_of(about)), params=about.get("given", {}), profile=about.get("profile"))
+    return load(str(onward.file_of(about)), params=about.get("given", {}), profile=about.get("profile"))
 
 
 def tell(error: BaseException, mask: Mask = NOTHING) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.cli import options
+from pipeline_runner.cli.load import pairs
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,11 +23,14 @@ def resumed(
     profile: str | None,
     state: str | None,
     run: str,
-) -> tuple[PipelineSpec, str]:
-    """The pipeline and the run. Parameters that the run was given are given again; what is said now wins.
+) -> tuple[PipelineSpec, str, Sequence[Mapping[str, Any]]]:
+    """The pipeline, the run, and the parts that it was asked for. Parameters that the run was given are given again;
+    what is said now wins.
 
-    Errors: UsageError when there is no such run; StoreError; Problems.
+    Errors: UsageError when there is no such run; StoreError, also where what it was given is damaged; Problems.
     """
+    from pipeline_runner.record.errors import StoreError
+    from pipeline_runner.record.given import doubtful
     from pipeline_runner.record.record import about_run, last_run
     from pipeline_runner.record.store import Store
     from pipeline_runner.spec.build import load
@@ -42,9 +45,18 @@ def resumed(
     about = about_run(store, run)
     if about is None:
         raise UsageError(f'there is no run "{run}" in {store.folder}; `prun runs` lists them')
-    values: dict[str, Any] = {**about.get("given", {}), **(read_params(params) if params is not None else {})}
     path = file or str(_file(about, store.folder))
-    return load(path, params=values, overrides=options.pairs(given or ()), profile=profile or about.get("profile")), run
+    if doubtful(store.key, run, about):
+        if not (given or params is not None or profile):
+            why = (
+                f"what run {run} was given (-p, --params, --profile, a part of the pipeline) is damaged, or the key is"
+            )
+            cure = f"say it again, with --resume {run}, or begin anew: prun {path}"
+            raise StoreError(store.database, why, cure)
+        about = {}
+    values: dict[str, Any] = {**about.get("given", {}), **(read_params(params) if params is not None else {})}
+    spec = load(path, params=values, overrides=pairs(given or ()), profile=profile or about.get("profile"))
+    return spec, run, about.get("parts", [])
 
 
 def _file(about: Mapping[str, Any], state: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline_runner.cli import kept, options
+from pipeline_runner.cli import kept, onward, options
 
 if TYPE_CHECKING:
     from pipeline_runner.record.history import Told
@@ -24,7 +24,7 @@ def runs(
 ) -> None:
     """List the runs that are kept, the newest first, and how to go on with those that owe something."""
     history = kept.history(state)
-    found = [(told, kept.following(told.run, told.about, history.store.folder)) for told in history.runs()]
+    found = [(told, onward.following(told.run, told.about, history.store.folder)) for told in history.runs()]
     if as_json:
         typer.echo(json.dumps([_as_data(*each) for each in found], indent=2, ensure_ascii=True))
     elif found:

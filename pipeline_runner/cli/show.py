@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline_runner.cli import kept, options
+from pipeline_runner.cli import kept, onward, options
 from pipeline_runner.cli.kept import Run
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def show(
 def as_text(history: History, told: Told, state: RunState) -> Iterator[str]:
     from pipeline_runner.reporters.summary import failures
 
-    following = kept.following(told.run, told.about, history.store.folder)
+    following = onward.following(told.run, told.about, history.store.folder)
     yield f"{told.run}  {told.pipeline}  {told.status or 'running'}"
     yield ""
     yield from (f"{title:<9}{text}" for title, text in _facts(told) if text)
@@ -54,7 +54,7 @@ def as_text(history: History, told: Told, state: RunState) -> Iterator[str]:
 
 def _facts(told: Told) -> Iterator[tuple[str, str]]:
     about = told.about
-    yield "file", str(kept.file_of(about)) if about.get("file") else f"made in Python, in {about.get('folder', '?')}"
+    yield "file", str(onward.file_of(about)) if about.get("file") else f"made in Python, in {about.get('folder', '?')}"
     tries = f", in {told.tries} tries" if told.tries > 1 else ""
     span = f", took {kept.took(told.took_s)}" if told.status else ", at work now"
     yield "began", f"{kept.when(told.began)}{span}{tries}"
@@ -97,7 +97,8 @@ def _value(history: History, told: Told, state: RunState, stage: str, gives: str
     if gives == "none":
         return [None]
     add_to_path(str(told.about.get("folder", ".")))  # the classes of values are found where the pipeline is
-    packs = [row.pack for row in history.rows(told.run, stage, as_they_came=gives == "unordered")]
+    rows = history.rows(told.run, stage, as_they_came=gives == "unordered", calls=state.stages[stage].calls)
+    packs = [row.pack for row in rows]
     try:
         values = [value for pack in packs if pack is not None for value in pack.values()]
     except Exception:  # its class is not there any more, or has changed: whatever unpickling it raises

@@ -90,6 +90,11 @@ def steady() -> None:
     sys.stderr = _over(sys.stderr, 2, Steady)
 
 
+def nobody_reads() -> None:
+    """The reader of stdout has left: what is still buffered for them would fail once more at exit."""
+    _lead_nowhere(1)
+
+
 def _over(stream: Any, descriptor: int, kind: type[io.TextIOWrapper]) -> Any:
     """The stream as one of this kind, unless somebody has put their own in its place."""
     if stream is None:

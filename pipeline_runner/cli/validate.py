@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, Problems, in_order
 
 

@@ -20,6 +20,7 @@ from time import monotonic
 from typing import Any
 
 from pipeline_runner.calls import Outcome, Ticket
+from pipeline_runner.engine.arena import Arena
 from pipeline_runner.engine.messages import (
     ChunkBegun,
     ChunkOver,
@@ -35,7 +36,7 @@ from pipeline_runner.engine.overheard import Overheard
 from pipeline_runner.worker import slate
 from pipeline_runner.worker.capture import Mark
 from pipeline_runner.worker.job import Job
-from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, REACHED, SAID, forget_here, serve_here
+from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, REACHED, ROOM, SAID, forget_here, serve_here
 from pipeline_runner.worker.slate import At
 
 REFUSE_S = 2.0  # a worker that there is no descriptor for waits so long for one
@@ -144,8 +145,9 @@ class Beacon:
     Only processes of the same user are heard.
     """
 
-    def __init__(self, tell: Callable[[Message], None]) -> None:
+    def __init__(self, tell: Callable[[Message], None], arena: Arena | None = None) -> None:
         self._tell = tell
+        self._arena = Arena() if arena is None else arena
         self._jobs: dict[int, bytes] = {}
         self._plain: dict[int, Job] = {}
         self._workers: dict[int, _Worker] = {}  # by pid
@@ -157,7 +159,7 @@ class Beacon:
         self._listener.setblocking(False)
         self.here = f"here:{self.address}"
         self._doors: dict[int, threading.Event] = {}  # by chunk: calls of this process that wait for leave
-        serve_here(self.here, lambda lease: _Here(tell, lease, self._plain, self._doors))
+        serve_here(self.here, lambda lease: _Here(tell, lease, self._plain, self._doors, self._arena))
         self._wake, self._woken = os.pipe()
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._pausing = False  # no look at who knocks, for a moment
@@ -310,8 +312,11 @@ class Beacon:
                 if job is not None:
                     _send(worker.connection, self._jobs.get(job, b""))
                 self._tell(ChunkBegun(lease, chunk, worker.pid, waits))
-            case (kind, int(lease), int(chunk), outcomes, float(took_s)) if kind == ENDED:
+            case (kind, int(size)) if kind == ROOM:
+                _send(worker.connection, pickle.dumps(self._arena.lend_to(worker.pid, size)))
+            case (kind, int(lease), int(chunk), outcomes, float(took_s), *read) if kind == ENDED:
                 worker.ended = chunk
+                self._arena.settle(worker.pid, read)
                 self._tell(ChunkOver(lease, chunk, worker.pid, outcomes, took_s))
             case (kind, int(), int(chunk), marks) if kind == SAID:
                 if worker.overheard is not None:
@@ -358,6 +363,7 @@ class Beacon:
         if self._workers.get(worker.pid) is worker:
             del self._workers[worker.pid]
         if worker.pid >= 0:
+            self._arena.forget(worker.pid)
             self._tell(WorkerGone(worker.lease, worker.pid))
 
 
@@ -367,12 +373,18 @@ class _Here:
     process = False
 
     def __init__(
-        self, tell: Callable[[Message], None], lease: int, jobs: dict[int, Job], doors: dict[int, threading.Event]
+        self,
+        tell: Callable[[Message], None],
+        lease: int,
+        jobs: dict[int, Job],
+        doors: dict[int, threading.Event],
+        arena: Arena,
     ) -> None:
         self._tell = tell
         self._lease = lease
         self._jobs = jobs
         self._doors = doors
+        self.room = arena.lend
 
     def begin(self, ticket: Ticket) -> Job:
         """Errors: KeyError when its stage has ended, perhaps while this waited for leave."""

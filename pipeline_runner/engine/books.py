@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from itertools import count
 
 from pipeline_runner.axes import Returns
 from pipeline_runner.calls import Calls
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.inputs import read_whole
+from pipeline_runner.engine.lane import lanes
 from pipeline_runner.engine.results import Results
 from pipeline_runner.engine.veil import veiled
 from pipeline_runner.events import DepsRead, Event
@@ -20,8 +22,8 @@ from pipeline_runner.plan.plan import EdgeKind, Plan
 from pipeline_runner.record.deps import fixed, found, salt
 from pipeline_runner.record.lineage import through
 from pipeline_runner.record.record import Record
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec, Zip
-from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.state import RunState
 
 Listener = Callable[[Event], None]
@@ -59,6 +61,11 @@ class Books:
             )
             for number, chain in enumerate(chain for group in plan.groups for chain in group.chains)
         ]
+        self.lanes = lanes(plan, self.courses)
+        self.lane_of = {number: lane for lane in self.lanes for number in lane.members}
+        self.carriers: list[Course] = [*self.courses, *self.lanes]  # whatever has rounds of its own, by number
+        for course in self.carriers:
+            course.numbers = count(course.number, len(self.carriers))
         self.course_of = {name: course for course in self.courses for name in course.chain.stages}
         self.taken: dict[str, tuple[str, int]] = {}  # files that calls write, and which call it is
         self._unread = {name: len(plan.readers(name)) for name in plan.stages}
@@ -98,7 +105,7 @@ class Books:
 
     def find(self, chunk: int) -> Course:
         """Whose chunk it is: numbers of different courses never meet, and each tells its course."""
-        return self.courses[chunk % len(self.courses)]
+        return self.carriers[chunk % len(self.carriers)]
 
     def kept(self, name: StageName) -> bool:
         """Whether all values of a stage are there at the end."""

@@ -10,8 +10,9 @@ WHOLE_BUDGET_S = 0.5  # the rest then waits for the next round, whose sizes know
 GROWTH = 1 << 12  # at most so many times the largest size that was seen to last
 SURE = 8  # a size is settled when one that was so many times smaller has been seen to last
 MOST = 1 << 16  # calls
-MOST_BYTES = 1 << 20  # of what a chunk brings or takes away: more is no cheaper a byte, and several are in flight
+MOST_BYTES = 1 << 18  # of what a chunk brings or takes away: more is no cheaper a byte, and several are in flight
 MEMORY = 0.7  # of what was known is kept with each chunk that is learnt of: calls may grow longer or shorter
+AHEAD = 2  # chunks of large values a worker that are in flight: one at work and one waiting; more only take memory
 
 
 class Sizes:
@@ -33,6 +34,12 @@ class Sizes:
     def settled(self) -> bool:
         """Whether a chunk is as large as it should be. Until then a few show the way, and more would only be more."""
         return bool(self._fixed) or (self.known and self._largest * SURE >= self._meant())
+
+    def window(self, window: int) -> int:
+        """How many chunks may be in flight, of so many."""
+        if not self.settled:
+            return min(window, self._workers + self.known)
+        return min(window, AHEAD * self._workers) if self._each_bytes >= MOST_BYTES else window
 
     def budget_s(self, lazy: bool) -> float:
         """How long a chunk may take before it hands back its rest; 0 where the user chose the size."""

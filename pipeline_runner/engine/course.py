@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import field, replace
 from pathlib import Path
 from time import monotonic
 
 from pipeline_runner.axes import Dispatch
 from pipeline_runner.calls import Failure
+from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.chunks import Sizes
-from pipeline_runner.engine.feed import Feed
+from pipeline_runner.engine.feed import Feed, Flight
 from pipeline_runner.engine.pools import Lease
 from pipeline_runner.engine.results import Results
 from pipeline_runner.methods import PoolSettings
@@ -27,6 +28,7 @@ class Course:
     chain: Chain
     stages: Sequence[StagePlan]
     results: Sequence[Results]  # of each stage
+    numbers: Iterator[int] = field(init=False)  # of its chunks: each tells its course
     feed: Feed = field(init=False)
     sizes: Sizes = field(init=False)
 
@@ -53,6 +55,10 @@ class Course:
     sentenced: dict[int, tuple[int, Failure]] = field(default_factory=dict)  # pid → the chunk it is killed for, and why
     asked_at: float = 0.0  # when its pool was last asked for workers that died unheard
     weighed_at: float = 0.0  # when its workers' memory was last looked at
+    made: int = 0  # calls, where it has no feed of its own
+    work_s: float = 0.0  # of workers, in its chunks so far
+    askers: int = 1  # threads that ask its method
+    resting: bool = False  # its round was ended for want of calls
     said: dict[int, deque[str]] = field(default_factory=dict)  # call number → the last lines that it wrote
 
     def __post_init__(self) -> None:
@@ -93,13 +99,35 @@ class Course:
         )
         return settings if plan.start_method is None else replace(settings, start_method=plan.start_method)
 
-    def demand(self) -> int:
-        """Workers that it can still use: those of its pool, or fewer when its last chunks are in flight."""
-        if self.head.choice.backend.in_process:
+    @property
+    def total(self) -> int:
+        """How many numbers its calls had, when all are known; 0 before."""
+        return self.feed.total if hasattr(self, "feed") else self.made
+
+    def asks_as(self, flight: Flight | None) -> int:
+        """The number of the course by whose rank and tokens a chunk begins."""
+        return self.number
+
+    def demand(self, priority: int) -> int:
+        """Workers that it can still use for calls of this priority, or of a higher one: those of its pool, or fewer
+        when its last chunks are in flight, or when it waits for what streams to it."""
+        if self.head.choice.backend.in_process or self.head.spec.priority < priority:
             return 0  # calls that wait, or one at a time: they need no worker
         if not hasattr(self, "feed"):
             return 1
-        return min(self.workers, max(1, len(self.feed.flights))) if self.feed.drawn_out else self.workers
+        if self.feed.spare:
+            return self.workers
+        return min(self.workers, max(1 if self.feed.drawn_out else 0, len(self.feed.flights)))
+
+    def named(self, flight: Flight) -> Iterator[tuple[str, Sequence[int]]]:
+        """The stages that a chunk is at work for now, each with the numbers of its calls."""
+        yield self.chain.stages[flight.at], flight.calls.indices
+
+    def told_of(self, flight: Flight | None, position: int | None) -> tuple[str, int | None]:
+        """Whose call is at a position of a chunk: the stage, and the call's number; None: nobody's."""
+        if flight is None:
+            return self.chain.stages[0], None
+        return self.chain.stages[flight.at], None if position is None else flight.calls.indices[position]
 
     def begin_round(self) -> None:
         self.round += 1

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import RoundChunks
 from pipeline_runner.engine.messages import Message, PoolOpened, RoundOver
-from pipeline_runner.engine.pools import Pools
+from pipeline_runner.engine.pools import Lease, Pools
 from pipeline_runner.methods import PoolSettings
 from pipeline_runner.worker.perform import PERFORM
 
@@ -24,7 +24,6 @@ def start_round(course: Course, pools: Pools, settings: PoolSettings, tell: Call
 
 
 def _drive(course: Course, number: int, pools: Pools, settings: PoolSettings, tell: Callable[[Message], None]) -> None:
-    method = course.head.choice.method
     try:
         # A stage whose every call was kept from an earlier run needs no pool at all.
         if course.reuses and not course.feed.anything():
@@ -33,9 +32,33 @@ def _drive(course: Course, number: int, pools: Pools, settings: PoolSettings, te
         lease = pools.lease(course.head.choice.backend, settings)
         course.lease = lease
         tell(PoolOpened(course.number, number, lease.number))
-        for _ in method.ask(lease.pool, PERFORM, RoundChunks(course.feed, method.lazy)):
-            pass
+        _ask(course, lease)
     except BaseException as error:  # a library may raise anything, BrokenProcessPool and SystemExit included
         tell(RoundOver(course.number, number, error))
     else:
         tell(RoundOver(course.number, number, None))
+
+
+def _ask(course: Course, lease: Lease) -> None:
+    """Ask the method for all that the round brings, side by side where one asker could not keep its workers busy.
+
+    Errors: what the first asker met that met anything.
+    """
+    met: list[BaseException] = []
+
+    def ask() -> None:
+        method = course.head.choice.method
+        try:
+            for _ in method.ask(lease.pool, PERFORM, RoundChunks(course.feed, method.lazy)):
+                pass
+        except BaseException as error:
+            met.append(error)
+
+    others = [threading.Thread(target=ask, name=f"prun-asks-{n}", daemon=True) for n in range(1, course.askers)]
+    for other in others:
+        other.start()
+    ask()
+    for other in others:
+        other.join()
+    if met:
+        raise met[0]

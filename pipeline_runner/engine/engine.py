@@ -10,7 +10,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic, time
 from typing import Any, assert_never
@@ -18,6 +17,7 @@ from typing import Any, assert_never
 from pipeline_runner import events
 from pipeline_runner.axes import OnError, Status
 from pipeline_runner.calls import Cause, Failed, Failure, Ticket
+from pipeline_runner.engine.arena import Arena
 from pipeline_runner.engine.beacon import Beacon
 from pipeline_runner.engine.books import Books, Listener
 from pipeline_runner.engine.chaos import Chaos
@@ -26,7 +26,8 @@ from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Feed, Flight, Owed
 from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, constants_of, in_its_folder, intake_of
 from pipeline_runner.engine.intake import Intake
-from pipeline_runner.engine.jobs import job
+from pipeline_runner.engine.jobs import job, job_of_each, step_of
+from pipeline_runner.engine.lane import AHEAD, Lane, Loads, Passenger, Waiting
 from pipeline_runner.engine.leave import Leave
 from pipeline_runner.engine.messages import (
     CallsKept,
@@ -57,6 +58,7 @@ from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState, failure_told
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
+from pipeline_runner.worker.job import Step
 
 ABANDON_S = 0.2  # a cancelled call in the runner's own process is waited for so long
 BARREN = 3  # rounds in a row that may break without having got anywhere
@@ -84,17 +86,19 @@ class Engine:
         self.state, self.results, self.lock = self._books.state, self._books.results, self._books.lock
         self.kept, self.moved, self.mask = self._books.kept, self._books.moved, self._books.mask
         self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._arena = Arena()
         self._running: dict[int, Course] = {}  # by number, in the order of their start
-        self._outcomes = Outcomes(self._books, self._stop)
+        self._outcomes = Outcomes(self._books, self._stop, self._arrived)
         self._rounds = Rounds(
             self._books, self._outcomes, self._running, tell=self._inbox.put, over=self._conclude, chaos=chaos
         )
         self._chaos = chaos
         chains = [course.chain for course in self._books.courses]
-        self._leave = Leave(plan, chains)
+        self._leave = Leave(plan, chains, [lane.members for lane in self._books.lanes])
         self._at_the_door: dict[int, tuple[Course, Flight | None, int]] = {}  # by chunk: who waits for leave, its pid
         self._asked_by: dict[int, int] = {}  # by pid: the chunk that it asked for last
-        self._schedule = Schedule(plan, chains)
+        self._times = {} if record is None else record.times()
+        self._schedule = Schedule(plan, chains, self._times)
         self._hooks = [course for course in self._books.courses if course.head.spec.hook]
         self._left = len(chains) - len(self._hooks)
         self._doomed: deque[tuple[Course, Status]] = deque()  # at work, and to be cancelled: a source did not end well
@@ -126,7 +130,7 @@ class Engine:
         folders = {self.plan.pipeline.folder_of(stage.spec) for stage in self.plan.stages.values()}
         for folder in (*folders, self.plan.pipeline.folder):
             add_to_path(os.path.abspath(folder))
-        self._beacon = Beacon(self._inbox.put)
+        self._beacon = Beacon(self._inbox.put, self._arena)
         try:
             self._books.publish(
                 events.RunStarted(
@@ -144,7 +148,7 @@ class Engine:
             self._skip_known()
             self._start_ready()
             self._books.commit()
-            while self._left:
+            while self._left or any(lane.number in self._running for lane in self._books.lanes):
                 self._turn()
             self._run_hooks()
         except BaseException as error:
@@ -155,6 +159,7 @@ class Engine:
         finally:
             self._rounds.pools.close()
             self._beacon.close()
+            self._arena.retire()
             if self.state.status is None:
                 for event in self._books.record.last_news() if self._books.record is not None else ():
                     self._books.publish(event)
@@ -238,10 +243,13 @@ class Engine:
             if not course.over:
                 self._start(course)
                 self._cancel_doomed()
+        for lane in self._books.lanes:
+            if lane.number in self._running:
+                self._look_after_lane(lane)
 
     def _busy(self, priority: int) -> int:
         """Workers that the running chains of this priority, or of a higher one, can still use."""
-        return sum(c.demand() for c in self._running.values() if c.head.spec.priority >= priority)
+        return sum(course.demand(priority) for course in self._running.values())
 
     def _skip_known(self) -> None:
         """End what is off whatever happens; what depends on it is told when all of its sources have ended."""
@@ -274,7 +282,9 @@ class Engine:
         if not self._may_run(course):
             return
         course.started_at = monotonic()
-        self._running[course.number] = course
+        lane = self._books.lane_of.get(course.number)
+        if lane is None:
+            self._running[course.number] = course
         self._schedule.started(course.chain)
         head = course.head
         try:
@@ -289,11 +299,12 @@ class Engine:
                 scope |= names(writing.places(0, None))  # its `with` may be a list, which is filled in only here
             constants = [constants_of(plan.spec, scope) for plan in course.stages]
             intake, calls = self._intake(course, constants[0].per_call, writing)
-            described = job(
-                self.plan.pipeline,
-                course.stages,
-                [given.fixed for given in constants],
-                [self._books.wanted(name) for name in course.chain.stages],
+            wanted = [self._books.wanted(name) for name in course.chain.stages]
+            fixed = [given.fixed for given in constants]
+            described = (
+                step_of(head, fixed[0], wanted[0])
+                if lane is not None
+                else job(self.plan.pipeline, course.stages, fixed, wanted)
             )
         except Exception as error:  # a user's value that does not unpickle, a source that is not there, dill's errors
             self._fail_stage(course, failure_of(told_plainly(error), Cause.RAISED))
@@ -307,23 +318,94 @@ class Engine:
                     fused_into=None if plan is head else head.spec.name,
                 )
             )
+        if isinstance(described, Step):
+            self._board(course, intake, described)
+            return
         self._beacon.publish(course.number, described)
         course.sizes = Sizes(min(head.workers, calls or head.workers), head.spec.chunk)
-        course.feed = Feed(
+        course.feed = self._feed(course, intake, head.window, head.workers)
+        self._rounds.begin(course, calls)
+
+    def _feed(self, course: Course, intake: Intake, window: int, workers: int) -> Feed:
+        return Feed(
             intake,
             course.sizes,
             lock=self.lock,
-            window=head.window,
-            workers=head.workers,
-            lazy=head.choice.method.lazy,
+            window=window,
+            workers=workers,
+            lazy=course.head.choice.method.lazy,
             single=course.single,
-            backlog=lambda: max(results.backlog for results in course.results),
+            backlog=lambda: max((results.backlog for results in course.results), default=0),
             ticket=lambda chunk, step, size: self._ticket(course, chunk, step, size),
             refuse=lambda chunk, error: self._inbox.put(_refused(course, chunk, error)),
-            # Numbers of different courses never meet, and each tells its course.
-            numbers=count(course.number, len(self._books.courses)),
+            numbers=course.numbers,
+            pack=self._arena.packed,
         )
-        self._rounds.begin(course, calls)
+
+    # Lanes.
+
+    def _board(self, course: Course, intake: Intake, step: Step) -> None:
+        """Let a stage of one call travel with others, if its call is to be made at all."""
+        try:
+            calls = intake.draw(1)
+        except Exception as error:  # what is not to be made is not there
+            self._fail_stage(course, failure_of(told_plainly(error), Cause.RAISED))
+            return
+        course.made = intake.total
+        if not calls:
+            self._end(course, Status.DONE)
+            return
+        lane = self._books.lane_of[course.number]
+        recorded_s = self._times.get(course.chain.head)
+        lane.board(Passenger(course, calls, step, lane.pace.expected_s(step.function, recorded_s)))
+        if lane.number not in self._running:
+            self._set_off(lane)
+
+    def _look_after_lane(self, lane: Lane) -> None:
+        if lane.waiting.take_up():
+            self.moved()  # once for all that has come aboard: whoever waits there is woken by it
+        elif not (lane.aboard or lane.resting or lane.cancelled):
+            lane.resting = True  # it waits for what is not in it: others may have its pool
+            lane.last_news = monotonic()
+            lane.feed.close()
+
+    def _set_off(self, lane: Lane) -> None:
+        if not hasattr(lane, "feed"):
+            self._beacon.publish(lane.number, job_of_each(self.plan.pipeline, lane.head))
+            lane.sizes = Loads(lane.most, None)
+            lane.feed = self._feed(lane, lane.waiting, AHEAD * lane.most, lane.most)
+        self._running[lane.number] = lane
+        self._rounds.begin(lane)
+
+    def _arrived(self, lane: Lane, course: Course) -> None:
+        """The call of a stage in a lane has ended."""
+        lane.leave(course.number)
+        if not course.over:
+            self._end(course, Status.FAILED if course.failed else Status.DONE)
+
+    def _conclude_lane(self, lane: Lane, error: BaseException | None) -> None:
+        """After a round of a lane: the next one; or it waits for others to come aboard."""
+        if lane.cancelled:
+            for passenger in list(lane.aboard.values()):
+                if not passenger.course.over:
+                    self._end(passenger.course, Status.FAILED if passenger.course.failed else Status.CANCELLED)
+            lane.aboard.clear()
+        lane.barren = 0 if lane.progress or (error is None and not lane.sick) else lane.barren + 1
+        if lane.barren >= BARREN:
+            lane.barren = 0
+            failure = self._broken(error)
+            lane.feed.give_up()
+            lane.waiting = Waiting(lane.most)
+            lane.feed = self._feed(lane, lane.waiting, AHEAD * lane.most, lane.most)
+            for passenger in list(lane.aboard.values()):
+                lane.leave(passenger.course.number)
+                if not passenger.course.over:
+                    self._fail_stage(passenger.course, failure)
+        if not lane.aboard:
+            self._running.pop(lane.number, None)
+            return
+        self._tell_replaced(lane, next(iter(lane.aboard.values())).course.chain.head, error)
+        self._rounds.begin(lane)
 
     def _intake(self, course: Course, varying: Mapping[str, Any], writing: Writing | None) -> tuple[Intake, int | None]:
         """What the chain's calls are drawn from: without those that need not be made."""
@@ -354,7 +436,9 @@ class Engine:
         course.reuses = any(step.kept is not None for step in before)
         if not course.reuses and not taken:
             return intake, calls
-        tell = lambda reused: self._inbox.put(CallsKept(course.number, reused))  # noqa: E731
+        # Of a lane's stage it is this thread that asks, and the stage may have ended by it.
+        hear = self._outcomes.kept if course.number in self._books.lane_of else self._inbox.put
+        tell = lambda reused: hear(CallsKept(course.number, reused))  # noqa: E731
         go_on = lambda calls, step: course.feed.again(Owed(calls, step))  # noqa: E731
         refuse = lambda step, index: NotThere(stages[step], index, record.why_unknown(stages[step]))  # noqa: E731
         return Reusing(intake, before, tell, go_on, taken=taken, refuse=refuse), calls
@@ -370,7 +454,7 @@ class Engine:
         if lease is None:
             raise AssertionError("a chunk was drawn before its pool was leased: this is our bug")
         budget_s = course.sizes.budget_s(course.head.choice.method.lazy)
-        leave = self._leave.needed(course.number)
+        leave = self._leave.needed(course.asks_as(None))
         address = self._beacon.here if backend.in_process else self._beacon.address
         # What is timed, weighed or struck must be known to have begun when it begins.
         quiet = not (leave or course.single or self._chaos is not None)
@@ -387,7 +471,7 @@ class Engine:
         if message.waits:
             self._at_the_door[message.chunk] = course, flight, message.pid
             self._asked_by[message.pid] = message.chunk
-            self._let_in(self._leave.ask(course.number, message.chunk))
+            self._let_in(self._leave.ask(course.asks_as(flight), message.chunk))
         elif flight is not None:
             self._at_work(course, flight)
 
@@ -409,17 +493,20 @@ class Engine:
     def _at_work(self, course: Course, flight: Flight, since_s: float = 0.0) -> None:
         """Only now its calls run, and their time with them: a wait for leave is not theirs."""
         flight.begun_at = monotonic() - since_s
-        stage = course.chain.stages[flight.step]
-        self._books.publish(
-            events.ChunkStarted(
-                at=time() - since_s,
-                stage=stage,
-                chunk=flight.chunk,
-                first=flight.calls.indices[0],
-                calls=len(flight.calls),
-                pid=flight.pid or 0,
+        stage, calls = next(course.named(flight))
+        if not (
+            isinstance(course, Lane) and len(flight.calls) > 1
+        ):  # which of them is at work is told when it has been
+            self._books.publish(
+                events.ChunkStarted(
+                    at=time() - since_s,
+                    stage=stage,
+                    chunk=flight.chunk,
+                    first=calls[0],
+                    calls=len(calls),
+                    pid=flight.pid or 0,
+                )
             )
-        )
         if self._chaos is not None and flight.pid is not None and self._chaos.strike(flight.pid):
             self._books.publish(events.WorkerStruck(stage=stage, pid=flight.pid))
 
@@ -436,6 +523,9 @@ class Engine:
 
     def _conclude(self, course: Course, error: BaseException | None) -> None:
         """After a round: the next one, or the end."""
+        if isinstance(course, Lane):
+            self._conclude_lane(course, error)
+            return
         if course.feed.error is not None:
             self._fail_stage(course, failure_of(told_plainly(course.feed.error), Cause.RAISED))
             return
@@ -447,15 +537,22 @@ class Engine:
             return
         course.barren = 0 if course.progress else course.barren + 1
         if course.barren >= BARREN:
-            refused = None if self._refused is None else TooFewDescriptors(self._refused.limit)
-            broken = refused or error or RuntimeError("its workers die before they begin a call")
-            # Every frame of it is ours or the library's: the users' calls tell of themselves.
-            self._fail_stage(course, replace(failure_of(told_plainly(broken), Cause.LOST), traceback=""))
+            self._fail_stage(course, self._broken(error))
             return
+        self._tell_replaced(course, course.chain.head, error)
+        self._rounds.begin(course)
+
+    def _broken(self, error: BaseException | None) -> Failure:
+        """Why a pool that breaks again and again is given up."""
+        refused = None if self._refused is None else TooFewDescriptors(self._refused.limit)
+        broken = refused or error or RuntimeError("its workers die before they begin a call")
+        # Every frame of it is ours or the library's: the users' calls tell of themselves.
+        return replace(failure_of(told_plainly(broken), Cause.LOST), traceback="")
+
+    def _tell_replaced(self, course: Course, stage: StageName, error: BaseException | None) -> None:
         if error is not None or course.sick:
             why = f"{type(error).__name__}: {error}" if error is not None else "a worker died"
-            self._books.publish(events.PoolReplaced(stage=course.head.spec.name, why=why))
-        self._rounds.begin(course)
+            self._books.publish(events.PoolReplaced(stage=stage, why=why))
 
     def _end(self, course: Course, status: Status, why: str = "") -> None:
         course.over = True
@@ -463,7 +560,7 @@ class Engine:
         self._running.pop(course.number, None)
         took_s = 0.0 if course.started_at is None else monotonic() - course.started_at
         self._beacon.withdraw(course.number)
-        total = course.feed.total if hasattr(course, "feed") else 0
+        total = course.total
         for place, (name, results) in enumerate(zip(course.chain.stages, course.results, strict=True)):
             of_stage = self._stage_status(status, course, place)
             if of_stage is Status.DONE and 0 < total == self.state.stages[name].reused:
@@ -471,7 +568,10 @@ class Engine:
             if of_stage in ENDED_WELL and self.state.stages[name].calls is None:
                 self._books.publish(events.CallsKnown(stage=name, calls=total))
             done = self.state.stages[name].done
-            self._books.publish(events.StageEnded(stage=name, status=of_stage, took_s=took_s, done=done, why=why))
+            work_s = 0.0 if place else course.work_s
+            self._books.publish(
+                events.StageEnded(stage=name, status=of_stage, took_s=took_s, done=done, why=why, work_s=work_s)
+            )
             results.end(total, None if of_stage in ENDED_WELL else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
             if of_stage not in ENDED_WELL:
                 self._cancel_readers(name, of_stage)
@@ -482,6 +582,7 @@ class Engine:
             self._let_in(self._leave.forget(course.number))
         for name in course.chain.stages:
             self._books.forget_read(name)
+        self._arena.trim()
 
     def _stage_status(self, status: Status, course: Course, place: int) -> Status:
         """A chain fails as a whole, but only the stage that had the failure is called failed.
@@ -535,9 +636,11 @@ class Engine:
         if course.cancelled:
             return
         course.cancelled = True
-        if course.started_at is None:
+        if course.started_at is None and not isinstance(course, Lane):
             self._end(course, status)
             return
+        if course.number in self._books.lane_of:
+            return  # it ends with its lane
         course.feed.give_up()
         if course.ending is None and course.ended is None:
             self._rounds.break_off(course)
@@ -550,6 +653,7 @@ class Engine:
         for course in self._books.courses:
             if not (course.over or course.head.spec.always or course.head.spec.hook):
                 self._cancel_course(course)
+        self._cancel_lanes()
 
     def _cancel(self, message: Cancel) -> None:
         if self._cancelled is not None:
@@ -558,6 +662,12 @@ class Engine:
         for course in self._books.courses:
             if not course.over:
                 self._cancel_course(course)
+        self._cancel_lanes()
+
+    def _cancel_lanes(self) -> None:
+        for lane in self._books.lanes:
+            if lane.number in self._running:
+                self._cancel_course(lane)
 
     def _run_hooks(self) -> None:
         """The stages have ended: what is to follow such an end, one after the other."""
@@ -577,6 +687,9 @@ class Engine:
                 if course.started_at is not None and hasattr(course, "feed"):
                     course.feed.give_up()
                 self._end(course, status)
+        for lane in self._books.lanes:
+            if hasattr(lane, "feed"):
+                lane.feed.give_up()
 
     def _status(self) -> Status:
         if self._cancelled is not None:

@@ -10,11 +10,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import inf
 from time import monotonic
 
 from pipeline_runner.calls import Calls, Task, Ticket
+from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.worker.perform import pack_payload
@@ -63,6 +63,7 @@ class Feed:
         ticket: Callable[[int, int, int], Ticket],
         refuse: Callable[[int, BaseException], None],
         numbers: Iterator[int],
+        pack: Callable[[Calls], tuple[Calls, bytes]] = lambda calls: (calls, pack_payload(calls)),
     ) -> None:
         self._intake = intake
         self._sizes = sizes
@@ -75,6 +76,7 @@ class Feed:
         self._ticket = ticket  # (chunk, step, size) → its ticket
         self._refuse = refuse  # (chunk, error): it cannot be sent
         self._numbers = numbers
+        self._pack = pack  # calls → the same, with what is large in them elsewhere, and their payload
         self._owed: deque[Owed] = deque()
         self._round = 0
         self._closed = False  # this round hands in no more
@@ -101,6 +103,12 @@ class Feed:
     def drawn_out(self) -> bool:
         """Nothing new will come."""
         return self._drawn_out
+
+    @property
+    def spare(self) -> bool:
+        """Whether there is, or surely will be, more to hand in than is in flight: not while its source has to bring
+        something first."""
+        return not self._drawn_out and (bool(self._owed) or not self._intake.dry)
 
     def again(self, owed: Owed) -> None:
         """These calls are to run again, before any that are new; unless the stage has been given up."""
@@ -233,8 +241,7 @@ class Feed:
                 left -= len(piece)
 
     def _room(self) -> bool:
-        most = self._window if self._sizes.settled else min(self._window, self.workers + self._sizes.known)
-        return len(self.flights) < most and self._backlog() < self._window
+        return len(self.flights) < self._sizes.window(self._window) and self._backlog() < self._window
 
     def _over(self) -> bool:
         # A lazy round waits for its last flights: their rests and retries can still go along.
@@ -303,13 +310,13 @@ class Feed:
                 self.again(Owed(calls, step))
                 return None
             chunk = next(self._numbers)
-            self.flights[chunk] = Flight(chunk, calls, step)
+            flight = self.flights[chunk] = Flight(chunk, calls, step)
         try:
-            payload = pack_payload(calls)
+            flight.calls, payload = self._pack(calls)
         except BaseException as error:  # an item's own __reduce__ may raise anything
             self._unsendable(chunk, calls, step, error)
             return None
-        self._sizes.weigh(len(calls), len(payload))
+        self._sizes.weigh(len(calls), len(payload) + flight.calls.large_bytes)
         return self._ticket(chunk, step, len(calls)), payload
 
     def _unsendable(self, chunk: int, calls: Calls, step: int, error: BaseException) -> None:

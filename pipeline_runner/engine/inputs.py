@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.axes import Returns, Status
+from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.intake import (
     Batched,
     Deepened,
@@ -30,7 +31,7 @@ from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.deps import filled
 from pipeline_runner.record.deps import varying as deps_of_call
-from pipeline_runner.record.keys import numbered, whole_reads
+from pipeline_runner.record.inputs import numbered, whole_reads
 from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.pipeline import (
     Batches,

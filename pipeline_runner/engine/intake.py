@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
@@ -55,6 +54,11 @@ class Intake(Protocol):
         """Grows whenever something new has come, so that a waiter can tell whether to look again."""
         ...
 
+    @property
+    def dry(self) -> bool:
+        """Whether nothing is there to be drawn now, and something may come."""
+        ...
+
     def leave(self) -> None:
         """Nothing more will be drawn: no stage has to wait until its values are."""
         ...
@@ -65,6 +69,7 @@ class Once:
 
     total = 1
     arrivals = 0
+    dry = False
 
     def __init__(self) -> None:
         self._drawn = False
@@ -90,6 +95,7 @@ class FromItems:
     """
 
     arrivals = 0
+    dry = False
 
     def __init__(self, items: Iterator[Any], size: int | None) -> None:
         self._items = items
@@ -126,6 +132,7 @@ class FromSequence:
     """Items that are all there: parts of them are cut out whole, and those of a range are never made here at all."""
 
     arrivals = 0
+    dry = False
 
     def __init__(self, items: list[Any] | range) -> None:
         self._items = items
@@ -172,6 +179,10 @@ class FromValues:
     @property
     def size(self) -> int | None:
         return self._pushed - self._drawn if self._ended else None
+
+    @property
+    def dry(self) -> bool:
+        return not (self._segments or self._ended)
 
     @property
     def backlog(self) -> int:
@@ -247,6 +258,10 @@ class SideBySide:
     @property
     def arrivals(self) -> int:
         return sum(column.arrivals for column in self._columns)
+
+    @property
+    def dry(self) -> bool:
+        return any(column.dry and not held for column, held in zip(self._columns, self._held, strict=True))
 
     def draw(self, most: int) -> Calls | None:
         while True:
@@ -349,6 +364,10 @@ class Batched:
     def arrivals(self) -> int:
         return self._intake.arrivals
 
+    @property
+    def dry(self) -> bool:
+        return self._intake.dry
+
     def draw(self, most: int) -> Calls | None:
         # Whoever asks for everything, or for much ahead, gets it in pieces: a list may be of any size.
         most = max(1, min(most, HELD // self._in_one))
@@ -392,8 +411,7 @@ class Batched:
     def _values(self, pack: Pack) -> list[Any]:
         """What was packed together is read once, however small the batches are that are made of it."""
         if pack.data is not self._read[0]:
-            values: list[Any] = pickle.loads(pack.data)
-            self._read = pack.data, values
+            self._read = pack.data, pack.whole()
         return self._read[1][pack.start : pack.stop]
 
 
@@ -414,6 +432,10 @@ class _Over:
     @property
     def arrivals(self) -> int:
         return self._intake.arrivals
+
+    @property
+    def dry(self) -> bool:
+        return self._intake.dry
 
     def leave(self) -> None:
         self._intake.leave()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline_runner.axes import Style
 from pipeline_runner.calls import Unfilled
 from pipeline_runner.engine.places import Writing, keyword, names
 from pipeline_runner.plan.plan import StagePlan
@@ -21,18 +22,7 @@ def job(pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence
 
     Errors: what dill raises for a function or a constant that it cannot ship.
     """
-    steps = tuple(
-        Step(
-            stage=plan.spec.name,
-            function=function_source(plan.spec.function),
-            style=None if plan.spec.over is None else plan.choice.style,
-            names=plan.spec.over.names if isinstance(plan.spec.over, Zip) else (),
-            constants=pack(given),
-            wanted=want,
-            outs=bool(plan.spec.outs),
-        )
-        for plan, given, want in zip(stages, constants, wanted, strict=True)
-    )
+    steps = tuple(step_of(plan, given, want) for plan, given, want in zip(stages, constants, wanted, strict=True))
     head = stages[0].spec
     return Job(
         folder=str(pipeline.folder_of(head)),
@@ -42,6 +32,40 @@ def job(pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence
         env=environment(pipeline, stages[0]),
         workdir=workdir(pipeline, head),
     )
+
+
+def step_of(plan: StagePlan, given: Any, wanted: bool) -> Step:
+    """One stage as a worker runs it. Errors: what dill raises for a function or a constant that it cannot ship."""
+    return Step(
+        stage=plan.spec.name,
+        function=function_source(plan.spec.function),
+        style=_style(plan),
+        names=plan.spec.over.names if isinstance(plan.spec.over, Zip) else (),
+        constants=pack(given),
+        wanted=wanted,
+        outs=bool(plan.spec.outs),
+    )
+
+
+def job_of_each(pipeline: PipelineSpec, plan: StagePlan) -> Job:
+    """The job of calls that bring their own steps, in the surroundings of this stage."""
+    nothing = Step("", FunctionSource("module", "", ""), None, (), pack({}), wanted=False)
+    return Job(
+        folder=str(pipeline.folder_of(plan.spec)),
+        steps=(nothing,),
+        setup=None,
+        setup_with=pack({}),
+        env=environment(pipeline, plan),
+        workdir=workdir(pipeline, plan.spec),
+        each=True,
+    )
+
+
+def _style(plan: StagePlan) -> Style | None:
+    """How an item becomes arguments: of columns a row of them, in whatever shape the pool is asked."""
+    if plan.spec.over is None:
+        return None
+    return Style.ZIP if isinstance(plan.spec.over, Zip) else plan.choice.style
 
 
 def environment(pipeline: PipelineSpec, plan: StagePlan) -> tuple[tuple[str, str], ...]:

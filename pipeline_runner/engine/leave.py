@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -30,7 +30,8 @@ class _Visitor(NamedTuple):
 class Leave:
     """Which chunks are at work, and which wait to be. Courses are known by the numbers of their chains."""
 
-    def __init__(self, plan: Plan, chains: Sequence[Chain]) -> None:
+    def __init__(self, plan: Plan, chains: Sequence[Chain], lanes: Sequence[Collection[int]] = ()) -> None:
+        """`lanes`: numbers of chains that share one pool, which has no more workers than the run."""
         heads = [plan.stages[chain.head] for chain in chains]
         self._holds: list[Mapping[str, int]] = [head.spec.limits for head in heads]
         self._priority = [head.spec.priority for head in heads]
@@ -40,8 +41,8 @@ class Leave:
         self._at_work: dict[int, int] = {}  # chunk → its course
         self._waiting: list[_Visitor] = []
         self._arrivals = count()
-        self._side_by_side = any(len(wave) > 1 for wave in plan.waves) or any(
-            len(group.chains) > 1 for group in plan.groups
+        self._side_by_side = len(chains) - self._here.count(True) - sum(len(lane) - 1 for lane in lanes) > 1 and (
+            any(len(wave) > 1 for wave in plan.waves) or any(len(group.chains) > 1 for group in plan.groups)
         )
 
     def needed(self, course: int) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipeline_runner.calls import Outcome
+from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.reuse import Reused
 
 Line = tuple[int | None, str, str]  # position in the chunk, or None; "stdout" or "stderr"; the text

@@ -9,10 +9,11 @@ from __future__ import annotations
 import bisect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Pack
+from pipeline_runner.classes import dataclass
 from pipeline_runner.record.lineage import of_whole, weight
 
 
@@ -143,7 +144,7 @@ class Results:
         for indices, pack in self._segments:
             if index in indices:
                 at = pack.start + indices.index(index)
-                return Pack(pack.data, at, at + 1).values()[0]
+                return pack._replace(start=at, stop=at + 1).values()[0]
         raise KeyError(index)
 
     def has(self, index: int) -> bool:

@@ -4,10 +4,11 @@ go on to the feed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from pipeline_runner.calls import Calls, Pack
+from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.lineage import through
@@ -100,6 +101,10 @@ class Reusing:
     @property
     def arrivals(self) -> int:
         return self._intake.arrivals + self._gone_on
+
+    @property
+    def dry(self) -> bool:
+        return not self._owed and self._intake.dry
 
     def leave(self) -> None:
         self._intake.leave()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 
 from pipeline_runner import events
-from pipeline_runner.calls import Calls
 from pipeline_runner.engine import blame
 from pipeline_runner.engine.books import Books
 from pipeline_runner.engine.chaos import Chaos
@@ -56,6 +55,7 @@ class Rounds:
 
     def begin(self, course: Course, calls: int | None = None) -> None:
         course.begin_round()
+        course.resting = False
         settings = course.settings(calls, environment(self._books.plan.pipeline, course.head))
         for name in course.chain.stages:
             self._books.publish(events.RoundStarted(stage=name, number=course.round, workers=settings.workers))
@@ -63,7 +63,7 @@ class Rounds:
 
     def opened(self, message: PoolOpened) -> None:
         """A pool is there; nobody needs it where its course has ended meanwhile."""
-        course = self._books.courses[message.course]
+        course = self._books.carriers[message.course]
         if course.over and course.round == message.round and course.lease is not None:
             self.pools.discard(course.lease)
         elif course.lease is not None and course.lease.missing and not self._told_narrow:
@@ -108,7 +108,7 @@ class Rounds:
                 self._sicken(course)
 
     def ended(self, message: RoundOver) -> None:
-        course = self._books.courses[message.course]
+        course = self._books.carriers[message.course]
         if course.round != message.round or course.over:
             return
         course.ended = (message.error,)
@@ -167,14 +167,9 @@ class Rounds:
             course.progress += struck  # a round that chaos ended was not barren
             course.feed.again(Owed(flight.calls, flight.step))
         else:
-            self._books.publish(
-                events.WorkerDied(
-                    stage=course.chain.stages[flight.at],
-                    pid=pid,
-                    exitcode=exitcode,
-                    calls=_numbers(flight.calls),
-                )
-            )
+            for stage, calls in course.named(flight):
+                told = calls if isinstance(calls, range) else tuple(calls)
+                self._books.publish(events.WorkerDied(stage=stage, pid=pid, exitcode=exitcode, calls=told))
             if len(flight.calls) == 1:
                 failure = sentence or blame.death(pid, exitcode)
                 self._outcomes.failed(course, Owed(flight.calls, flight.step), flight.at, failure, None)
@@ -234,7 +229,7 @@ class Rounds:
                 continue
             if course.timeout_s and flight.begun_at + course.timeout_s <= now:
                 course.sentenced[pid] = flight.chunk, blame.overdue(pid, course.timeout_s)
-            elif weigh and limit and (held := limits.resident_bytes(pid)) > limit:
+            elif weigh and limit and (held := limits.resident_bytes(pid, flight.calls.large_bytes)) > limit:
                 course.sentenced[pid] = flight.chunk, blame.too_large(pid, limit, held)
             else:
                 continue
@@ -245,7 +240,7 @@ class Rounds:
         if not course.feed.flights:
             if course.sick:
                 return True
-            return course.feed.finished and now - course.last_news > RECEIPTS_S
+            return (course.feed.finished or course.resting) and now - course.last_news > RECEIPTS_S
         return course.sick and not course.begun and now - course.last_news > STALL_S
 
     def _settle(self, course: Course, now: float) -> None:
@@ -279,7 +274,3 @@ class Rounds:
         if error is None and not course.sick and course.ending is None:
             return RECEIPTS_S
         return STALL_S if course.begun else LAG_S
-
-
-def _numbers(calls: Calls) -> tuple[int, ...] | range:
-    return calls.indices if isinstance(calls.indices, range) else tuple(calls.indices)

@@ -10,17 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from pipeline_runner.plan.plan import Chain, EdgeKind, Plan
+from pipeline_runner.plan.ways import ways
 from pipeline_runner.spec.pipeline import StageName
+
+_Place = tuple[int, float, int]  # among those that are ready: priority, the way from it to the end, its number
 
 
 class Schedule:
-    """Chains by number: of those that are ready the higher priority goes first, then the plan's order. A chain that
-    streams from another belongs to its group and starts with it; the first of a group waits for workers. Hooks are
-    not scheduled: they run when all else is over."""
+    """Chains by number: of those that are ready the higher priority goes first, then the one from which the longest
+    way leads to the end, then the plan's order. A chain that streams from another belongs to its group and starts with
+    it; the first of a group waits for workers. Hooks are not scheduled: they run when all else is over.
 
-    def __init__(self, plan: Plan, chains: Sequence[Chain]) -> None:
+    `times`: seconds of work of a stage in an earlier run."""
+
+    def __init__(self, plan: Plan, chains: Sequence[Chain], times: Mapping[StageName, float] | None = None) -> None:
         self._workers = plan.workers
         self._priority = [plan.stages[chain.head].spec.priority for chain in chains]
+        self._way = ways(plan, chains, times or {})
         number_of = {name: number for number, chain in enumerate(chains) for name in chain.stages}
         self._unmet = [0] * len(chains)
         self._wait_for_start: dict[StageName, list[int]] = defaultdict(list)
@@ -38,7 +44,7 @@ class Schedule:
             if not streams:
                 ends[number].add(edge.source)
         self._begin_together(plan, number_of, ends)
-        self._now: list[tuple[int, int]] = []
+        self._now: list[_Place] = []
         self._ready = [
             self._place(number)
             for number, unmet in enumerate(self._unmet)
@@ -63,9 +69,9 @@ class Schedule:
         """A chain to start now. None: not yet. `busy` tells how many workers have work of a priority, or of a higher
         one: a chain waits for those, and goes before the others."""
         if self._now:
-            return heappop(self._now)[1]
+            return heappop(self._now)[-1]
         if self._ready and busy(-self._ready[0][0]) < self._workers:
-            return heappop(self._ready)[1]
+            return heappop(self._ready)[-1]
         return None
 
     def started(self, chain: Chain) -> None:
@@ -88,5 +94,5 @@ class Schedule:
             if not self._unmet[number]:
                 heappush(self._now if self._at_once[number] else self._ready, self._place(number))
 
-    def _place(self, number: int) -> tuple[int, int]:
-        return -self._priority[number], number
+    def _place(self, number: int) -> _Place:
+        return -self._priority[number], -self._way[number], number

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pipeline_runner.axes import Status
+from pipeline_runner.classes import dataclass
 from pipeline_runner.spec.pipeline import StageName, StageSpec, holds
 from pipeline_runner.syntax.expressions import Scope, render
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from pipeline_runner.backends import Table
 from pipeline_runner.errors import Problem, Problems, in_order
-from pipeline_runner.plan.graph import links
+from pipeline_runner.plan.links import links
 from pipeline_runner.plan.make import attempt
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.preflight.look import look_at

@@ -7,13 +7,15 @@ when nothing is left the last one is what there is to complain about.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache, partial
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod, Style
 from pipeline_runner.backends import Table
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, Problems
 from pipeline_runner.methods import Backend, Method
+from pipeline_runner.plan.measured import Insight, Measured, insight
 from pipeline_runner.plan.plan import Choice
 from pipeline_runner.plan.problems import (
     BackendUnavailable,
@@ -41,8 +43,17 @@ class Inflow:
     written: bool  # the user wrote `returns: iterator` or `unordered` there
 
 
-def choose(stage: StageSpec, table: Table, inflows: Sequence[Inflow] = ()) -> Choice:
-    """The method, with the reason and the runner-up. Errors: Problems, all that can be told at once."""
+def choose(
+    stage: StageSpec,
+    table: Table,
+    inflows: Sequence[Inflow] = (),
+    measured: Measured | None = None,
+    calls: int | None = None,
+) -> Choice:
+    """The method, with the reason and the runner-up. Errors: Problems, all that can be told at once.
+
+    `measured` is what is known of the methods' times, `calls` how many calls there will be: None where nobody knows.
+    """
     named = _named(stage, table)
     problems = [*_source_problems(stage, named), *_contradictions(stage, named, table)]
     if problems:
@@ -60,7 +71,22 @@ def choose(stage: StageSpec, table: Table, inflows: Sequence[Inflow] = ()) -> Ch
     if named is not None:
         others = sorted(_unnamed(stage, table), key=taste.costs)
     second = next((offer for offer in others if offer.method is not best.method), None)
-    return _choice(stage, best, second, taste)
+    choice = _choice(stage, best, second, taste)
+    found = None if named or measured is None else insight(best, [best, *others], measured, calls)
+    return choice if found is None else _by_measurement(choice, best, found)
+
+
+def candidates(stage: StageSpec, table: Table) -> list[Choice]:
+    """Every method that gives each call of the stage what it is given now, the one that we like best first; those of
+    this very process too, which are never chosen unless somebody asks for them."""
+    abilities = [able for able, _ in _abilities(stage, table)]
+    found: dict[str, Choice] = {}
+    offers = _offers(stage, table, readings(stage), anywhere=True)
+    for offer in sorted(offers, key=Taste(stage, streamed=False).costs):
+        if offer.reading is not Reading.LAST and all(able(offer.backend) for able in abilities):
+            returns = stage.returns or _returns(stage, offer.method)
+            found.setdefault(offer.method.name, Choice(offer.method, offer.backend, offer.style, returns, "it fits"))
+    return list(found.values())
 
 
 def _named(stage: StageSpec, table: Table) -> Method | None:
@@ -142,10 +168,13 @@ def _surveyed(method: Method, key: str) -> str | None:
     return words.get(key)
 
 
-def _offers(stage: StageSpec, table: Table, styles: Mapping[Style, Reading]) -> Iterable[Offer]:
+def _offers(
+    stage: StageSpec, table: Table, styles: Mapping[Style, Reading], *, anywhere: bool = False
+) -> Iterable[Offer]:
     """Every method that is what the stage says on all axes, in each style in which it could be read."""
+    anywhere = anywhere or _asks_for_this_process(stage)
     for backend in table.backends:
-        if stage.backend not in (None, backend.keyword) or (backend.in_process and not _asks_for_this_process(stage)):
+        if stage.backend not in (None, backend.keyword) or (backend.in_process and not anywhere):
             continue
         for method in backend.methods:
             if stage.dispatch in (None, method.dispatch) and (stage.returns is None or stage.returns in method.offers):
@@ -334,6 +363,15 @@ def _choice(stage: StageSpec, best: Offer, second: Offer | None, taste: Taste) -
     returns = stage.returns or _returns(stage, best.method)
     why, why_not = reasons(stage, best, second, taste)
     return Choice(best.method, best.backend, best.style, returns, why, second.method if second else None, why_not)
+
+
+def _by_measurement(choice: Choice, own: Offer, found: Insight) -> Choice:
+    """The choice that a measurement has made, or has confirmed."""
+    taken = found.offer
+    if taken is own:
+        return replace(choice, why=f"{choice.why}; {found.why}")
+    why_not = "would be chosen if nothing had been measured"
+    return Choice(taken.method, taken.backend, taken.style, choice.returns, found.why, own.method, why_not)
 
 
 def _returns(stage: StageSpec, method: Method) -> Returns:

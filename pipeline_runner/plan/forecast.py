@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.spec.pipeline import StageName
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 import networkx as nx
 
 from pipeline_runner.axes import Style
-from pipeline_runner.plan.graph import Graph, Link
+from pipeline_runner.plan.graph import Graph
+from pipeline_runner.plan.links import Link
 from pipeline_runner.plan.plan import Chain, Edge, EdgeKind, Group, StagePlan
 from pipeline_runner.plan.skips import is_off
 from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod
 from pipeline_runner.backends import Table
 from pipeline_runner.backends import table as whole_table
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.methods import Backend
-from pipeline_runner.plan.choose import Inflow, choose
+from pipeline_runner.plan.alike import Chooser
+from pipeline_runner.plan.choose import Inflow
 from pipeline_runner.plan.counts import calls, unequal
 from pipeline_runner.plan.cpus import usable
 from pipeline_runner.plan.graph import Graph, draw, order
 from pipeline_runner.plan.groups import could_stream, edges, groups
+from pipeline_runner.plan.measured import Measured
 from pipeline_runner.plan.outs import unwritable, written_twice
 from pipeline_runner.plan.plan import Choice, Plan, StagePlan
 from pipeline_runner.plan.problems import WorkdirMissing
 from pipeline_runner.plan.skips import is_off, skipped
 from pipeline_runner.plan.threads import threads
 from pipeline_runner.plan.tokens import most_at_once, wrong
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
-from pipeline_runner.spec.secrets import mask_of
+from pipeline_runner.witness import saw
 
 WINDOW = 4  # chunks in flight for each worker, where the pipeline does not say
 
@@ -35,13 +40,15 @@ def make_plan(
     table: Table | None = None,
     sample: int | None = None,
     taken: frozenset[StageName] = frozenset(),
+    measured: Mapping[StageName, Measured] | None = None,
 ) -> Plan:
     """Decide everything that can be decided before the run. Errors: Problems, all of them together.
 
     `workers` is for the whole run; left out: what the pipeline says, else the CPUs this process may use.
     `sample`: only so many items of each source that needs no stage. `taken`: stages that are not run.
+    `measured`: what is known of the times of methods, where the pipeline names none.
     """
-    plan, problems = attempt(spec, workers=workers, table=table, sample=sample, taken=taken)
+    plan, problems = attempt(spec, workers=workers, table=table, sample=sample, taken=taken, measured=measured)
     if plan is None:
         raise Problems(problems)
     return plan
@@ -54,9 +61,11 @@ def attempt(
     table: Table | None = None,
     sample: int | None = None,
     taken: frozenset[StageName] = frozenset(),
+    measured: Mapping[StageName, Measured] | None = None,
 ) -> tuple[Plan | None, list[Problem]]:
     """The plan, or every problem that stands in its way."""
-    rows = table or whole_table()
+    chooser = Chooser(table or whole_table())
+    environ = dict(os.environ)  # of the real one each look costs an encoding, for each stage
     workers = workers or spec.workers or usable()
     graph, problems = draw(spec.stages)
     stages: dict[StageName, StagePlan] = {}
@@ -69,17 +78,17 @@ def attempt(
         problems.extend(unequal(stage, folder))
         counts[name] = calls(stage, spec.stages, counts, folder, sample)
         try:
-            choice = choose(stage, rows, _inflows(graph, stages, stage))
+            choice = chooser.choose(stage, _inflows(graph, stages, stage), (measured or {}).get(name), counts[name])
         except Problems as found:
             problems.extend(found.problems)
         else:
-            stages[name] = _planned(stage, choice, counts[name], workers, spec)
+            stages[name] = _planned(stage, choice, counts[name], workers, spec, environ)
     hooks: dict[StageName, StagePlan] = {}
     for name, hook in spec.hooks.items():
         problems.extend(_lacking(hook, spec, first=False))
         count = calls(hook, {}, {}, spec.folder)
         try:
-            hooks[name] = _planned(hook, choose(hook, rows, []), count, workers, spec)
+            hooks[name] = _planned(hook, chooser.choose(hook, []), count, workers, spec, environ)
         except Problems as found:
             problems.extend(found.problems)
     problems.extend(written_twice(spec))
@@ -98,10 +107,16 @@ def _lacking(stage: StageSpec, spec: PipelineSpec, *, first: bool) -> Iterator[P
     if (
         first
         and stage.workdir is not None
-        and not (spec.folder_of(stage) / stage.workdir).is_dir()
         and not is_off(stage)
+        and not _is_there(spec.folder_of(stage), stage.workdir)
     ):
         yield WorkdirMissing(mark=stage.mark("workdir"), stage=stage.name, workdir=stage.workdir)
+
+
+def _is_there(folder: Path, workdir: str) -> bool:
+    there = (folder / workdir).is_dir()
+    saw("folder", str(folder / workdir), answer=there)
+    return there
 
 
 def _inflows(graph: Graph, stages: dict[StageName, StagePlan], spec: StageSpec) -> list[Inflow]:
@@ -113,7 +128,14 @@ def _inflows(graph: Graph, stages: dict[StageName, StagePlan], spec: StageSpec) 
     ]
 
 
-def _planned(stage: StageSpec, choice: Choice, count: int | None, workers: int, pipeline: PipelineSpec) -> StagePlan:
+def _planned(
+    stage: StageSpec,
+    choice: Choice,
+    count: int | None,
+    workers: int,
+    pipeline: PipelineSpec,
+    environ: Mapping[str, str],
+) -> StagePlan:
     most = stage.workers or workers
     if not choice.backend.in_process:
         most = min(most, workers)  # threads are for work that waits: there may be more of them than processes
@@ -131,7 +153,7 @@ def _planned(stage: StageSpec, choice: Choice, count: int | None, workers: int, 
         workers=most,
         start_method=_start_method(stage, choice.backend),
         window=stage.window or WINDOW * most,
-        threads=threads(stage, pipeline, workers, in_process=choice.backend.in_process),
+        threads=threads(stage, pipeline, workers, in_process=choice.backend.in_process, environ=environ),
     )
 
 

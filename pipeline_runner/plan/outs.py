@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
 

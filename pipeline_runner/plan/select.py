@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import UsageError, did_you_mean
-from pipeline_runner.plan.graph import links
+from pipeline_runner.plan.links import links
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
 
 
@@ -47,14 +48,6 @@ def part_of(spec: PipelineSpec, part: Part) -> tuple[PipelineSpec, frozenset[Sta
     kept = _all(run, needed)
     stages = {name: stage for name, stage in spec.stages.items() if name in kept}
     return replace(spec, stages=stages), frozenset(kept - run)
-
-
-def select(spec: PipelineSpec, wanted: Sequence[str]) -> PipelineSpec:
-    """The pipeline with only these stages and what they need; whole when none is named.
-
-    Errors: UsageError for a stage that there is not.
-    """
-    return part_of(spec, Part(stages=wanted))[0]
 
 
 def _names(spec: PipelineSpec, *groups: Sequence[str]) -> list[StageName]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from pipeline_runner.plan.graph import Graph
 from pipeline_runner.spec.pipeline import StageName, StageSpec, holds
+
+if TYPE_CHECKING:
+    from pipeline_runner.plan.graph import Graph
 
 
 def skipped(order: Iterable[StageName], stages: Mapping[StageName, StageSpec], graph: Graph) -> dict[StageName, str]:

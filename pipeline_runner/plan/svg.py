@@ -8,11 +8,11 @@ and each column is sorted by where its sources stand.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 
 import networkx as nx
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.plan import Edge, EdgeKind, Plan
 from pipeline_runner.spec.pipeline import StageName
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipeline_runner.axes import Dispatch, Returns, Style
+from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method
 from pipeline_runner.plan.readings import Reading
 from pipeline_runner.spec.pipeline import Batches, Csv, Generate, Items, Jsonl, Lines, Source, StageSpec, Zip

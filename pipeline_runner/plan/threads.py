@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from pipeline_runner.spec.pipeline import PipelineSpec, StageSpec
@@ -18,7 +17,7 @@ VARIABLES = (
 
 
 def threads(
-    stage: StageSpec, pipeline: PipelineSpec, workers: int, *, in_process: bool, environ: Mapping[str, str] = os.environ
+    stage: StageSpec, pipeline: PipelineSpec, workers: int, *, in_process: bool, environ: Mapping[str, str]
 ) -> int | None:
     """How many each of a stage's workers may have; None: it is left to the libraries and the environment.
 
@@ -27,8 +26,8 @@ def threads(
     """
     if stage.threads is not None:
         return stage.threads
-    said = {**environ, **pipeline.env, **stage.env}
-    if workers == 1 or in_process or any(name in said for name in VARIABLES):
+    said = (stage.env, pipeline.env, environ)
+    if workers == 1 or in_process or any(name in variables for variables in said for name in VARIABLES):
         return None
     return 1
 

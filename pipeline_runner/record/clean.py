@@ -6,14 +6,15 @@ import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.record.errors import store_error
 from pipeline_runner.record.files import forget_missing
 from pipeline_runner.record.history import History, Told
 from pipeline_runner.record.locks import Locked
 from pipeline_runner.record.owner import owner
+from pipeline_runner.record.plans import forget
 from pipeline_runner.record.store import Store
 
 AT_ONCE = 5_000  # rows that are deleted in one transaction: a run that is at work must not wait long for its turn
@@ -92,6 +93,7 @@ def clean(history: History, runs: Sequence[Told]) -> Cleaned:
     swept = not any(told.status is None for told in left)
     if swept:
         _sweep(store, {told.run for told in left})
+    forget(store.folder)
     dropped = tuple(told.run for told in runs if told.run not in at_work)
     return Cleaned(dropped, tuple(sorted(at_work)), len(left), max(0, before - _size(store.folder)), swept)
 

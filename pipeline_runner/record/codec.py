@@ -16,7 +16,15 @@ from pipeline_runner.events import Event
 
 def encode(event: Event) -> str:
     """The event's fields as JSON."""
-    return json.dumps({field.name: _out(getattr(event, field.name)) for field in fields(event)}, ensure_ascii=True)
+    return _as_json({name: _out(getattr(event, name)) for name in _names(type(event).__name__)})
+
+
+_as_json = json.JSONEncoder(ensure_ascii=True).encode
+
+
+@cache
+def _names(kind: str) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(_kinds()[kind]))
 
 
 def decode(kind: str, body: str) -> Event | None:
@@ -38,7 +46,12 @@ def _kinds() -> dict[str, type[Event]]:
     return {kind.__name__: kind for kind in found if isinstance(kind, type) and issubclass(kind, Event)}
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
 def _out(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     match value:
         case range():
             return {"range": [value.start, value.stop]}

@@ -6,9 +6,11 @@ import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
+from pipeline_runner.classes import dataclass
+from pipeline_runner.record.large import stored
 from pipeline_runner.record.seal import intact
 from pipeline_runner.record.store import Store
 
@@ -34,6 +36,7 @@ class Row:
     calls: int
     digests: bytes | None
     data: bytes | None
+    large: Buffers | None
     start: int
     own: bool  # of the very run and stage that ask
 
@@ -54,7 +57,7 @@ class Found:
 
     def __init__(self, row: Row, at: int, calls: int, used: bytearray) -> None:
         self._row, self._at, self.calls, self._used = row, at, calls, used
-        self.own = row.own  # whether the run that asks has these calls already
+        self.own = row.own  # whether the run that asks has these calls already, under the numbers that it asks for
 
     def take(self, calls: int, digests: bytes | None) -> Pack | None:
         """The values of the first `calls` of them, which are not found again; None where none were kept."""
@@ -62,7 +65,7 @@ class Found:
         if self._row.data is None:
             return None
         start = self._row.start + self._at
-        return Pack(self._row.data, start, start + calls, digests)
+        return Pack(self._row.data, start, start + calls, digests, self._row.large)
 
 
 class Earlier:
@@ -132,6 +135,7 @@ class Earlier:
             if row is not None and offset < row.calls:
                 found = self._found(row, offset, digests, most, wanted)
                 if found is not None:
+                    found.own = False  # so that it is kept anew: what a number stood for before is not what it is
                     return found
             at += 1
         return None
@@ -214,10 +218,12 @@ class Earlier:
             return None
         if row is None:
             return None
-        run, stage, recipe, first, calls, digests, body, file, start, stored = row
-        data = self._store.read_value(file) if isinstance(file, str) else body
+        run, stage, recipe, first, calls, digests, body, file, start, mark = row
+        data, large, whole = stored(self._store, body, file if isinstance(file, str) else None)
         parts = (run, stage, recipe, first, calls, digests, data, file, start)
         own = (run, stage) == (self._run, self._stage)
-        if recipe != self._recipe or not (own or self._anybodys) or not intact(self._store.key, stored, *parts):
+        if recipe != self._recipe or not (own or self._anybodys):
             return None
-        return Row(seq, first, calls, digests, data, start, own)
+        if not whole or not intact(self._store.key, mark, *parts):
+            return None
+        return Row(seq, first, calls, digests, data, large, start, own)

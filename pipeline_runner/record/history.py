@@ -9,16 +9,18 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.axes import Status
 from pipeline_runner.calls import Pack
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import UsageError, did_you_mean
 from pipeline_runner.events import Event, Printed, RunEnded, RunStarted, StageEnded
 from pipeline_runner.record.codec import decode
 from pipeline_runner.record.errors import store_error
+from pipeline_runner.record.large import stored
 from pipeline_runner.record.owner import owner
 from pipeline_runner.record.seal import intact
 from pipeline_runner.record.store import Store
@@ -73,6 +75,13 @@ class Row:
         digests = None if self.digests is None else self.digests[8 * cut :]
         pack = None if self.pack is None else self.pack._replace(start=self.pack.start + cut)
         return replace(self, first=first, digests=digests, pack=pack)
+
+    def before(self, stop: int) -> Row:
+        """What of it ends before this call."""
+        calls = stop - self.first
+        digests = None if self.digests is None else self.digests[: 8 * calls]
+        pack = None if self.pack is None else self.pack._replace(stop=self.pack.start + calls)
+        return replace(self, stop=stop, digests=digests, pack=pack)
 
 
 class UnknownRun(UsageError):
@@ -176,19 +185,29 @@ class History:
     def row(self, run: str, stage: str, item: int) -> Row | None:
         """The newest intact row that has this call; None where it did not end well, or has none."""
         where = "first <= ? AND first + calls > ? ORDER BY seq DESC"
-        return next(self._values(run, stage, where, item, item), None)
+        rows = list(self._values(run, stage, where, item, item))
+        recipe = self._recipe(run, stage, rows)
+        return next((row for row in rows if row.recipe == recipe), None)
 
-    def rows(self, run: str, stage: str, *, as_they_came: bool) -> list[Row]:
-        """All that is kept of a stage under its newest recipe, no call twice."""
+    def rows(self, run: str, stage: str, *, as_they_came: bool, calls: int | None = None) -> list[Row]:
+        """All that is kept of a stage under the recipe that it had last, no call twice; with `calls`, only of the first
+        so many: an earlier try may have had more items."""
         found = sorted(self._values(run, stage, "1"), key=lambda row: (row.first, -row.seq))
-        newest = max(found, key=lambda row: row.seq).recipe if found else b""
+        recipe = self._recipe(run, stage, found)
         rows: list[Row] = []
         stop = 0
         for row in found:
-            if row.recipe == newest and row.stop > stop:
-                rows.append(row.after(max(row.first, stop)))
-                stop = row.stop
+            end = row.stop if calls is None else min(row.stop, calls)
+            if row.recipe == recipe and end > max(stop, row.first):
+                rows.append(row.before(end).after(max(row.first, stop)))
+                stop = end
         return sorted(rows, key=lambda row: row.seq) if as_they_came else rows
+
+    def _recipe(self, run: str, stage: str, rows: Sequence[Row]) -> bytes:
+        """The recipe that a stage had in the last try: it may be an older one again, whose calls were not made anew."""
+        last = self.told(run).about.get("recipes", {}).get(stage)
+        newest = max(rows, key=lambda row: row.seq).recipe if rows else b""
+        return next((row.recipe for row in rows if row.recipe.hex() == last), newest if last is None else b"")
 
     def _told(self, run: str, began: float, about: Mapping[str, Any]) -> Told:
         since, tries = self._tries(run)
@@ -247,9 +266,9 @@ class History:
             *(run, stage, *given),
         )
         for seq, recipe, first, calls, digests, body, file, start, seal in found:
-            data = self.store.read_value(file) if file else body
-            if intact(self.store.key, seal, run, stage, recipe, first, calls, digests, data, file, start):
-                pack = None if data is None else Pack(data, start, start + calls)
+            data, large, whole = stored(self.store, body, file if isinstance(file, str) else None)
+            if whole and intact(self.store.key, seal, run, stage, recipe, first, calls, digests, data, file, start):
+                pack = None if data is None else Pack(data, start, start + calls, large=large)
                 yield Row(seq, first, first + calls, recipe, digests, pack)
 
     def _events(self, where: str, *given: Any) -> Iterator[Event]:

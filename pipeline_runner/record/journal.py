@@ -11,13 +11,16 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
 from pipeline_runner.events import CallFailed, CallsDone, ChunkEnded, ChunkStarted, Event, RunStarted
 from pipeline_runner.record.codec import encode
 from pipeline_runner.record.errors import damaged, store_error
 from pipeline_runner.record.files import Memory
+from pipeline_runner.record.given import sealed
+from pipeline_runner.record.large import file_of
 from pipeline_runner.record.outs import Row
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import seal
@@ -25,6 +28,15 @@ from pipeline_runner.record.store import INLINE, Store
 from pipeline_runner.spec.pipeline import StageName
 
 SHARED = 1 << 12  # bytes of a chunk's values that a run which adopts some of them has in the database itself
+
+
+class Kept(NamedTuple):
+    """A value as a row of `done` has it."""
+
+    data: bytes | None  # the pickled list; in the row itself, or alone in the file
+    large: Buffers | None  # what of it is not in `data`: then that is in the row, and these in the file
+    file: str | None
+
 
 # What chunks do is told by the rows of `done`; a row for each of their events would double the journal.
 _TOLD_ELSEWHERE = (CallsDone, ChunkStarted, ChunkEnded)
@@ -56,19 +68,27 @@ class Journal:
             (self._run, type(event).__name__, getattr(event, "stage", None), item, encode(event)),
         )
 
-    def keep(self, stage: StageName, indices: Sequence[int], digests: bytes | None, data: bytes | None) -> None:
-        """Write down that these calls ended well, with their values: `data` is the pickled list of them, or None.
+    def keep(
+        self,
+        stage: StageName,
+        indices: Sequence[int],
+        digests: bytes | None,
+        data: bytes | None,
+        large: Buffers | None = None,
+    ) -> None:
+        """Write down that these calls ended well, with their values: `data` is the pickled list of them, or None, and
+        `large` what of them is not in it.
 
         `digests` has 8 bytes a call. Nothing is kept of a stage without a recipe: it could not be known again.
         """
         recipe = self._keys.get(stage)
         if recipe is None:
             return
-        file = None if data is None or len(data) <= INLINE else self._in_a_file(data)
+        file = self._file(data, large, INLINE)
         at = 0
         for first, calls in _runs(indices):
             part = None if digests is None else digests[8 * at : 8 * (at + calls)]
-            self._done(stage, recipe, range(first, first + calls), part, data, file, at)
+            self._done(stage, recipe, range(first, first + calls), part, Kept(data, large, file), at)
             at += calls
 
     def adopt(self, stage: StageName, numbers: range, digests: bytes | None, values: Pack | None) -> None:
@@ -77,11 +97,11 @@ class Journal:
         recipe = self._keys.get(stage)
         if recipe is None:
             return
-        data = None if values is None else values.data
+        data, large = (None, None) if values is None else (values.data, values.large)
         start = 0 if values is None else values.start
         # In a file also where it would fit: other calls of the same chunk may be adopted apart from these and share it.
-        file = None if data is None or len(data) <= SHARED else self._in_a_file(data)
-        self._done(stage, recipe, numbers, digests, data, file, start)
+        file = self._file(data, large, SHARED)
+        self._done(stage, recipe, numbers, digests, Kept(data, large, file), start)
 
     def _done(
         self,
@@ -89,17 +109,26 @@ class Journal:
         recipe: bytes,
         numbers: range,
         digests: bytes | None,
-        data: bytes | None,
-        file: str | None,
+        kept: Kept,
         start: int,
     ) -> None:
         first, calls = numbers.start, len(numbers)
-        mark = seal(self._store.key, self._run, stage, recipe, first, calls, digests, data, file, start)
+        mark = seal(self._store.key, self._run, stage, recipe, first, calls, digests, kept.data, kept.file, start)
+        body = None if kept.file and kept.large is None else kept.data
         self._insert(
             "INSERT INTO done (run, stage, recipe, first, calls, digests, data, file, start, seal)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self._run, stage, recipe, first, calls, digests, None if file else data, file, start, mark),
+            (self._run, stage, recipe, first, calls, digests, body, kept.file, start, mark),
         )
+
+    def _file(self, data: bytes | None, large: Buffers | None, inline: int) -> str | None:
+        """The file of a value: of its large buffers, or of all of it where that is more than `inline`."""
+        if large is not None:
+            try:
+                return file_of(self._store, large)
+            except OSError as error:
+                raise store_error(self._store.values, error) from error
+        return None if data is None or len(data) <= inline else self._in_a_file(data)
 
     def _in_a_file(self, data: bytes) -> str:
         """Where a value is that is too large for the database, or shared."""
@@ -158,7 +187,7 @@ class Journal:
         self._insert(
             # Of a run that is resumed, what it was given last: that is what it goes on with the next time.
             "INSERT INTO run (id, began, body) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-            (self._run, at, json.dumps({**self._about, "recipes": recipes})),
+            (self._run, at, json.dumps(sealed(self._store.key, self._run, {**self._about, "recipes": recipes}))),
         )
         for name, recipe in self._recipes.items():
             if (key := self._keys[name]) is not None:

@@ -10,24 +10,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
-import pickle
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from hashlib import blake2s
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType, MethodType, ModuleType
 from typing import Any
 
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
-from pipeline_runner.record.files import Files
+from pipeline_runner.record.digests import stable
+from pipeline_runner.record.inputs import arguments, templates, whole_reads
 from pipeline_runner.record.packages import ask_again, package_version
 from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.seal import load_key, seal
 from pipeline_runner.record.source import source_recipe, whole_recipe
 from pipeline_runner.spec.command import CommandLine, Known
-from pipeline_runner.spec.opening import is_url, stamp
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import (
     Batches,
     Command,
@@ -36,21 +34,15 @@ from pipeline_runner.spec.pipeline import (
     Function,
     Generate,
     Given,
-    Glob,
     InFile,
     Matrix,
     Named,
     Range,
     Source,
     StageName,
-    StageSpec,
     Zip,
 )
-from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.syntax.expressions import Expression, Reference, Text, as_written, references
-
-_PLAIN = frozenset({str, int, float, bool, type(None)})
-DIGEST = 8  # bytes
 
 
 def recipes(plan: Plan, run: str = "") -> dict[StageName, Recipe]:
@@ -68,51 +60,6 @@ def recipes(plan: Plan, run: str = "") -> dict[StageName, Recipe]:
         except _Unknowable as why:
             found[name] = Recipe(unknown=str(why))
     return found
-
-
-def whole_reads(stage: StageSpec) -> list[StageName]:
-    """The stages whose whole results a stage's `with` names, each once. Their names have no part in the order."""
-    named = [reference for reference in _templates(stage) if reference.root == "stages"]
-    return list(dict.fromkeys(StageName(str(reference.path[0])) for reference in named))
-
-
-def digests(values: Sequence[Any]) -> bytes:
-    """8 bytes for each argument, that tell one from another. Errors: what pickle raises for one it cannot take."""
-    if set(map(type, values)) == {str}:  # lines of a file: a call for each would cost as much as the hash
-        return b"".join([blake2s(f"str {text}".encode("utf-8", "surrogatepass")).digest()[:DIGEST] for text in values])
-    return b"".join(map(digest, values))
-
-
-def digest(value: Any) -> bytes:
-    """The same of one argument."""
-    kind = type(value)
-    # Most of all items are plain, and a pickler of their own would cost three times the hash. Cut here and not by
-    # blake2s itself: what reads its `digest_size` costs as much as hashing a line.
-    if kind is str:
-        return blake2s(f"str {value}".encode("utf-8", "surrogatepass")).digest()[:DIGEST]
-    if kind in _PLAIN:
-        return blake2s(f"{kind.__name__} {value!r}".encode()).digest()[:DIGEST]
-    # So are most rows, as of a table: their repr says all that there is in them, for a third of what a pickler takes.
-    if ((kind is list or kind is tuple) and _PLAIN.issuperset(map(type, value))) or (
-        kind is dict and _PLAIN.issuperset(map(type, value)) and _PLAIN.issuperset(map(type, value.values()))
-    ):
-        return blake2s(f"{kind.__name__} {value!r}".encode()).digest()[:DIGEST]
-    return blake2s(_stable(value)).digest()[:DIGEST]
-
-
-def path_digests(folder: Path, files: Files, paths: Sequence[Any]) -> bytes:
-    """The same of files' names: with what is in each file, since its call will read it."""
-    return b"".join(digest(with_contents(folder, files, path)) for path in paths)
-
-
-def with_contents(folder: Path, files: Files, path: Any) -> Any:
-    """A file's name with what is in it, or with what its own filesystem says; alone where there is none."""
-    if isinstance(path, str) and is_url(path):
-        try:
-            return path, stamp(path, folder)
-        except Exception:  # a filesystem's library may raise anything: the call itself will tell
-            return path
-    return files.told(folder, path)
 
 
 class _Unknowable(Exception):
@@ -152,7 +99,7 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
         "python": "{}.{}".format(*sys.version_info),
         **_function(spec.function, folder, ""),
         **{f"{SOURCE}{number}": keys[name] for name, number in numbers.items()},
-        **{f"argument {key}": _told(value, numbers, hide) for key, value in _arguments(spec.constants)},
+        **{f"argument {key}": _told(value, numbers, hide) for key, value in arguments(spec.constants)},
         **{f"env {key}": _told(value, numbers, hide) for key, value in {**plan.pipeline.env, **spec.env}.items()},
         # Which files, not what is in them: that is known when the stage begins, and is part of its calls' digests.
         **{f"file {hide(as_written(dep))}": _told(dep, numbers, hide) for dep in spec.deps},
@@ -165,14 +112,14 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
         parts["shortest"] = str(spec.shortest)
     if spec.setup is not None:
         parts |= _function(spec.setup, folder, "setup ")
-        parts |= {f"setup argument {key}": _told(value, numbers, hide) for key, value in _arguments(spec.setup_with)}
+        parts |= {f"setup argument {key}": _told(value, numbers, hide) for key, value in arguments(spec.setup_with)}
     if spec.needs:  # they may have written what it reads
         parts["needs"] = " ".join(sorted(keys[name] for name in spec.needs))
     if spec.workdir is not None:
         parts["workdir"] = spec.workdir
     if spec.salt:
         parts["salt"] = _told(spec.salt, numbers, hide)
-    if any(reference.root == "run" for reference in _templates(spec)):
+    if any(reference.root == "run" for reference in templates(spec)):
         parts["run"] = run
     return Recipe(parts, sources)
 
@@ -209,23 +156,9 @@ def _function(function: Function | Command, folder: Path, prefix: str) -> dict[s
 _reached = functools.cache(source_recipe)  # of a run: many stages may call one function
 
 
-def _arguments(constants: Any) -> list[tuple[Any, Any]]:
-    """A `with` as names or positions and values. Keywords have no order."""
-    if isinstance(constants, Mapping):
-        return sorted(constants.items(), key=lambda item: str(item[0]))
-    return list(enumerate(constants))
-
-
-def _templates(spec: StageSpec) -> Iterator[Reference]:
-    """Every `${…}` of a stage's arguments, in an order that does not depend on how they are written down."""
-    for constants in (spec.constants, spec.setup_with):
-        for _, value in _arguments(constants):
-            yield from references(value)
-
-
 def _told(value: Any, numbers: Mapping[StageName, int], hide: Hide) -> str:
     try:
-        return hashlib.blake2b(_stable(hide(_plain(value, numbers))), digest_size=16).hexdigest()
+        return hashlib.blake2b(stable(hide(_plain(value, numbers))), digest_size=16).hexdigest()
     except Exception as error:  # a constant that cannot be pickled: whatever its class raises
         raise _Unknowable("an argument in its `with` cannot be pickled") from error
 
@@ -234,7 +167,7 @@ def _given(function: Any, folder: Path) -> bytes | None:
     """A function that exists only in Python: by its code, its defaults, what it closes over, and what of its module's
     names it uses; None where something of that has no lasting description."""
     try:
-        return hashlib.sha256(_stable(_described(function, folder, {}))).digest()
+        return hashlib.sha256(stable(_described(function, folder, {}))).digest()
     except Exception:  # whatever a class raises when it is pickled
         return None
 
@@ -369,7 +302,7 @@ def _stages_of(source: Source | None) -> Iterator[StageName]:
         case Computed(template):
             yield from (StageName(str(read.path[0])) for read in references(template) if read.root == "stages")
         case Generate(keywords=keywords):
-            for _, value in _arguments(keywords):
+            for _, value in arguments(keywords):
                 for reference in references(value):
                     if reference.root == "stages":
                         yield StageName(str(reference.path[0]))
@@ -399,48 +332,3 @@ def _plain(template: Any, numbers: Mapping[StageName, int]) -> Any:
 
 def _a_reference() -> None:
     """Only its name is ever used: no value of a user's is taken for a reference."""
-
-
-def _stable(value: Any) -> bytes:
-    """Equal values give equal bytes: without a memo, text that happens to be one object is not told from equal text;
-    sets, which come in an order of their own in every process, go sorted."""
-    buffer = io.BytesIO()
-    pickler = pickle.Pickler(buffer, 5)
-    pickler.fast = True
-    pickler.dump(_sorted(value))
-    return buffer.getvalue()
-
-
-def _sorted(value: Any) -> Any:
-    """The same nesting, with what stands for a set in the place of each."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if kind is list or kind is tuple:
-        return kind(map(_sorted, value))
-    if kind is dict:
-        return {key: _sorted(inner) for key, inner in value.items()}
-    if kind is set or kind is frozenset:
-        return _a_set, kind.__name__, sorted(map(_stable, value))
-    return value
-
-
-def _a_set() -> None:
-    """Only its name is ever used: no value of a user's is taken for what stands for a set."""
-
-
-def numbered(spec: StageSpec) -> bool:
-    """Whether a call is given its own number."""
-    return any(
-        reference.root == "index" for reference in references([spec.constants, list(spec.deps), list(spec.outs)])
-    )
-
-
-def by_path(source: Source | None) -> bool:
-    """Whether the items are files' names."""
-    return isinstance(source, Glob)
-
-
-def by_number(source: Source | None) -> bool:
-    """Whether a call's number alone says what it is given."""
-    return source is None or isinstance(source, Range | FromStage)

@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.record.errors import StoreError
 
 _ours: dict[Path, str] = {}

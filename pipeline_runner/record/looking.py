@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.files import Files

@@ -6,10 +6,10 @@ import fcntl
 import os
 import struct
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.record.locks import Locked, held_here, lock_file, owner_told
 
 if TYPE_CHECKING:

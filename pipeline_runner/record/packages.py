@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
+from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
-_INSTALLED = tuple(
-    dict.fromkeys(
-        Path(path).resolve()
-        for kind in ("purelib", "platlib", "stdlib", "platstdlib")
-        for path in [sysconfig.get_path(kind)]
-    )
-)
+from pipeline_runner.witness import saw
 
 
 @cache
@@ -24,7 +17,13 @@ def project_file(name: str, folder: Path) -> Path | None:
     top, *inner = name.split(".")
     if not top or top in sys.stdlib_module_names:
         return None
-    for base in (folder / top, *_roots(top, tuple(sys.path))):
+    found = _found(folder, top, inner)
+    saw("project", name, str(folder), answer="" if found is None else str(found))
+    return found
+
+
+def _found(folder: Path, top: str, inner: list[str]) -> Path | None:
+    for base in _bases(folder, top):
         path = base.joinpath(*inner)
         found = next(
             (file for file in (path / "__init__.py", path.with_name(path.name + ".py")) if file.is_file()), None
@@ -34,6 +33,11 @@ def project_file(name: str, folder: Path) -> Path | None:
     return None
 
 
+def _bases(folder: Path, top: str) -> Iterator[Path]:
+    yield folder / top
+    yield from _roots(top, tuple(sys.path))
+
+
 @cache
 def package_version(top: str) -> str:
     """The version of what a top-level module was installed with; "" where nothing says one.
@@ -41,6 +45,8 @@ def package_version(top: str) -> str:
     Mostly the distribution has the module's name, and is found in 1 ms. Else the lists of files are looked
     through: 10 ms for 50 distributions, where `packages_distributions()` takes 150.
     """
+    from importlib.metadata import PackageNotFoundError, distributions, version  # 20 ms
+
     try:
         return version(top)
     except PackageNotFoundError:
@@ -80,4 +86,11 @@ def _roots(top: str, path: tuple[str, ...]) -> tuple[Path, ...]:
 
 def _installed(place: Path) -> bool:
     at = place.resolve()
-    return "site-packages" in at.parts or "dist-packages" in at.parts or any(at.is_relative_to(p) for p in _INSTALLED)
+    return "site-packages" in at.parts or "dist-packages" in at.parts or any(at.is_relative_to(p) for p in _places())
+
+
+@cache
+def _places() -> tuple[Path, ...]:
+    from sysconfig import get_path
+
+    return tuple({Path(get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib", "platstdlib")})

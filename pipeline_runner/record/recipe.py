@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.spec.pipeline import StageName
+from pipeline_runner.worker.shell import COMMAND
 
 SOURCE = "source "  # a part's name, before the number of the source
+COMMANDS = f"argument {COMMAND}"  # of a stage that is a command: its text, or its words
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Recipe:
         return [Change(self._told(name), then.get(name), self.parts.get(name)) for name in changed]
 
     def _told(self, part: str) -> str:
+        if part == COMMANDS and self.parts.get("function", "").startswith("command"):
+            return "its command"  # nobody has written an argument
         number = part.removeprefix(SOURCE)
         if number == part or int(number) >= len(self.sources):
             return part

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Calls, Pack
 from pipeline_runner.events import CallsOutdated, Event, JournalMended, JournalTaken, StageRenamed
 from pipeline_runner.plan.plan import Plan
@@ -18,21 +19,23 @@ from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.journal import Journal
-from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.locks import Lock
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.outs import Standing, out_key, rows
+from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
+from pipeline_runner.record.times import recorded_times
 from pipeline_runner.record.why import deps_changes, last_read, why_not
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Source, StageName, StageSpec
-from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.worker.perform import pack_payload
 
 
 class Record:
     """One run's side of a store. Holds the pipeline's lock until it is closed.
 
+    `recipes` are the plan's, where they are known already.
     Errors: Locked when another runner is at the pipeline; StoreError when the folder cannot be used.
     """
 
@@ -44,6 +47,7 @@ class Record:
         *,
         looking: Looking,
         about: Mapping[str, Any],
+        recipes: Mapping[StageName, Recipe] | None = None,
     ) -> None:
         self.store = store
         self.run = run
@@ -55,7 +59,7 @@ class Record:
         self.files = Files(store)
         self._lock: Lock = store.lock(identity(plan), run)
         try:
-            self._recipes = recipes(plan, run)
+            self._recipes = made(plan, run) if recipes is None else recipes
             self._keys = {name: recipe.key for name, recipe in self._recipes.items()}
             self._renamed: list[Renamed] = []
             if resume:
@@ -70,16 +74,27 @@ class Record:
     def take(self, event: Event) -> None:
         self._journal.take(event)
 
-    def keep(self, stage: StageName, indices: Sequence[int], digests: bytes | None, data: bytes | None) -> None:
+    def keep(
+        self,
+        stage: StageName,
+        indices: Sequence[int],
+        digests: bytes | None,
+        data: bytes | None,
+        large: Buffers | None = None,
+    ) -> None:
         """Keep what calls gave; not where a secret is in it, so that those calls are made again by who resumes."""
-        if data is not None and self._mask.held(data):
+        if self._mask and self._secret_in(data, large):
             return
-        self._journal.keep(stage, indices, digests, data)
+        self._journal.keep(stage, indices, digests, data, large)
+
+    def _secret_in(self, data: bytes | None, large: Buffers | None) -> bool:
+        pieces = [data or b"", *(() if large is None else map(bytes, large.views()))]
+        return any(map(self._mask.held, pieces))
 
     def given(self, stage: StageName, index: int, calls: Calls) -> None:
         """Keep what a failed call was given, if it can be kept: the failure itself is what matters more."""
         try:
-            payload = pack_payload(calls)
+            payload = pack_payload(calls.in_one())
         except Exception:  # an argument that cannot be pickled: perhaps the very reason of the failure
             return
         if self._mask.held(payload):
@@ -110,6 +125,10 @@ class Record:
         if earlier is not None:
             self._earlier.append(earlier)
         return earlier or None
+
+    def times(self) -> dict[StageName, float]:
+        """Seconds of work of each stage that an earlier run, or try of this one, has brought to its end."""
+        return recorded_times(self.store, identity(self._plan), set(self._specs))
 
     def why_unknown(self, stage: StageName) -> str:
         """Why nothing of a stage can be known again; nothing where it can."""
@@ -210,6 +229,12 @@ class Record:
                 earlier.close()
             self.files.close()
             self._lock.release()
+
+
+def made(plan: Plan, run: str) -> Mapping[StageName, Recipe]:
+    from pipeline_runner.record.keys import recipes  # which parses Python
+
+    return recipes(plan, run)
 
 
 def identity(plan: Plan) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.seal import intact, seal
 from pipeline_runner.record.store import Store

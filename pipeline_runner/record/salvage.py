@@ -6,15 +6,15 @@ Nothing that comes over has to be believed: each row of values has its seal.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
+from pkgutil import get_data
 from typing import Any
+
+from pipeline_runner.classes import dataclass
 
 _TABLES = ("run", "recipe", "event", "done", "given", "out")  # what is in `file` can be read again
 _WITHOUT_NUMBERS = ("run", "recipe", "out")
@@ -37,7 +37,7 @@ def create(path: Path) -> None:
 
 def statements() -> list[str]:
     """What makes our tables."""
-    script = files("pipeline_runner.record").joinpath("schema.sql").read_text("utf-8")
+    script = (get_data("pipeline_runner.record", "schema.sql") or b"").decode()
     lines = [line.partition("--")[0] for line in script.splitlines()]
     return [statement for statement in "\n".join(lines).split(";") if statement.strip()]
 
@@ -53,8 +53,10 @@ def salvage(database: Path) -> Salvage:
     # SQLite writes into whatever it opens, and a first page may have to be mended: the damaged one stays as it is.
     for suffix in ("", "-wal"):
         if (path := _beside(database, suffix)).exists():
+            from shutil import copyfile
+
             create(_beside(old, suffix))
-            shutil.copyfile(path, _beside(old, suffix))
+            copyfile(path, _beside(old, suffix))
     rows = _bring_over(old, new)
     _remove(old)
     os.replace(new, _whole(database))

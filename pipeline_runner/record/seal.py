@@ -46,6 +46,14 @@ def load_key() -> bytes:
     return key
 
 
+def key_kept() -> bytes | None:
+    """The user's key, where there is one that is kept."""
+    try:
+        return _read(key_folder() / "key")
+    except OSError:
+        return None
+
+
 def key_folder() -> Path:
     """Where the user's key is. Errors: OSError for a user without a home, such as a bare number in a container."""
     try:

@@ -16,11 +16,13 @@ import builtins
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.record.packages import package_version, project_file
+from pipeline_runner.witness import contents, heard, saw
 
 Origin = tuple[str, str | None]  # what an import binds: a module, or a module and a name in it
 _SELF = ""  # of a module: only what runs when it is imported
@@ -107,7 +109,7 @@ class _Walk:
     def reach(self, file: Path, name: str | None) -> bool:
         """Follow a name of a file (None: all of them). False when the file cannot be read as Python, or has no such
         name that could be found by reading."""
-        module = _read(file, _stamp(file), self.folder)
+        module = _known(file, self.folder)
         if module is None:
             return False
         todo: list[tuple[Path, str | None]] = [(file, _SELF), (file, name)]
@@ -116,7 +118,7 @@ class _Walk:
             if (at, what) in self._seen:
                 continue
             self._seen.add((at, what))
-            read = _read(at, _stamp(at), self.folder)
+            read = _known(at, self.folder)
             if read is None:
                 return False
             todo += self._follow(at, read, what)
@@ -176,7 +178,7 @@ class _Walk:
         steps = rest if attribute is None else (attribute, *rest)
         file = project_file(name, self.folder)
         while steps and (inner := project_file(f"{name}.{steps[0]}", self.folder)) is not None:
-            own = None if file is None else _read(file, _stamp(file), self.folder)
+            own = None if file is None else _known(file, self.folder)
             if own is not None and steps[0] in own.defined:
                 break  # the package has a name of its own that is called like a module of it
             name, file, steps = f"{name}.{steps[0]}", inner, steps[1:]
@@ -206,6 +208,12 @@ def _label(file: Path, folder: Path) -> str:
     except ValueError:
         path = Path(file.parent.name, file.name)
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def _known(file: Path, folder: Path) -> _Module | None:
+    if heard():
+        saw("contents", str(file), answer=contents(str(file)))
+    return _read(file, _stamp(file), folder)
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -288,10 +296,16 @@ def _package_name(package: Path, folder: Path) -> str:
     if package.is_relative_to(folder):
         return ".".join(package.relative_to(folder).parts)
     names: list[str] = []
-    while (package / "__init__.py").is_file():
+    while _is_package(package):
         names.insert(0, package.name)
         package = package.parent
     return ".".join(names)
+
+
+def _is_package(folder: Path) -> bool:
+    found = (folder / "__init__.py").is_file()
+    saw("file", str(folder / "__init__.py"), answer=found)
+    return found
 
 
 @lru_cache(maxsize=4096)

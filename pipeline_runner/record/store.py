@@ -68,14 +68,14 @@ class Store:
         with usable(self.folder):
             return take_lock(path.parent, path.stem, run)
 
-    def write_value(self, name: str, data: bytes) -> None:
-        """Put a value's file in its place, whole or not at all."""
+    def write_value(self, name: str, *data: bytes | memoryview) -> None:
+        """Put a value's file in its place, whole or not at all: all that it is to have, piece by piece."""
         path = self.values / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
         aside = self.values / "new" / f"{path.name}.{os.getpid()}"
         try:
             with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-                file.write(data)
+                file.writelines(data)
             aside.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 
-_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
-_SEQUENCE = re.compile(
+COLOUR = r"\x1b\[[0-9;:]*m"
+_SEQUENCE = (
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # a title, a link
     r"|\x1b\[[0-?]*[ -/]*[@-~]"  # a move, a colour, a clearing
     r"|\x1b[ -/]*[0-Z\\^-~]"  # a charset, a reset
 )
 # Controls but tab and newline; halves of characters, which cannot be written; what turns the direction of text.
-_STRANGE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_STRANGE = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]"
 
 
 def plain(text: str) -> str:
     """The text without terminal sequences; any other control character as its escape."""
     if text.isprintable():
         return text
-    return _STRANGE.sub(_escaped, _SEQUENCE.sub("", text))
+    return re.sub(_STRANGE, _escaped, re.sub(_SEQUENCE, "", text))
 
 
 def line_of(line: str) -> str:
@@ -28,7 +28,7 @@ def line_of(line: str) -> str:
     _, _, last = line.rstrip("\r").rpartition("\r")
     at = 0
     told: list[str] = []
-    for colour in _COLOUR.finditer(last):
+    for colour in re.finditer(COLOUR, last):
         told += [plain(last[at : colour.start()]), colour[0]]
         at = colour.end()
     return "".join([*told, plain(last[at:])])

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sysconfig
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-from rich.console import Console
-from rich.text import Text
+from functools import cache
 
 from pipeline_runner.axes import Status
 from pipeline_runner.calls import Cause, Failure
+from pipeline_runner.classes import dataclass
 from pipeline_runner.events import CallFailed
 from pipeline_runner.reporters.plain import line_of, plain
+from pipeline_runner.reporters.screen import Screen
 from pipeline_runner.state import RunState
 
 MOST = 5  # failed calls of one kind that are named
@@ -24,10 +22,8 @@ TALLEST = 12  # lines of a message that are shown; the whole of it is in `--json
 WIDEST = 500  # characters of such a line, and of one that was captured
 _STYLE = {Status.DONE: "green", Status.REUSED: "green", Status.FAILED: "red"}
 
-_HEADER = re.compile(r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE)
-_PLACE = re.compile(r'^(?:  \|)? +File "(.+?)", line (\d+)', re.MULTILINE)
-_LIBRARIES = (os.path.join(sysconfig.get_path("stdlib"), ""), "<")
-
+_HEADER = "(?m)" + r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$"
+_PLACE = "(?m)" + r'^(?:  \|)? +File "(.+?)", line (\d+)'
 _OF_ONE_CALL = ("CommandFailed", "BadOutput", "CannotRun")
 
 Line = tuple[str, str]  # text and style
@@ -48,10 +44,10 @@ class Next:
         return shlex.join(["prun", "replay", self.run, f"{stage}[{item}]", *self.state])
 
 
-def summary(state: RunState, console: Console, *, stages: bool, following: Next | None = None) -> None:
-    """Say it on `console`. `stages`: also a line a stage, where no bars have told it."""
+def summary(state: RunState, screen: Screen, *, stages: bool, following: Next | None = None) -> None:
+    """Say it on `screen`. `stages`: also a line a stage, where no bars have told it."""
     for text, style in lines(state, stages=stages, following=following):
-        console.print(Text(text, style=style), soft_wrap=True)
+        screen.say(text, style)
 
 
 def lines(state: RunState, *, stages: bool, following: Next | None = None) -> Iterator[Line]:
@@ -156,14 +152,21 @@ def _indented(text: str, by: int) -> str:
 
 def _place(failed: CallFailed) -> str:
     """Where in the user's code it went wrong: the innermost frame that is not in a library, if there is one."""
-    found = _PLACE.findall(_own(_frames(failed)))
-    theirs = [place for place in found if not place[0].startswith(_LIBRARIES) and "/site-packages/" not in place[0]]
+    found = re.findall(_PLACE, _own(_frames(failed)))
+    theirs = [place for place in found if not place[0].startswith(_libraries()) and "/site-packages/" not in place[0]]
     for file, line in reversed(theirs or found):
         return f" at {plain(file)}:{line}"
     return ""
 
 
+@cache
+def _libraries() -> tuple[str, ...]:
+    from sysconfig import get_path  # which reads how Python was built: only for failures
+
+    return os.path.join(get_path("stdlib"), ""), "<"
+
+
 def _own(traceback: str) -> str:
     """The part of a traceback that is the exception's own: without what it came from, and what it holds."""
-    own, _, _ = _HEADER.split(traceback)[-1].partition("\n  +-+---")
+    own, _, _ = re.split(_HEADER, traceback)[-1].partition("\n  +-+---")
     return own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,19 @@ from pydantic import ValidationError
 
 from pipeline_runner.axes import OnError, Style
 from pipeline_runner.backends import table
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec import models
-from pipeline_runner.spec.compose import PASSED_ON, Part, with_parts
+from pipeline_runner.spec.compose import Part, with_parts
 from pipeline_runner.spec.compose import unsuited as beside_pipeline
 from pipeline_runner.spec.conditions import condition
 from pipeline_runner.spec.files import Place, find, read_mapping, read_text
 from pipeline_runner.spec.functions import parse_function
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.hooks import SEEN, WHY, as_hook, hooks, unsuited, without_sources
 from pipeline_runner.spec.include import with_included
-from pipeline_runner.spec.merge import as_node, with_defaults, with_passed, with_profile
+from pipeline_runner.spec.merge import PASSED_ON, as_node, with_defaults, with_passed, with_profile
 from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params, parameters_of
@@ -30,7 +32,6 @@ from pipeline_runner.spec.pipeline import HOOKS, Command, Function, PipelineSpec
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
-    CircleOfFiles,
     EmptyFile,
     ListWithOver,
     NotAMapping,
@@ -47,22 +48,21 @@ from pipeline_runner.spec.problems import (
 )
 from pipeline_runner.spec.rewire import outward
 from pipeline_runner.spec.run import read_command
-from pipeline_runner.spec.secrets import mask_of, secrets, with_placeholders
+from pipeline_runner.spec.secrets import secrets, with_placeholders
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
 from pipeline_runner.spec.translate import translate
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import (
-    MOST_DEPTH,
     Entry,
     ListNode,
     MapNode,
     Node,
     Scalar,
-    TooDeep,
     UnknownAnchor,
     plain,
     read,
 )
+from pipeline_runner.witness import saw
 from pipeline_runner.worker.shell import COMMAND
 
 NOT_YET_TOP = LATER_BACKENDS
@@ -78,6 +78,7 @@ def load(
     """The pipeline of a file. `params` are values, `overrides` the texts of `-p`. Errors: Problems."""
     file = Path(path)
     text = read_text(file, os.fspath(path))
+    saw("leads", str(file), answer=str(file.resolve()))
     folder = file.resolve().parent
     return build(text, os.fspath(path), folder=folder, params=params, overrides=overrides, profile=profile)
 
@@ -234,17 +235,9 @@ class _Builder:
         outside = values.get("allow_outside") is True
         beside = opened[-1] if opened else Place("", self.around.project / "-")
         cure = "add  allow_outside: true  to the stage"
-        found = find(text, entry.value.mark, beside, self.around.project, allow_outside=outside, cure=cure)
+        found = find(text, entry.value.mark, beside, self.around.project, opened, allow_outside=outside, cure=cure)
         if isinstance(found, Problem):
             self.problems.append(found)
-            return None
-        paths = [place.path for place in opened]
-        if found.path in paths:
-            circle = (*(place.name for place in opened[paths.index(found.path) :]), found.name)
-            self.problems.append(CircleOfFiles(mark=entry.value.mark, files=circle))
-            return None
-        if len(opened) > MOST_DEPTH:
-            self.problems.append(TooDeep(mark=entry.value.mark))
             return None
         root = read_mapping(found, "a pipeline", entry.value.mark, self.problems)
         if root is None:
@@ -588,7 +581,7 @@ class _StageBuilder:
         given = values.get("needs")
         names = given if isinstance(given, list) else [given]
         for item, name in zip(items, names, strict=False):
-            if isinstance(name, str) and name not in self.names.stages:
+            if isinstance(name, str) and name not in self.names.any_stage:
                 self._tell(UnknownStage(mark=item.mark, name=name, known=self.names.stages))
         return list(self.keys.needs) if self.keys else []
 

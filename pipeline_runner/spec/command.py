@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.syntax.expressions import (
     Expression,
     Part,

@@ -7,10 +7,12 @@ its value is that of the stages that end it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
+from pipeline_runner.spec.merge import PASSED_ON
 from pipeline_runner.spec.pipeline import Composed, Condition, PipelineSpec, Secret, StageName, StageSpec, holds
 from pipeline_runner.spec.problems import BadReference, BesidePipeline
 from pipeline_runner.spec.rewire import Rename, ends_of, inward, rewired
@@ -18,10 +20,6 @@ from pipeline_runner.syntax.expressions import Ends, ExpressionError
 from pipeline_runner.syntax.reader import MapNode, plain
 
 OWN = ("pipeline", "params", "allow_outside", "needs", "if", "description")
-PASSED_ON = (  # to the inner stages, beneath what their own file says
-    "retry", "timeout", "on_error", "workers", "memory", "threads", "priority", "limits", "cache", "backend",
-    "start_method", "max_calls_per_worker", "env",
-)  # fmt: skip
 
 
 def unsuited(node: MapNode) -> Iterator[Problem]:

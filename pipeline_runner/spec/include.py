@@ -7,15 +7,15 @@ say different things about the same name are told, since which of them is meant 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
 from pipeline_runner.spec.files import Place, find, read_mapping
 from pipeline_runner.spec.merge import laid_over
 from pipeline_runner.spec.problems import (
     BadVersion,
-    CircleOfFiles,
     ReferenceMisplaced,
     SaidTwice,
     UnknownKey,
@@ -23,7 +23,7 @@ from pipeline_runner.spec.problems import (
     describe,
     short,
 )
-from pipeline_runner.syntax.reader import MOST_DEPTH, Entry, ListNode, MapNode, Node, Scalar, TooDeep, plain
+from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, plain
 
 OWN = ("version", "name", "description", "include")  # said by each file of itself
 KEYS = ("file", "allow_outside")
@@ -60,17 +60,9 @@ class _Including:
         nothing = MapNode({}, asked.text.mark)
         text, mark = str(asked.text.value), asked.text.mark
         cure = f"write  include: [{{file: {short(text)}, allow_outside: true}}]"
-        found = find(text, mark, file, self.project, allow_outside=asked.allow_outside, cure=cure)
+        found = find(text, mark, file, self.project, outer, allow_outside=asked.allow_outside, cure=cure)
         if isinstance(found, Problem):
             self.problems.append(found)
-            return nothing
-        opened = [place.path for place in outer]
-        if found.path in opened:
-            circle = (*(place.name for place in outer[opened.index(found.path) :]), found.name)
-            self.problems.append(CircleOfFiles(mark=asked.text.mark, files=circle))
-            return nothing
-        if len(outer) > MOST_DEPTH:
-            self.problems.append(TooDeep(mark=mark))
             return nothing
         if found.path not in self.made:
             root = read_mapping(found, "an included file", asked.text.mark, self.problems)

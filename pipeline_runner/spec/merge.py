@@ -71,6 +71,12 @@ def with_defaults(root: MapNode) -> MapNode:
     return MapNode(entries, root.mark)
 
 
+PASSED_ON = (  # from a stage that is a file to that file's stages, beneath what they say themselves
+    "retry", "timeout", "on_error", "workers", "memory", "threads", "priority", "limits", "cache", "backend",
+    "start_method", "max_calls_per_worker", "env",
+)  # fmt: skip
+
+
 def with_passed(root: MapNode, keys: Mapping[str, Node]) -> MapNode:
     """A file that is a stage of another one, with the keys of that stage beneath its own `defaults` and `env`."""
     env = keys.get("env")
@@ -93,9 +99,12 @@ def _entry(key: str, node: Node) -> Entry:
 
 
 def _under(defaults: MapNode, stage: Node) -> Node:
-    if not isinstance(stage, MapNode) or stage.get("pipeline") is not None:
-        return stage  # another file's stages have the defaults of that file
-    entries = {**defaults.entries, **stage.entries}
+    if not isinstance(stage, MapNode):
+        return stage
+    beneath = defaults.entries
+    if stage.get("pipeline") is not None:  # another file says itself what its stages do
+        beneath = {key: entry for key, entry in beneath.items() if key in PASSED_ON}
+    entries = {**beneath, **stage.entries}
     env = defaults.get("env")
     if isinstance(env, MapNode) and isinstance(own := stage.get("env"), MapNode):
         entries["env"] = Entry(stage.entries["env"].key, MapNode({**env.entries, **own.entries}, own.mark))

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import bz2
 import glob
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline_runner.errors import PipelineError, nearest
+from pipeline_runner.witness import digest, heard, saw
 
 EXTRA = "pip install prun-pipelines[remote]"
-
-# What reading may raise: zlib's and lzma's errors are of no common class.
-UNREADABLE = (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class SourceError(PipelineError):
@@ -45,9 +39,8 @@ def opened(path: str, folder: Path) -> Iterator[IO[bytes]]:
     try:
         with ExitStack() as stack:
             file = stack.enter_context(_packed(path, folder))
-            unpack = _UNPACK.get(Path(path.partition("::")[0]).suffix.lower())
-            yield file if unpack is None else stack.enter_context(unpack(file))
-    except UNREADABLE as error:
+            yield stack.enter_context(_unpacked(file, Path(path.partition("::")[0]).suffix.lower()))
+    except _unreadable() as error:
         raise SourceError(path, None, _why(error, path, folder)) from error
 
 
@@ -58,7 +51,12 @@ def _packed(path: str, folder: Path) -> AbstractContextManager[IO[bytes]]:
 def matches(pattern: str, folder: Path) -> list[str]:
     """The paths that a pattern finds, sorted; relative ones stay relative to the folder, as the pattern is. Of a URL's
     pattern: URLs. Errors: SourceError."""
-    return _remote_matches(pattern, folder) if is_url(pattern) else sorted(_local_matches(pattern, folder))
+    if is_url(pattern):
+        return _remote_matches(pattern, folder)
+    found = sorted(_local_matches(pattern, folder))
+    if heard():
+        saw("matches", pattern, str(folder), answer=digest(repr(found).encode()))
+    return found
 
 
 def stamp(url: str, folder: Path) -> object:
@@ -115,11 +113,32 @@ def _local_matches(pattern: str, folder: Path) -> list[str]:
     return glob.glob(pattern, root_dir=folder, recursive=True)
 
 
-_UNPACK: Mapping[str, Callable[[IO[bytes]], Any]] = {
-    ".gz": lambda file: gzip.GzipFile(fileobj=file),
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
-}
+# Libraries that unpack are imported where something is packed: 3 ms.
+
+
+def _unpacked(file: IO[bytes], suffix: str) -> AbstractContextManager[Any]:
+    match suffix:
+        case ".gz":
+            import gzip
+
+            return gzip.GzipFile(fileobj=file)
+        case ".bz2":
+            import bz2
+
+            return bz2.BZ2File(file)
+        case ".xz":
+            import lzma
+
+            return lzma.LZMAFile(file)
+    return nullcontext(file)
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What reading may raise: zlib's and lzma's errors are of no common class."""
+    import lzma
+    import zlib
+
+    return OSError, ValueError, EOFError, zlib.error, lzma.LZMAError
 
 
 # Remote
@@ -178,6 +197,10 @@ def _told(url: str) -> Iterator[None]:
 
 
 def _why(error: BaseException, path: str, folder: Path) -> str:
+    import gzip
+    import lzma
+    import zlib
+
     match error:
         case FileNotFoundError() if is_url(path):
             return "there is no such file"

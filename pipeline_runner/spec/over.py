@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline_runner.axes import Style
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.functions import parse_function

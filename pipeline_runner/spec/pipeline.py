@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, NewType
+from typing import TYPE_CHECKING, Any, NewType
 
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
+from pipeline_runner.classes import dataclass
 from pipeline_runner.marks import Mark
 from pipeline_runner.syntax.expressions import Ends, Expression, Reference
-from pipeline_runner.syntax.reader import MapNode
 from pipeline_runner.worker.shell import Stdout
+
+if TYPE_CHECKING:
+    from pipeline_runner.syntax.reader import MapNode
 
 StageName = NewType("StageName", str)
 

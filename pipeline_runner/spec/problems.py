@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, did_you_mean, nearest
 from pipeline_runner.marks import Mark
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
 from pipeline_runner.spec.command import CommandLine, Known, Text, is_hole, skeleton
 from pipeline_runner.spec.problems import UnsafeInShell, WrongType

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.masks import SHORTEST, Mask
 from pipeline_runner.spec.command import CommandLine, Known
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import PipelineSpec, Secret, StageName
 from pipeline_runner.spec.problems import listing
 from pipeline_runner.syntax.expressions import ExpressionError, Raw, parse, references
@@ -109,11 +110,6 @@ def _spoken_of(node: Node | None, secret: str) -> bool:
             except ExpressionError:
                 return False
     return False
-
-
-def mask_of(spec: PipelineSpec) -> Mask:
-    """What hides the secrets of a pipeline."""
-    return Mask(secret.value for secret in spec.secrets if secret.value)
 
 
 def missing(spec: PipelineSpec) -> list[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
@@ -179,6 +178,8 @@ def _jsonl(path: str, folder: Path) -> Iterator[Any]:
 
 
 def _csv(path: str, folder: Path) -> Iterator[dict[str, str]]:
+    import csv
+
     reader = csv.reader(_text_lines(path, folder))
     try:
         head = next(reader, [])

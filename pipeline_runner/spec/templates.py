@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from functools import cached_property
 from typing import Any
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, listed
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import BadReference, ReferenceMisplaced, UnknownName, UnknownStage
@@ -23,6 +25,7 @@ from pipeline_runner.syntax.expressions import (
     render,
 )
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar, TooLarge
+from pipeline_runner.witness import read_variable
 
 MOST_REFERENCES = 1000  # in one text; each is looked for in the file's lines, to be marked
 KNOWN_BEFORE = ("params", "env")
@@ -40,6 +43,11 @@ class Names:
     env: Mapping[str, str]
     stages: tuple[str, ...] = ()
     run: tuple[str, ...] = ("id", "dir")
+
+    @cached_property
+    def any_stage(self) -> frozenset[str]:
+        """The stages again: thousands of them are looked for one by one."""
+        return frozenset(self.stages)
 
 
 @dataclass
@@ -168,6 +176,8 @@ class Filler:
         if ref.root not in roots:
             return ReferenceMisplaced(mark=mark, reference=str(ref), key=key, why=why or _WHY.get(ref.root, _LATER))
         first = str(ref.path[0]) if ref.path else ""
+        if ref.root == "env":
+            read_variable(first)
         match ref.root:
             case "params" if first and first not in self.names.params:
                 return UnknownName(mark=mark, root="params", name=first, known=tuple(self.names.params))
@@ -175,7 +185,7 @@ class Filler:
                 return UnknownName(mark=mark, root="env", name=first, known=tuple(self.names.env))
             case "env" | "stages" if not first:
                 return BadReference(mark=mark, what=f"{ref} does not say which", cure=f"write ${{{ref.root}.NAME}}")
-            case "stages" if first not in self.names.stages:
+            case "stages" if first not in self.names.any_stage:
                 return UnknownStage(mark=mark, name=first, known=self.names.stages)
             case "run" if first not in self.names.run or (len(ref.path) > 1 and first != "failures"):
                 there_is = listed([f"${{run.{name}}}" for name in self.names.run])

@@ -11,13 +11,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from shutil import rmtree
 
 from pipeline_runner.axes import Dispatch
+from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method
 
 DEADLINE_S = 60.0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from textwrap import wrap
 
 from pipeline_runner.axes import Style
+from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method
 
 SHAPES = {

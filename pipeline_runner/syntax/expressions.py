@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import did_you_mean
 
 ROOTS = ("params", "env", "item", "index", "stages", "run", "out", "outs")
@@ -97,10 +98,11 @@ class ExpressionError(ValueError):
 Scope = Mapping[str, Any]  # root → what it stands for; a missing root stays a reference
 
 
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_STEP = re.compile(r"\.(?P<name>\w[\w-]*)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]")
-_QUOTED = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"")
-_LESS = re.compile(r"-\d+$")  # `n-1` is a key or a calculation
+# Compiled when the first text is read, and kept by `re`: a run whose plan was kept reads none.
+_WORD = r"[A-Za-z_][A-Za-z0-9_-]*"
+_STEP = r"\.(?P<name>\w[\w-]*)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]"
+_QUOTED = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
+_LESS = r"-\d+$"  # `n-1` is a key or a calculation
 _OPENS, _CLOSES = "([{", ")]}"
 
 
@@ -143,7 +145,7 @@ def _end(text: str, at: int) -> int | None:
     depth, begin = 0, at
     while at < len(text):
         char = text[at]
-        if char in "'\"" and (quoted := _QUOTED.match(text, at)):
+        if char in "'\"" and (quoted := re.compile(_QUOTED).match(text, at)):
             at = quoted.end()
             continue
         if char == "}" and depth <= 0:
@@ -176,14 +178,14 @@ def inside_of(text: str, part: Part) -> str:
 
 
 def _plain(text: str) -> Reference | None:
-    root = _WORD.match(text)
+    root = re.match(_WORD, text)
     if root is None or root[0] not in ROOTS:
         return None
     path: list[str | int] = []
     at = root.end()
     while at < len(text):
-        step = _STEP.match(text, at)
-        if step is None or (root[0] in ("item", "run") and step["name"] and _LESS.search(step["name"])):
+        step = re.compile(_STEP).match(text, at)
+        if step is None or (root[0] in ("item", "run") and step["name"] and re.search(_LESS, step["name"])):
             return None
         path.append(int(step["index"]) if step["index"] is not None else step["name"] or step["key"])
         at = step.end()

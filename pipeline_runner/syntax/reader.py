@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NoReturn
 
 import yaml
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.marks import Mark
 

@@ -8,9 +8,10 @@ split a value into words; it cannot make one run.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
+
+from pipeline_runner.classes import dataclass
 
 HOLE = "\0"  # stands for a value: no shell's text has this character
 

@@ -11,9 +11,9 @@ import os
 import resource
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from secrets import randbits
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.worker import limits
 
 _LOCKS = 10  # RLIMIT_LOCKS of linux/resource.h, which Python does not name

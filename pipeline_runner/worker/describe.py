@@ -13,7 +13,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypedDict
 
 from pipeline_runner.worker import limits
@@ -100,8 +101,24 @@ def main(given: Mapping[str, Any]) -> None:
         os.environ.update(question["env"])
         said = json.dumps(_answer(question)) + "\n"
         os.write(out, said.encode())  # each at once: the next may never come back
+    os.write(out, (json.dumps({"modules": list(_projects())}) + "\n").encode())
     limits.kill_below(os.getpid())  # whatever an import has started
     os._exit(0)
+
+
+def _projects() -> Iterator[str]:
+    """The files of all modules that were imported, without those of Python, of what is installed, and of ours."""
+    others = (
+        os.path.join(os.path.dirname(os.__file__), ""),
+        os.path.join(os.path.dirname(os.path.dirname(__file__)), ""),
+    )
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and not file.startswith(others) and not _INSTALLED & set(Path(file).parts):
+            yield file
+
+
+_INSTALLED = {"site-packages", "dist-packages"}
 
 
 def _answer(question: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 import pickle
-import sysconfig
-import traceback
 from collections.abc import Iterator
 from itertools import dropwhile
-from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from pipeline_runner.calls import Cause, Failure
 from pipeline_runner.errors import PipelineError
 
+if TYPE_CHECKING:
+    import traceback
+
 # Frames that say nothing to a user, where a traceback begins with them: ours, and how we import and await theirs.
 OURS = (
-    str(Path(__file__).parents[1]) + os.sep,
+    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ""),
     "<frozen importlib",
-    os.path.join(sysconfig.get_path("stdlib"), "importlib", ""),
-    os.path.join(sysconfig.get_path("stdlib"), "asyncio", ""),
+    os.path.join(os.path.dirname(os.__file__), "importlib", ""),
+    os.path.join(os.path.dirname(os.__file__), "asyncio", ""),
 )
 LONGEST = 10_000  # characters of a message that are kept
 DEEPEST = 40  # frames of an exception that are kept, the innermost
@@ -41,6 +42,8 @@ def failure_of(error: BaseException, cause: Cause) -> Failure:
 def told(error: BaseException) -> str:
     """The traceback with the user's frames only, also where one exception was raised while another was handled,
     or holds others. Errors: what a user's exception class raises."""
+    import traceback
+
     whole = traceback.TracebackException.from_exception(error, limit=-DEEPEST)
     for one in _with_all_below(whole):
         one.stack[:] = dropwhile(lambda frame: frame.filename.startswith(OURS), one.stack)
@@ -76,6 +79,8 @@ def _traceback(error: BaseException) -> str:
     try:
         return told(error)
     except BaseException:
+        import traceback
+
         return "".join(traceback.format_tb(users(error.__traceback__), limit=-DEEPEST))
 
 

@@ -40,3 +40,4 @@ class Job(NamedTuple):
     setup_with: bytes
     env: tuple[tuple[str, str], ...]
     workdir: str = ""  # where calls run instead
+    each: bool = False  # its calls are of several stages: each brings the step that it runs (worker/each.py)

@@ -64,6 +64,16 @@ def state(pid: int) -> str:
         return ""
 
 
+def began(pid: int) -> str:
+    """When it was started, as the kernel counts: no other process of its number began then. "?" when it is gone, or
+    where there is no /proc."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b") ")[2].split()[19].decode()
+    except (OSError, IndexError):
+        return "?"
+
+
 def kill_tree(pid: int) -> None:
     """End a process and all that it has started, in whatever group or session. Nothing happens if it is gone.
 
@@ -96,12 +106,14 @@ def send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def resident_bytes(pid: int) -> int:
-    """Memory that a process and its descendants hold now."""
+def resident_bytes(pid: int, given: int = 0) -> int:
+    """Memory that a process and its descendants hold now; not that of arguments, so many bytes, which they were given
+    in memory that is the runner's. What they write to these is theirs, and counts."""
     total = 0
     for one in (pid, *below(pid)):
         with suppress(OSError, IndexError), open(f"/proc/{one}/statm", "rb") as statm:
-            total += int(statm.read().split()[1]) * _PAGE
+            resident, shared = map(int, statm.read().split()[1:3])
+            total += resident * _PAGE - min(shared * _PAGE, given)
     return total
 
 

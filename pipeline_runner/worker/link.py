@@ -14,8 +14,9 @@ import struct
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from pipeline_runner.buffers import Place, held_here
 from pipeline_runner.calls import Outcome, Ticket
 from pipeline_runner.worker import capture, limits
 from pipeline_runner.worker.capture import Mark
@@ -25,7 +26,14 @@ from pipeline_runner.worker.slate import At, Slate
 LENGTH = struct.Struct("<Q")
 
 # What is said, each the first word of a message. The runner's side of it is engine/beacon.py.
-HELLO, WANT, BEGIN, ENDED, SAID, REACHED = range(6)
+HELLO, WANT, BEGIN, ENDED, SAID, REACHED, ROOM = range(7)
+
+
+class Given(NamedTuple):
+    """A place that the runner has given us to write to."""
+
+    path: str
+    offset: int
 
 
 class Link(Protocol):
@@ -36,6 +44,7 @@ class Link(Protocol):
     def begin(self, ticket: Ticket) -> Job: ...
     def said(self, ticket: Ticket, marks: Sequence[Mark]) -> None: ...
     def reached(self, ticket: Ticket, step: int) -> None: ...
+    def room(self, size: int) -> Place | None: ...
     def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None: ...
 
 
@@ -88,9 +97,16 @@ class SocketLink:
         self._send((REACHED, ticket.lease, ticket.chunk, step))
 
     def ended(self, ticket: Ticket, outcomes: Sequence[Outcome], took_s: float) -> None:
-        self._send((ENDED, ticket.lease, ticket.chunk, list(outcomes), took_s))
+        # What this process still reads of what it was given must stay as it is, though the chunk has ended.
+        self._send((ENDED, ticket.lease, ticket.chunk, list(outcomes), took_s, *held_here()))
         if self._slate is not None:
             self._slate.wipe()  # only now: who dies before that was told has died at it
+
+    def room(self, size: int) -> Place | None:
+        """A place for so many bytes of results. It is ours until the chunk has ended."""
+        self._send((ROOM, size))
+        given = pickle.loads(self._receive())
+        return None if given is None else Given(*given)
 
     def _hello(self, lease: int) -> None:
         """The first words, and with them what this process will write."""

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from pipeline_runner.calls import Wrote
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.worker import limits
 from pipeline_runner.worker.contents import ASIDE, contents
 
 KEYWORD = "${outs}"  # the keyword that brings a call its places: no function of a user's has one of this name
@@ -84,8 +85,8 @@ def aside(final: str) -> str:
 
 
 def us() -> str:
-    """This process, as others may ask after it."""
-    return f"{_host()} {os.getpid()}"
+    """This process, as others may ask after it: its host, its number, and since when, for numbers come again."""
+    return f"{_host()} {os.getpid()} {limits.began(os.getpid())}"
 
 
 @cache
@@ -145,27 +146,29 @@ def begin(place: Place, owner: str) -> None:
 
 
 def _not_anothers(place: Place, owner: str) -> None:
-    host, pid, _ = _began(place.aside)
-    if f"{host} {pid}" != owner and host == _host() and _alive(pid):
+    whose, _ = _began(place.aside)
+    host, pid, since = whose.split() if whose else ("", "", "")
+    if whose != owner and host == _host() and _alive(pid, since):
         raise OutBusy(place.shown, int(pid))
 
 
-def _began(folder: str) -> tuple[str, str, str]:
+def _began(folder: str) -> tuple[str, str]:
     """Whose the folder is, and what was there before; empty where that was not written any more."""
     with suppress(OSError, ValueError), open(os.path.join(folder, _BEGAN), encoding="utf-8") as file:
-        host, pid, kind = file.read().split()
-        return host, pid, kind
-    return "", "", ""
+        host, pid, since, kind = file.read().split()
+        return f"{host} {pid} {since}", kind
+    return "", ""
 
 
-def _alive(pid: str) -> bool:
+def _alive(pid: str, since: str) -> bool:
+    """Whether that very process is at work: another one may have its number by now."""
     try:
         os.kill(int(pid), 0)
+    except PermissionError:
+        pass
     except (ValueError, ProcessLookupError, OverflowError):
         return False
-    except PermissionError:
-        return True
-    return True
+    return limits.state(int(pid)) not in ("Z", "X") and limits.began(int(pid)) == since
 
 
 def finish(places: Sequence[Place]) -> list[tuple[str, str]]:
@@ -209,7 +212,7 @@ def discard(place: Place) -> None:
             # Not its mtime, which a call may set; and both by the clock of one file system.
             if found.st_ctime_ns >= began:
                 os.unlink(place.final)
-        elif _began(place.aside)[2] == "file":
+        elif _began(place.aside)[1] == "file":
             shutil.rmtree(place.final)
     with suppress(OSError):
         shutil.rmtree(place.aside)

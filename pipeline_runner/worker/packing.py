@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
+
+from pipeline_runner.buffers import KNOWN, LEAST
 
 TRUSTED = frozenset(
     {"builtins", "numpy", "pandas", "datetime", "decimal", "fractions", "collections", "pathlib", "uuid"}
@@ -36,13 +40,78 @@ class _Packer(pickle.Pickler):
         return NotImplemented
 
 
-def pack(value: Any) -> bytes:
-    """The bytes of a value that goes to a worker.
+def _keep_in(apart: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
+    """Take a large buffer out; True: it is a small one, and stays."""
+    with memoryview(buffer) as view:
+        if view.nbytes < LEAST or not view.contiguous:
+            return True
+    apart.append(buffer.raw())
+    return False
+
+
+class _BytesPacker(_Packer):
+    """One that takes out large bytes and bytearrays too. Each object that it meets costs a call, so it is only for
+    values in which there are some."""
+
+    texts: list[bytes | bytearray]
+
+    def persistent_id(self, value: Any) -> tuple[int, bool] | None:
+        if type(value) not in (bytes, bytearray) or len(value) < LEAST:
+            return None
+        number = next((n for n, text in enumerate(self.texts) if text is value), len(self.texts))
+        if number == len(self.texts):
+            self.texts.append(value)
+        return number, type(value) is bytearray
+
+
+def large_bytes(values: Iterable[Any], deep: bool = True) -> bool:
+    """Whether there are large bytes among the first few values, or just inside of one of them: where people have them.
+    Any others go with the pickle."""
+    for value in islice(values, 8):
+        kind = type(value)
+        if kind is bytes or kind is bytearray:
+            if len(value) >= LEAST:
+                return True
+        elif deep and (kind is tuple or kind is list):
+            if large_bytes(value, deep=False):
+                return True
+        elif deep and kind is dict and large_bytes(value.values(), deep=False):
+            return True
+    return False
+
+
+class Parts(NamedTuple):
+    """A pickle, and the large buffers that it leaves out: as they are in the value itself, nothing is copied."""
+
+    data: bytes
+    apart: list[memoryview]
+    strange: bool = False  # it might not unpickle: try it
+
+
+def parts(values: list[Any], *, result: bool) -> Parts:
+    """The pickle of a list, with what is large in it apart. `result`: it comes from a worker.
+
+    Errors: as of `pack` and `pack_result`.
+    """
+    apart: list[memoryview] = []
+    buffer = io.BytesIO()
+    texts: list[bytes | bytearray] = []
+    packer = (_BytesPacker if KNOWN and large_bytes(values) else _Packer)(*_given(buffer, apart))
+    if isinstance(packer, _BytesPacker):
+        packer.texts = texts
+    data = _dumped(values, buffer, packer)
+    if data is None or (packer.main and not result):
+        return Parts(_dill(values, packer), [], packer.strange)
+    return Parts(data, [*apart, *(memoryview(text) for text in reversed(texts))], packer.strange)
+
+
+def pack(value: Any, apart: list[memoryview] | None = None) -> bytes:
+    """The bytes of a value that goes to a worker. `apart` gets large buffers, which are left out then.
 
     What belongs to `__main__` (a script's or notebook's own) is shipped whole, by dill: a worker's
     `__main__` is another one. Errors: pickle's own where dill cannot either.
     """
-    data, packer = _pickle(value)
+    data, packer = _pickle(value, apart)
     return data if data is not None and not packer.main else _dill(value, packer)
 
 
@@ -51,7 +120,7 @@ def pack_result(value: Any) -> bytes:
 
     Errors: what pickle, dill or the value's own classes raise, also what they would raise when read back.
     """
-    data, packer = _pickle(value)
+    data, packer = _pickle(value, None)
     if data is None:
         data = _dill(value, packer)
     if packer.strange:
@@ -59,9 +128,20 @@ def pack_result(value: Any) -> bytes:
     return data
 
 
-def _pickle(value: Any) -> tuple[bytes | None, _Packer]:
+def _pickle(value: Any, apart: list[memoryview] | None) -> tuple[bytes | None, _Packer]:
     buffer = io.BytesIO()
-    packer = _Packer(buffer, pickle.HIGHEST_PROTOCOL)
+    packer = _Packer(*_given(buffer, apart))
+    return _dumped(value, buffer, packer), packer
+
+
+def _given(buffer: io.BytesIO, apart: list[memoryview] | None) -> tuple[Any, ...]:
+    """What a pickler is made with."""
+    if apart is None or not KNOWN:
+        return buffer, pickle.HIGHEST_PROTOCOL
+    return buffer, pickle.HIGHEST_PROTOCOL, True, lambda large: _keep_in(apart, large)
+
+
+def _dumped(value: Any, buffer: io.BytesIO, packer: _Packer) -> bytes | None:
     try:
         packer.dump(value)
     except RecursionError:
@@ -69,8 +149,8 @@ def _pickle(value: Any) -> tuple[bytes | None, _Packer]:
     except Exception as error:  # PicklingError, AttributeError, TypeError, or what a class raises
         packer.strange = True
         packer.error = error
-        return None, packer
-    return buffer.getvalue(), packer
+        return None
+    return buffer.getvalue()
 
 
 _classes: dict[str, type] = {}

@@ -26,6 +26,8 @@ from pipeline_runner.calls import (
 )
 from pipeline_runner.calls import column_values as values_of
 from pipeline_runner.worker import capture, limits, surroundings
+from pipeline_runner.worker.apart import pack_apart
+from pipeline_runner.worker.each import run_each
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.link import Link, link_to
@@ -45,7 +47,7 @@ def row(ticket: Ticket, payload: bytes) -> Receipt:
     link = link_to(ticket.beacon, ticket.lease)
     job = link.begin(ticket)
     with capture.calls(link, ticket), enter(job, link.process):
-        calls = _calls_of(ticket, job, link)
+        calls = () if job.each else _calls_of(ticket, job, link)
         began = perf_counter()  # not before: an import or a setup says nothing of how long the next calls will take
         outcomes = _outcomes(ticket, job, calls, payload, link)
         if job.steps[0].outs:
@@ -72,6 +74,8 @@ PERFORM = Perform(row=row, one=one)
 
 
 def _outcomes(ticket: Ticket, job: Job, calls: tuple[Call, ...] | Failure, payload: bytes, link: Link) -> list[Outcome]:
+    if job.each:
+        return run_each(ticket, job, payload, _after_each(link, ticket))
     if isinstance(calls, Failure):
         return _all_failed(ticket, calls)
     try:
@@ -87,12 +91,13 @@ def _all_failed(ticket: Ticket, failure: Failure) -> list[Outcome]:
     return [Failed(ticket.step, position, failure, None) for position in range(ticket.size)]
 
 
-def pack_payload(calls: Calls) -> bytes:
+def pack_payload(calls: Calls, apart: list[memoryview] | None = None) -> bytes:
     """What a chunk's bytes are: its columns. Packed values go along as they are.
 
-    Errors: pickle's own for an item that neither it nor dill can send.
+    `apart` gets large buffers, which are left out then. Errors: pickle's own for an item that neither it nor dill can
+    send.
     """
-    return pack((calls.columns, calls.keywords))
+    return pack((calls.columns, calls.keywords), apart)
 
 
 def _calls_of(ticket: Ticket, job: Job, link: Link) -> tuple[Call, ...] | Failure:
@@ -151,7 +156,7 @@ def _run_steps(
             positions = positions[:rest]
         last = number == len(steps) - 1
         done = [position for position in positions if position not in failures] if failures else positions
-        lost = _keep(outcomes, number, step.wanted, done, results)
+        lost = _keep(outcomes, number, step.wanted, done, results, link)
         for position, failure in failures.items():
             carried = None if number == first else _carry(inputs[positions.index(position)])
             outcomes.append(Failed(number, position, failure, carried))
@@ -251,7 +256,7 @@ def _call_on(
 
 
 def _keep(
-    outcomes: list[Outcome], step: int, wanted: bool, done: Sequence[int], results: list[Any]
+    outcomes: list[Outcome], step: int, wanted: bool, done: Sequence[int], results: list[Any], link: Link
 ) -> dict[int, Failure]:
     """Pack the results of calls that ended well, run by run of neighbours. Gives those that cannot be packed."""
     if not wanted:
@@ -259,17 +264,18 @@ def _keep(
         return {}
     lost: dict[int, Failure] = {}
     for start, stop, at in _runs(done):
-        together = _packed(results[at : at + stop - start])
-        if together is not None:
-            outcomes.append(Done(step, start, stop, together))
+        try:
+            outcomes.append(Done(step, start, stop, *pack_apart(results[at : at + stop - start], link.room)))
             continue
-        for offset in range(stop - start):  # one of them cannot be sent: find which, and keep the others
+        except BaseException:
+            pass  # one of them cannot be sent: find which, and keep the others
+        for offset in range(stop - start):
             try:
-                packed = pack_result([results[at + offset]])
+                packed = pack_apart([results[at + offset]], link.room)
             except BaseException as error:
                 lost[start + offset] = failure_of(error, Cause.RESULT)
             else:
-                outcomes.append(Done(step, start + offset, start + offset + 1, packed))
+                outcomes.append(Done(step, start + offset, start + offset + 1, *packed))
     return lost
 
 
@@ -290,12 +296,7 @@ def _runs(positions: Sequence[int]) -> list[tuple[int, int, int]]:
 
 def _carry(value: Any) -> bytes | None:
     """What a later step was given, so that it alone can be tried again; None: the chain begins anew."""
-    return _packed([value])
-
-
-def _packed(values: list[Any]) -> bytes | None:
-    """Their bytes; None where one of them cannot be sent."""
     try:
-        return pack_result(values)
-    except BaseException:
+        return pack_result([value])
+    except BaseException:  # it cannot be sent
         return None

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline_runner.cli.run import Ending
+from pipeline_runner.cli.go import Ending
 from pipeline_runner.cli.terminal import Terminal
 from pipeline_runner.worker.limits import state
 

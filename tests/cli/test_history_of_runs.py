@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -130,6 +133,70 @@ def test_the_last_words_of_a_run_replay_and_resume_it(prun, write):
     assert again.stderr.splitlines()[-1] == "ValueError: no 2"
     assert "pipeline_runner" not in again.stderr
     assert prun(*resume[1].split()).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        (["b"], {"a": 6, "b": 6}),
+        (["--until", "b", "--sample", "3"], {"a": 3, "b": 3}),
+        (["--from", "b", "--no-cache"], {"a": 6, "b": 6, "sum": 1}),
+    ],
+    ids=["stages", "sample", "from"],
+)
+def test_a_run_of_a_part_owes_no_more_than_the_part(prun, write, asked, left):
+    write(CHAIN | {"a": {**CHAIN["a"], "cache": True}, "other": {"call": "deeds:numbers"}})
+    if "--from" in asked:
+        assert prun("pipeline.yaml", "a").returncode == 0
+    assert prun("pipeline.yaml", *asked).returncode == 3
+    resumed = json.loads(prun("--resume", "--json").stdout)["stages"]
+    assert {name: stage["calls"] for name, stage in resumed.items()} == left
+
+    more = json.loads(prun("pipeline.yaml", "other", "--resume", "--json").stdout)["stages"]
+    assert list(more) == ["other"]  # what is said now wins
+
+
+def test_a_parameter_that_was_damaged_in_the_journal_is_not_given_again(prun, write, project):
+    write({"t": {"call": "deeds:total", "with": {"values": [1], "top": "${params.n}"}}}, params={"n": 1})
+    assert json.loads(prun("pipeline.yaml", "-p", "n=300", "--json").stdout)["stages"]["t"]["value"] == 301
+    with contextlib.closing(sqlite3.connect(project / ".prun/journal.db", isolation_level=None)) as journal:
+        journal.execute("""UPDATE run SET body = replace(body, '"n": 300', '"n": 700')""")
+
+    refused = prun("--resume")
+    assert refused.returncode == 4
+    assert "was given (-p, --params, --profile, a part of the pipeline) is damaged" in refused.stderr
+    assert "begin anew: prun " in refused.stderr
+
+    said = json.loads(prun("--resume", "-p", "n=300", "--json").stdout)["stages"]["t"]
+    assert (said["value"], said["status"]) == (301, "reused")
+    assert prun("--resume").returncode == 0  # it is sealed anew
+
+
+def test_a_run_whose_items_have_moved_is_told_as_its_last_try_had_them(prun, ran, write, project):
+    def stages(items):
+        doubled = {"call": "deeds:double", "over": items}
+        return {"d": doubled, "t": {"call": "deeds:total", "with": {"values": "${stages.d}"}}, "last": doubled}
+
+    run = ran(stages([1, 2, 3]))
+    for items in ([3, 4, 5], [5, 1], [1, 2, 3]):
+        write(stages(items), defaults={"backend": "serial"})
+        pipeline = Pipeline.load(project / "pipeline.yaml")
+        pipeline.run(resume=run)
+        assert pipeline.replay(run, "t") == 2 * sum(items)
+        assert [pipeline.replay(run, "d", number) for number in range(len(items))] == [2 * item for item in items]
+    write(stages([3, 1]), defaults={"backend": "serial"})
+    Pipeline.load(project / "pipeline.yaml").run(resume=run)
+    assert json.loads(prun("show", run, "--json").stdout)["stages"]["last"]["value"] == [6, 2]
+
+
+def test_a_run_whose_function_was_put_back_is_told_as_its_last_try_had_it(prun, ran, project):
+    run = ran({"d": {"call": "deeds:double", "over": [1, 2]}})
+    for line in ("return x * 3", "return x * 2"):
+        edited = re.sub(r"return x \* \d", line, (project / "deeds.py").read_text())
+        (project / "deeds.py").write_text(edited)
+        shutil.rmtree(project / "__pycache__", ignore_errors=True)
+        assert prun("--resume", run).returncode == 0
+    assert json.loads(prun("show", run, "--json").stdout)["stages"]["d"]["value"] == [2, 4]
 
 
 def test_a_long_message_is_told_once_in_the_summary(prun, write):

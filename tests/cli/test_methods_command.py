@@ -58,6 +58,7 @@ def test_half_a_name_says_which_methods_end_in_it():
 
     assert shown.returncode == 2
     assert "pathos.ProcessPool.uimap" in shown.stderr
+    assert "end in it: multiprocess.pool.Pool.imap, multiprocessing.pool.Pool.imap" in prun("pool.Pool.imap").stderr
 
 
 def test_measuring_says_what_it_found_and_that_nothing_differs():

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 from conformance_kit import (
@@ -205,6 +206,19 @@ def test_an_eager_row_gives_nothing_before_it_has_all_its_input(backend, row, wa
     whole = [chunks.exhausted for _ in row.ask(warm, PERFORM, chunks)]
 
     assert whole == [True] * 20
+
+
+@rows(WITH_WORKERS)
+def test_waiting_for_calls_takes_no_cpu(backend, row, warm, wires):
+    asker = Asker(row, warm, KitChunks([wires.payload("hold", "gate")] * 2))
+    wires.hear(started(0))
+    spent = time.pthread_getcpuclockid(asker.ident)
+    before = time.clock_gettime(spent)
+    asker.join(0.5)  # nothing comes in that time
+
+    assert time.clock_gettime(spent) - before < 0.15  # one that looks without a pause takes three times that
+    wires.release(2)
+    asker.all_receipts()
 
 
 @rows(ROWS)

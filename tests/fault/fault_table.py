@@ -26,13 +26,13 @@ from typing import Any
 
 import fault_deeds as deeds
 from fault_warden import Cell, NotHere, Refused, Run, descendants
-from rich.console import Console
 
 from pipeline_runner import Pipeline, events
 from pipeline_runner.axes import Dispatch, Style
 from pipeline_runner.backends import table
 from pipeline_runner.calls import Cause
 from pipeline_runner.errors import Problems
+from pipeline_runner.reporters.screen import Lines
 from pipeline_runner.reporters.summary import summary
 
 ITEMS = 12
@@ -149,7 +149,7 @@ def _judge_failure(fails: Fails, failed: events.CallFailed, cell: Cell) -> Itera
 def _judge_text(fails: Fails, state: Any) -> Iterator[str]:
     """The sentence that a person reads has all that they need."""
     told = io.StringIO()
-    summary(state, Console(file=told, width=200), stages=False)
+    summary(state, Lines(told), stages=False)
     text = told.getvalue()
     wanted = ['stage "work"', fails.type, f"call {deeds.BAD} ", rf"given \[?{deeds.BAD}\]?[ :,]", fails.says]
     if fails.tries > 1:

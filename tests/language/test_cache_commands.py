@@ -63,3 +63,10 @@ def test_a_command_may_write_the_file_itself(project):
     project.stages({"own": {"run": "echo whole > own.txt", "outs": "own.txt", "cache": True}})
     project.run()
     assert project.run().state.stages["own"].status == "reused"
+
+
+def test_a_command_that_was_edited_is_named_as_that(project):
+    project.run()
+    text = project.file.read_text()
+    project.file.write_text(text.replace("cat head.txt", "cat -u head.txt"))
+    assert project.forecast()["join"].because == ("its command has changed",)

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_runner import Pipeline
+from pipeline_runner.worker.limits import began
 from pipeline_runner.worker.outs import aside, us
+from pipeline_runner.worker.shell import CommandFailed
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -236,17 +239,30 @@ def test_an_out_that_leads_outside_through_a_link_is_refused_unless_it_is_meant(
     assert below(tmp_path / "elsewhere") == ["a.txt"]
 
 
-def test_an_out_that_another_run_is_writing_is_left_to_it(project):
-    project.stages({"draw": stage("draw", over=["a"], outs=["${item}.txt"])})
+def being_written(project, pid, since):
+    """What another run's call that is at "a.txt" has made there."""
     other = Path(aside(str(project.folder.resolve() / "a.txt")))
     other.mkdir()
-    host, _ = us().split()
-    (other / ".prun-began").write_text(f"{host} {os.getppid()} file")
+    host, *_ = us().split()
+    (other / ".prun-began").write_text(f"{host} {pid} {since} file")
+
+
+def test_an_out_that_another_run_is_writing_is_left_to_it(project):
+    project.stages({"draw": stage("draw", over=["a"], outs=["${item}.txt"])})
+    being_written(project, os.getppid(), began(os.getppid()))
 
     (failed,) = project.run().failures
 
     assert failed.failure.type == "OutBusy"
     assert failed.failure.message == f'"a.txt" is being written by another run (pid {os.getppid()}); let that end first'
+
+
+def test_an_out_of_a_dead_run_whose_number_another_process_has_now_is_nobodys(project):
+    project.stages({"draw": stage("draw", over=["a"], outs=["${item}.txt"])})
+    being_written(project, os.getppid(), "1")
+
+    assert project.run()["draw"] == ["a.txt"]
+    assert not list(project.folder.glob(".prun-*"))
 
 
 def test_a_copy_of_a_project_has_none_of_the_outs_of_the_first(project, tmp_path):
@@ -279,3 +295,31 @@ def test_a_call_is_run_again_by_replay_with_its_outs(project):
     (project.folder / "out/deep/a.txt").unlink()
     assert project.load().replay(run.id, "draw", 0) == "out/deep/a.txt"
     assert (project.folder / "out/deep/a.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "of", [{"over": ["picture"], "outs": ["out/${item}"]}, {"outs": ["out/picture"]}], ids=["items", "one call"]
+)
+def test_a_command_that_has_failed_is_run_again_by_replay_with_its_outs(project, of):
+    project.stages({"draw": {"run": "printf picture > ${out}; test -e go", "on_error": "finish", **of}})
+    run = project.run()
+    assert [failed.failure.type for failed in run.failures] == ["CommandFailed"]
+
+    with pytest.raises(CommandFailed):
+        project.load().replay(run.id, "draw", 0)
+    assert below(project.folder / "out") == []
+
+    project.write("go", "")
+    project.load().replay(run.id, "draw", 0)
+    assert (project.folder / "out/picture").read_text() == "picture"
+
+
+def test_a_call_of_a_project_that_was_moved_is_replayed_where_it_is_now(project, tmp_path):
+    project.stages({"draw": stage("half_then_raise", over=["a"], on_error="finish")})
+    run = project.run()
+    moved = project.folder.rename(tmp_path / "moved")
+
+    with pytest.raises(ValueError, match="no ink left"):
+        Pipeline.load(moved / "pipeline.yaml").replay(run.id, "draw", 0)
+
+    assert not project.folder.exists()

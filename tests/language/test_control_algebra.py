@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_runner import Pipeline
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("own_state")]
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reference" / "control.md"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline_runner import Pipeline
 
-pytestmark = pytest.mark.timeout(110)
+pytestmark = [pytest.mark.timeout(110), pytest.mark.usefixtures("own_state")]
 
 HERE = Path(__file__).parent
 OK = {"call": "control_deeds.py:same", "with": {"value": [1]}, "backend": "serial"}

@@ -11,7 +11,7 @@ import pytest
 from pipeline_runner import Pipeline, Stage, check
 from pipeline_runner.events import Printed
 
-pytestmark = pytest.mark.timeout(40)
+pytestmark = [pytest.mark.timeout(40), pytest.mark.usefixtures("own_state")]
 
 HERE = Path(__file__).parent
 SAME = {"call": "control_deeds.py:same"}

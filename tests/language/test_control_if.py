@@ -10,7 +10,7 @@ import pytest
 from pipeline_runner import Pipeline, Problems, Stage, check
 from pipeline_runner.events import StageStarted
 
-pytestmark = pytest.mark.timeout(40)
+pytestmark = [pytest.mark.timeout(40), pytest.mark.usefixtures("own_state")]
 
 HERE = Path(__file__).parent
 SAME = "control_deeds.py:same"

@@ -12,7 +12,7 @@ from pipeline_runner import Pipeline, Stage, check
 from pipeline_runner.engine.leave import Leave
 from pipeline_runner.events import ChunkStarted, StageStarted
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("own_state")]
 
 HERE = Path(__file__).parent
 

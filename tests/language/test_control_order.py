@@ -10,7 +10,7 @@ import pytest
 from pipeline_runner import Pipeline
 from pipeline_runner.events import StageEnded, StageStarted
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("own_state")]
 
 HERE = Path(__file__).parent
 SAME = {"call": "control_deeds.py:same"}

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline_runner import Pipeline
 
-pytestmark = pytest.mark.timeout(40)
+pytestmark = [pytest.mark.timeout(40), pytest.mark.usefixtures("own_state")]
 
 HERE = Path(__file__).parent
 OK = {"call": "control_deeds.py:same"}

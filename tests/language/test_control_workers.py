@@ -11,7 +11,7 @@ import pytest
 from pipeline_runner import Pipeline, check
 from pipeline_runner.plan.threads import VARIABLES
 
-pytestmark = pytest.mark.timeout(40)
+pytestmark = [pytest.mark.timeout(40), pytest.mark.usefixtures("own_state")]
 
 HERE = Path(__file__).parent
 FOUND = {"call": "at_import.py:found", "over": [1, 2]}

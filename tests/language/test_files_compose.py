@@ -211,7 +211,7 @@ def test_who_needs_the_stage_waits_for_its_last_stages(project):
 
 def test_keys_of_the_stage_hold_beneath_what_the_inner_file_says(project):
     main = project(
-        "defaults: {retry: 9, timeout: 9}\nstages: {in: {pipeline: in.yaml, retry: 2, on_error: skip, env: {A: outer, B: outer}}}",
+        "stages: {in: {pipeline: in.yaml, retry: 2, on_error: skip, env: {A: outer, B: outer}}}",
         **{
             "in": "defaults: {on_error: finish}\nenv: {A: inner}\nstages: {a: {call: 'deeds:same', over: [1]}, b: {call: 'deeds:same', over: [1], retry: 5}}"
         },
@@ -220,6 +220,34 @@ def test_keys_of_the_stage_hold_beneath_what_the_inner_file_says(project):
     assert (a.retry.limit, b.retry.limit) == (2, 5)
     assert (str(a.on_error), a.timeout_s) == ("finish", None)
     assert a.env == {"A": "inner", "B": "outer"}
+
+
+def test_defaults_hold_for_a_stage_that_is_a_pipeline_too(project):
+    main = project(
+        """
+        defaults: {retry: 9, timeout: 9, on_error: skip, args: map, with: {x: 1}, env: {A: outer, B: outer, C: outer}}
+        stages: {in: {pipeline: in.yaml, timeout: 8, env: {C: stage}}}
+        """,
+        **{
+            "in": "defaults: {on_error: finish, env: {A: inner}}\nstages: {a: {call: 'deeds:same', over: [1]}, b: {pipeline: b.yaml}}",
+            "b": "stages: {c: {call: 'deeds:same', over: [1], retry: 5}}",
+        },
+    )
+    a, c = (load(main).stages[name] for name in ("in.a", "in.b.c"))
+    assert [stage.retry.limit for stage in (a, c)] == [9, 5]
+    assert [str(stage.on_error) for stage in (a, c)] == ["finish", "finish"]
+    assert [stage.timeout_s for stage in (a, c)] == [8, 8]
+    assert [stage.env for stage in (a, c)] == [{"A": "inner", "B": "outer", "C": "stage"}] * 2
+    assert (a.style, a.constants) == (None, {})  # what its stages say themselves, they say in their file
+
+
+def test_the_defaults_of_a_profile_hold_for_files_that_do_not_have_it(project):
+    main = project(
+        "profiles: {quick: {defaults: {timeout: 5}}}\nstages: {in: {pipeline: in.yaml}}",
+        **{"in": "stages: {a: {call: 'deeds:same', over: [1]}}"},
+    )
+    assert load(main, profile="quick").stages["in.a"].timeout_s == 5
+    assert load(main).stages["in.a"].timeout_s is None
 
 
 @pytest.mark.parametrize(
@@ -289,6 +317,26 @@ def test_modules_of_one_name_in_two_folders_are_two_modules(project):
         result = Pipeline.load(main).run(workers=workers, state=False)
         assert result["in"] == ["lib"] * 2
         assert result["own"] == [main.parent.name] * 2
+
+
+def test_they_are_two_modules_where_the_path_of_python_has_one_of_the_folders_already(project):
+    main = project(
+        "stages: {in: {pipeline: lib/in.yaml}, own: {call: 'tool:who', over: [1]}}",
+        lib__in="stages: {a: {call: 'tool:who', over: [1]}}",
+    )
+    for folder in (main.parent, main.parent / "lib"):
+        (folder / "tool.py").write_text(f"def who(x): return {folder.name!r}")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline_runner", "main.yaml", "--json", "--show", "all"],
+        cwd=main.parent,
+        env={**os.environ, "PYTHONPATH": f"{main.parent}{os.pathsep}{Path(__file__).parents[2]}"},
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    told = {name: stage["value"] for name, stage in json.loads(done.stdout)["stages"].items()}
+    assert told == {"in.a": ["lib"], "own": [main.parent.name]}
 
 
 def test_the_inner_environment_is_that_of_its_own_stages(run):

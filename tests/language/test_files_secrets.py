@@ -380,6 +380,15 @@ def test_a_secret_in_a_shells_text_is_in_no_command_line_and_is_hidden(project, 
     assert kept(tmp_path / "project" / ".prun") == []
 
 
+def test_the_note_of_a_replayed_command_hides_a_secret_that_a_shell_would_quote(project, prun, monkeypatch):
+    monkeypatch.setenv("TOKEN", "it's a secret")
+    project(f"{HEAD}stages: {{one: {{run: ': ${{env.TOKEN}}; exit 3'}}}}")
+    prun("pipeline.yaml", code=1)
+    told = prun("replay", "last", "one", code=1).stderr
+    assert "note: one[0] runs: prun_1='***'\n" in told
+    assert "secret" not in told
+
+
 @pytest.mark.parametrize("command", ["[echo, '${env.TOKEN}']", "'echo ${env.TOKEN | raw}'"])
 def test_a_secret_among_the_words_of_a_command_is_refused(project, prun, command):
     project(f"{HEAD}stages: {{one: {{run: {command}}}}}")

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from pipeline_runner.plan.preflight.find import NoCall, NoFile, NoModule, NoName, find
-from pipeline_runner.plan.preflight.modules import Finder, Unreadable
+from pipeline_runner.plan.preflight.finder import Finder
+from pipeline_runner.plan.preflight.modules import Unreadable
 from pipeline_runner.plan.preflight.signatures import Callee
 from pipeline_runner.spec.functions import parse_function
 from pipeline_runner.worker.functions import path_with

@@ -29,6 +29,11 @@ class Ran:
         return {failed.index: str(failed.failure.cause) for failed in self.result.failures}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _own_state(own_state):
+    pass
+
+
 @pytest.fixture
 def run():
     def run(stages, *, workers=2):

@@ -17,6 +17,8 @@ from pipeline_runner.backends import table
 from pipeline_runner.events import CallsDone, StageEnded, StageStarted
 from pipeline_runner.plan.plan import EdgeKind
 
+pytestmark = pytest.mark.usefixtures("own_state")
+
 HERE = Path(__file__).parent
 CHOICES = ("method", "returns", "chunk", "window")
 

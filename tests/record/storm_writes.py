@@ -9,7 +9,7 @@ import os
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +114,9 @@ def _break(how: str, number: int) -> None:
     store.sqlite3.connect = lambda *a, **k: connect(*a, factory=Connection, **k)  # type: ignore[attr-defined]
     real = store.Store.write_value
 
-    def write_value(self: Any, name: str, data: bytes) -> None:
+    def write_value(self: Any, name: str, *data: bytes) -> None:
         with _patched(Path, "replace", wrapped(Path.replace)), _patched(store.os, "open", wrapped(os.open)):
-            real(self, name, data)
+            real(self, name, *data)
 
     class Writer:
         """A value's file whose writing is a step, too."""
@@ -133,6 +133,10 @@ def _break(how: str, number: int) -> None:
         def write(self, data: bytes) -> int:
             half = self._file.write(data[: len(data) // 2])
             return half + wrapped(self._file.write)(data[len(data) // 2 :])
+
+        def writelines(self, pieces: Sequence[bytes]) -> None:
+            for piece in pieces:
+                self.write(piece)
 
     store.Store.write_value = write_value  # type: ignore[method-assign]
     vars(store)["open"] = lambda given, mode: (Writer if mode == "wb" else open)(given, mode)

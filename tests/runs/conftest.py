@@ -52,6 +52,11 @@ def made():
     return pipeline
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _own_state(own_state):
+    pass
+
+
 @pytest.fixture
 def run():
     """Run stages and give what happened."""

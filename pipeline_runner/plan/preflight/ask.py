@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.preflight.find import NoCall
 from pipeline_runner.plan.preflight.signatures import Callee, Place, from_list
 from pipeline_runner.spec.pipeline import InFile, Named
+from pipeline_runner.witness import contents, heard, saw, unsure
 
 LIMIT_S = 20.0  # for all of them together; torch was measured to take 8 s on a cold disk
 
@@ -89,8 +90,18 @@ def ask_python(
         ],
     }
     said, why = _said(json.dumps(given), folder, env, limit_s)
-    answers = [_told(json.loads(line)) for line in said.splitlines() if line.endswith("}")]
+    lines = [json.loads(line) for line in said.splitlines() if line.endswith("}")]
+    _tell_witness(lines)
+    answers = [_told(line) for line in lines if "modules" not in line]
     return [*answers, *(NoAnswer(why) for _ in questions[len(answers) :])]
+
+
+def _tell_witness(lines: Sequence[Mapping[str, Any]]) -> None:
+    """What was imported says the same as long as none of it is edited."""
+    if not lines or "modules" not in lines[-1]:
+        unsure()
+    for file in lines[-1].get("modules", ()) if heard() and lines else ():
+        saw("contents", file, answer=contents(file))
 
 
 def _said(given: str, folder: str, env: Mapping[str, str], limit_s: float) -> tuple[str, str]:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipeline_runner.errors import Problem, did_you_mean
-from pipeline_runner.plan.graph import links
+from pipeline_runner.plan.links import links
 from pipeline_runner.plan.preflight.written import place_of, sources
 from pipeline_runner.spec.opening import is_url, matches
 from pipeline_runner.spec.pipeline import Csv, Glob, Jsonl, Lines, PipelineSpec, StageName, StageSpec
+from pipeline_runner.witness import saw, unsure
 
 
 def look_at_files(
@@ -30,7 +31,8 @@ def look_at_files(
             case Lines(file) | Csv(file) | Jsonl(file) if not is_url(file) and not _made(
                 folder / file, before, pipeline
             ):
-                why = _unreadable(folder / file)
+                why = unreadable(folder / file)
+                saw("readable", str(folder / file), answer=why)
                 mark = place_of(stage, (*path, type(source).__name__.lower()), value=True)
                 if why is not None and before and why == _NONE:
                     place = f"{mark}: " if mark else ""
@@ -70,7 +72,7 @@ def _made(file: Path, before: list[StageSpec], pipeline: PipelineSpec) -> bool:
 _NONE = "there is no such file"
 
 
-def _unreadable(file: Path) -> str | None:
+def unreadable(file: Path) -> str | None:
     """Why a file cannot be read; None: it can."""
     try:
         if file.is_dir():
@@ -95,6 +97,7 @@ def _beside(file: Path, written: str) -> Iterator[str]:
 
 def _lost(pattern: str, folder: Path) -> str:
     """Which folder of the pattern is not there, if it is that."""
+    unsure()  # what is meant is guessed from what else is there
     at = os.fspath(folder)
     for part in Path(pattern).parts[:-1]:
         if any(c in part for c in "*?["):

@@ -7,13 +7,15 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline_runner.plan.preflight.modules import Binding, Finder, Imported, Module, Unreadable, bindings, read
+from pipeline_runner.classes import dataclass
+from pipeline_runner.plan.preflight.finder import Finder
+from pipeline_runner.plan.preflight.modules import Binding, Imported, Module, Unreadable, bindings, read
 from pipeline_runner.plan.preflight.signatures import Callee, Place, from_list, from_tree, told
 from pipeline_runner.spec.pipeline import InFile, Named
+from pipeline_runner.witness import saw
 from pipeline_runner.worker.describe import described
 
 DEPTH = 10  # names that stand for names, and so on
@@ -62,6 +64,7 @@ def find(function: Named | InFile, finder: Finder) -> Answer | None:
     steps = tuple(function.attribute.split("."))
     if isinstance(function, InFile):
         file = os.path.realpath(os.path.join(finder.folder, function.path))
+        saw("leads", os.path.join(finder.folder, function.path), answer=file)
         if not os.path.isfile(file):
             return NoFile(function.path, tuple(path.name for path in beside(finder.folder)))
         return _Search(finder).in_file(file, None, steps, 0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from pipeline_runner.plan.preflight.modules import Finder, Imported, Module, read
+from pipeline_runner.plan.preflight.finder import Finder
+from pipeline_runner.plan.preflight.modules import Imported, Module, read
 
 
 def doubtful(file: str, finder: Finder) -> bool:

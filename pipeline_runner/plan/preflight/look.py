@@ -5,25 +5,25 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from pipeline_runner.axes import Style
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.preflight import signatures
 from pipeline_runner.plan.preflight.files import look_at_files
 from pipeline_runner.plan.preflight.find import find, inspected
+from pipeline_runner.plan.preflight.finder import Finder
 from pipeline_runner.plan.preflight.imports import doubtful
-from pipeline_runner.plan.preflight.modules import Finder
 from pipeline_runner.plan.preflight.shapes import given, shapes
 from pipeline_runner.plan.preflight.signatures import Callee, Shape, misfits
 from pipeline_runner.plan.preflight.travel import look_at_what_travels
 from pipeline_runner.plan.preflight.written import lost, place_of, sources
 from pipeline_runner.plan.readings import readings
 from pipeline_runner.plan.skips import is_off
+from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Generate, Given, InFile, Named, PipelineSpec, StageName, StageSpec
-from pipeline_runner.spec.secrets import mask_of
 from pipeline_runner.worker.functions import path_with
 
 

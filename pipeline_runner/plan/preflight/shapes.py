@@ -11,12 +11,13 @@ from typing import Any
 
 from pipeline_runner.axes import Style
 from pipeline_runner.errors import PipelineError
-from pipeline_runner.plan.graph import Link, links
+from pipeline_runner.plan.links import Link, links
 from pipeline_runner.plan.preflight import signatures
 from pipeline_runner.plan.preflight.signatures import Shape
 from pipeline_runner.spec.opening import is_url
 from pipeline_runner.spec.pipeline import Batches, Csv, Glob, Items, Lines, Matrix, Range, Source, StageSpec, Zip
 from pipeline_runner.spec.sources import items
+from pipeline_runner.witness import saw, status
 
 MOST_ROWS = 10_000  # what is wrong with a row beyond is told when it is called
 
@@ -76,6 +77,7 @@ def _rows(over: Source, folder: Path, before: Callable[[], Iterator[Link]]) -> I
         case Batches(Items() | Range()) | Matrix() if _at_hand(over):
             yield from ((None, row) for row in islice(items(over, folder), MOST_ROWS))
         case Csv(path) if not is_url(path) and not any(before()):
+            saw("status", str(folder / path), answer=status(str(folder / path)))
             with suppress(PipelineError):  # what is wrong with the file is told as such
                 yield from ((None, row) for row in islice(items(over, folder), 1))
         case _:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from inspect import Parameter, Signature
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import nearest
 
 Path = tuple[str | int, ...]  # keys and numbers from a stage to a place in it: ("with", "lower")

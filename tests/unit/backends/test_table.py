@@ -38,6 +38,15 @@ def test_every_surveyed_method_is_there():
         ("pp.Server.submit", "ppft.Server.submit"),
         ("pathos.pp.pp.Server.submit", "ppft.Server.submit"),
         ("pathos.serial.SerialPool.map", "pathos.SerialPool.map"),
+        # as its tables call them in short
+        ("Process", "multiprocessing.Process"),
+        ("Pool.apply", "multiprocessing.Pool.apply"),
+        ("Pool.imap_unordered", "multiprocessing.Pool.imap_unordered"),
+        ("Executor.map", "concurrent.futures.ProcessPoolExecutor.map"),
+        ("ProcessPoolExecutor.submit", "concurrent.futures.ProcessPoolExecutor.submit"),
+        ("ProcessPool.uimap", "pathos.ProcessPool.uimap"),
+        ("ParallelPool.apipe", "pathos.ParallelPool.apipe"),
+        ("SerialPool.imap", "pathos.SerialPool.imap"),
     ],
 )
 def test_an_alias_of_the_survey_finds_its_row(alias, name):

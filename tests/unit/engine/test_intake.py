@@ -270,11 +270,9 @@ def test_a_dropped_item_is_missing_from_its_batch_and_the_next_ones_move_up():
 
 
 def test_what_was_packed_together_is_read_once(monkeypatch):
-    from pipeline_runner.engine import intake
-
     read = []
-    loads = pickle.loads
-    monkeypatch.setattr(intake.pickle, "loads", lambda data: read.append(data) or loads(data))
+    whole = Pack.whole
+    monkeypatch.setattr(Pack, "whole", lambda pack: read.append(pack) or whole(pack))
     batches, _ = batched((0, range(300)), (300, range(300, 600)), total=600, size=1)
     assert [lists(batches.draw(1))[0][1] for _ in range(600)] == [[n] for n in range(600)]
     assert len(read) == 2

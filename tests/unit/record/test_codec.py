@@ -21,6 +21,7 @@ SAMPLES = {
     "int": [0, 7],
     "int | None": [None, 3],
     "float": [0.25],
+    "float | None": [None, 0.5],
     "bool": [True, False],
     "str | None": [None, "head"],
     "tuple[str, ...]": [(), ("a", "b")],

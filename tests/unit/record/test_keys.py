@@ -9,7 +9,8 @@ import types
 import pytest
 
 from pipeline_runner import Pipeline
-from pipeline_runner.record.keys import _given, digest, digests, recipes
+from pipeline_runner.record.digests import digest, digests
+from pipeline_runner.record.keys import _given, recipes
 from pipeline_runner.record.lineage import of_whole, weight
 from pipeline_runner.record.recipe import Recipe, call_key, key_of
 from pipeline_runner.spec.pipeline import StageName
@@ -77,7 +78,7 @@ def test_arguments_that_differ_have_different_digests_and_equal_ones_the_same():
 
 
 def test_a_set_has_one_digest_in_every_process(repository):
-    code = "from pipeline_runner.record.keys import digest; print(digest({'a', 'b', 'c', ('d', 1)}).hex())"
+    code = "from pipeline_runner.record.digests import digest; print(digest({'a', 'b', 'c', ('d', 1)}).hex())"
     told = {
         subprocess.run(
             [sys.executable, "-c", code],

@@ -71,6 +71,24 @@ def test_two_projects_with_a_module_of_one_name_do_not_get_each_others(project):
         assert resolve(kind, place, "f", project / "a")() == "a"
 
 
+def test_what_is_beside_the_pipeline_goes_before_pythonpath_and_the_folder_of_the_program(project, monkeypatch):
+    for name in ("own", "other"):
+        (project / name).mkdir()
+        (project / name / "steps_four.py").write_text(f"def f(): return {name!r}\n")
+    standard = sysconfig.get_path("stdlib")
+    monkeypatch.setattr(sys, "path", [str(project / "other"), str(project / "own"), *sys.path])
+    assert resolve("module", "steps_four", "f", project / "own")() == "own"
+    assert sys.path.index(standard) < sys.path.index(str(project / "own")) < sys.path.index(str(project / "other"))
+
+
+def test_a_program_beside_the_pipeline_keeps_its_path(project, monkeypatch):
+    (project / "steps_five.py").write_text("def f(): return 1\n")
+    path = [str(project), *sys.path]
+    monkeypatch.setattr(sys, "path", list(path))
+    assert resolve("module", "steps_five", "f", project)() == 1
+    assert sys.path == path
+
+
 def not_found(kind, place, attribute, folder):
     with pytest.raises(FunctionNotFound) as caught:
         resolve(kind, place, attribute, folder)

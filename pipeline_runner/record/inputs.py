@@ -1,0 +1,46 @@
+"""What a stage's calls are given, as far as its spec says it: a number, a file, the whole results of other stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline_runner.spec.pipeline import FromStage, Glob, Range, Source, StageName, StageSpec
+from pipeline_runner.syntax.expressions import Reference, references
+
+
+def whole_reads(stage: StageSpec) -> list[StageName]:
+    """The stages whose whole results a stage's `with` names, each once. Their names have no part in the order."""
+    named = [reference for reference in templates(stage) if reference.root == "stages"]
+    return list(dict.fromkeys(StageName(str(reference.path[0])) for reference in named))
+
+
+def numbered(spec: StageSpec) -> bool:
+    """Whether a call is given its own number."""
+    return any(
+        reference.root == "index" for reference in references([spec.constants, list(spec.deps), list(spec.outs)])
+    )
+
+
+def by_path(source: Source | None) -> bool:
+    """Whether the items are files' names."""
+    return isinstance(source, Glob)
+
+
+def by_number(source: Source | None) -> bool:
+    """Whether a call's number alone says what it is given."""
+    return source is None or isinstance(source, Range | FromStage)
+
+
+def templates(spec: StageSpec) -> Iterator[Reference]:
+    """Every `${…}` of a stage's arguments, in an order that does not depend on how they are written down."""
+    for constants in (spec.constants, spec.setup_with):
+        for _, value in arguments(constants):
+            yield from references(value)
+
+
+def arguments(constants: Any) -> list[tuple[Any, Any]]:
+    """A `with` as names or positions and values. Keywords have no order."""
+    if isinstance(constants, Mapping):
+        return sorted(constants.items(), key=lambda item: str(item[0]))
+    return list(enumerate(constants))

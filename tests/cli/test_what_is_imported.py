@@ -1,0 +1,103 @@
+"""What a run that changes nothing must not import, and what no worker may: counted, since times depend on the day."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.timeout(60)
+
+HEAVY = (
+    "networkx",
+    "pydantic",
+    "typer",
+    "click",
+    "rich",
+    "yaml",
+    "jinja2",
+    "pathos",
+    "ppft",
+    "multiprocess",
+    "dill",
+    "fsspec",
+)
+
+# Of the standard library: what takes 2 ms and more, and is for cases that a plain run is not.
+NOT_IN_A_RUN = (
+    *(
+        *HEAVY,
+        "asyncio",
+        "logging",
+        "ssl",
+        "concurrent",
+        "email",
+        "zipfile",
+        "importlib.metadata",
+        "sysconfig",
+        "difflib",
+    ),
+    *("csv", "html", "uuid", "platform", "gzip", "argparse", "importlib.resources"),
+    *("pipeline_runner.spec.build", "pipeline_runner.spec.models", "pipeline_runner.spec.problems"),
+    *("pipeline_runner.syntax.reader", "pipeline_runner.syntax.formulas", "pipeline_runner.plan.make"),
+    *("pipeline_runner.plan.choose", "pipeline_runner.plan.graph", "pipeline_runner.plan.preflight.look"),
+    *("pipeline_runner.record.keys", "pipeline_runner.record.source", "pipeline_runner.record.foretell"),
+    *("pipeline_runner.reporters.bars", "pipeline_runner.cli.options", "pipeline_runner.survey"),
+)
+MOST_OF_OURS = 130  # modules of this package
+MOST = 305  # modules in all
+
+NOT_IN_A_WORKER = (
+    *(
+        *HEAVY,
+        "asyncio",
+        "logging",
+        "ssl",
+        "concurrent",
+        "email",
+        "zipfile",
+        "importlib.metadata",
+        "sysconfig",
+        "difflib",
+    ),
+    *("sqlite3", "json", "argparse"),
+    *("pipeline_runner.spec", "pipeline_runner.plan", "pipeline_runner.engine", "pipeline_runner.record"),
+    *("pipeline_runner.cli", "pipeline_runner.backends", "pipeline_runner.reporters", "pipeline_runner.syntax"),
+)
+MOST_IN_A_WORKER = 185
+
+ASK = """
+import json, sys
+from pipeline_runner.__main__ import main
+try:
+    main()
+except SystemExit:
+    pass
+with open("runner.json", "w") as file:
+    json.dump(sorted(sys.modules), file)
+"""
+
+
+@pytest.fixture
+def loaded(python, tmp_path):
+    """The modules of the runner and of its worker, in a run that is like one before."""
+    (tmp_path / "deeds.py").write_text("import sys\n\n\ndef modules():\n    return sorted(sys.modules)\n")
+    (tmp_path / "pipeline.yaml").write_text('version: 1\nstages:\n  one: {call: "deeds:modules"}\n')
+    for _ in range(2):
+        done = python("-c", ASK, "pipeline.yaml", "--json", "-j", "2")
+        assert done.returncode == 0, done.stderr
+    worker = json.loads(done.stdout)["stages"]["one"]["value"]
+    return json.loads((tmp_path / "runner.json").read_text()), worker
+
+
+def found(modules, forbidden):
+    return [name for name in modules if any(f"{name}.".startswith(f"{word}.") for word in forbidden)]
+
+
+def test_a_run_that_is_like_the_last_one_imports_nothing_that_it_does_not_need(loaded):
+    runner, worker = loaded
+    assert found(runner, NOT_IN_A_RUN) == []
+    assert len([name for name in runner if name.startswith("pipeline_runner.")]) <= MOST_OF_OURS
+    assert len(runner) <= MOST
+    assert found(worker, NOT_IN_A_WORKER) == []
+    assert len(worker) <= MOST_IN_A_WORKER

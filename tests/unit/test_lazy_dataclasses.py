@@ -1,0 +1,185 @@
+"""`classes.dataclass` makes what the standard library makes, later."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import threading
+from dataclasses import FrozenInstanceError, field
+from functools import cached_property
+from typing import ClassVar
+
+import pytest
+
+from pipeline_runner.classes import dataclass
+
+
+def family(dataclass):
+    """Classes of every shape that is used here, made by this decorator."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Base:
+        """Documented."""
+
+        mark: int | None
+        shared: ClassVar[int] = 1
+
+        def sentence(self):
+            return f"{self.mark}"
+
+    @dataclass(frozen=True, kw_only=True)
+    class Below(Base):
+        name: str
+        names: tuple = ()
+
+        @cached_property
+        def long(self):
+            return self.name * 2
+
+    @dataclass
+    class Open:
+        items: list = field(default_factory=list)
+        hidden: str = field(default="x", repr=False, compare=False)
+
+    @dataclass(frozen=True)
+    class Hashed:
+        a: int
+        b: dict = field(default_factory=dict)
+
+        def __hash__(self):
+            return hash(self.a)
+
+    @dataclass(frozen=True, eq=False)
+    class Itself:
+        a: int
+
+    @dataclass(frozen=True)
+    class Same:
+        a: int
+
+        def __eq__(self, other):
+            return True
+
+    @dataclass
+    class After:
+        a: int
+        b: int = 2
+
+        def __post_init__(self):
+            self.b += self.a
+
+    return {cls.__name__: cls for cls in (Base, Below, Open, Hashed, Itself, Same, After)}
+
+
+ARGUMENTS = {
+    "Base": {"mark": 1},
+    "Below": {"mark": None, "name": "n"},
+    "Open": {},
+    "Hashed": {"a": 1},
+    "Itself": {"a": 1},
+    "Same": {"a": 1},
+    "After": {"a": 1},
+}
+
+
+def facts(cls, arguments):
+    """What there is to know of a class by using it."""
+    one, other = cls(**arguments), cls(**arguments)
+    named = dataclasses.fields(cls)
+    told = {
+        "repr": repr(one).rpartition("<locals>.")[2],
+        "equal": one == other,
+        "unlike": one == 1,
+        "fields": [(f.name, f.type, f.kw_only, f.repr, f.compare) for f in named],
+        "match": cls.__match_args__,
+        "frozen": cls.__dataclass_params__.frozen,
+        "defaults": {f.name: getattr(cls, f.name, "none") for f in named},
+        "doc": (cls.__doc__ or "").startswith("Documented"),
+        "copy": copy.copy(one) == one,
+        "replaced": vars(dataclasses.replace(one, **arguments)),
+    }
+    for name, deed in (
+        ("hash", lambda: hash(one) == hash(other)),
+        ("set", lambda: setattr(one, named[0].name, 5)),
+        ("set another", lambda: setattr(one, "another", 5)),
+        ("delete", lambda: delattr(one, named[0].name)),
+        ("too many", lambda: cls(1, 2, 3, 4)),
+        ("unknown", lambda: cls(unknown=1)),
+    ):
+        try:
+            told[name] = deed()
+        except Exception as error:
+            told[name] = type(error), str(error).rpartition(".")[2]
+    return told
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_class_is_what_the_standard_library_makes_of_it(name):
+    assert facts(family(dataclass)[name], ARGUMENTS[name]) == facts(
+        family(dataclasses.dataclass)[name], ARGUMENTS[name]
+    )
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda cls: cls(a=1),
+        dataclasses.fields,
+        dataclasses.is_dataclass,
+        lambda cls: cls.__match_args__,
+        lambda cls: dataclasses.asdict(cls(a=1)),
+        lambda cls: type("Sub", (cls,), {})(a=1),
+        lambda cls: dataclasses.make_dataclass("Sub", ["b"], bases=(cls,), frozen=True)(a=1, b=2),
+    ],
+)
+def test_a_class_is_finished_by_whoever_needs_it_first(use):
+    @dataclass(frozen=True)
+    class Late:
+        a: int
+
+    assert not isinstance(vars(Late)["__dataclass_fields__"], dict)
+    use(Late)
+    assert isinstance(vars(Late)["__dataclass_fields__"], dict)
+
+
+def test_a_value_that_is_read_back_before_any_was_made_is_equal_to_one_that_is_made():
+    @dataclass(frozen=True)
+    class Late:
+        a: int
+
+    value = object.__new__(Late)  # as pickle does
+    vars(value)["a"] = 1
+    assert (value == Late(1), hash(value) == hash(Late(1)), repr(value) == repr(Late(1))) == (True, True, True)
+
+
+def test_a_frozen_value_cannot_be_changed_even_if_none_was_made_before():
+    @dataclass(frozen=True)
+    class Late:
+        a: int
+
+    value = object.__new__(Late)
+    with pytest.raises(FrozenInstanceError):
+        value.a = 1
+
+
+def test_threads_that_need_a_class_at_once_all_get_it():
+    for _ in range(50):
+
+        @dataclass(frozen=True)
+        class Late:
+            a: int
+            b: int = 2
+
+        ready, made = threading.Barrier(4), []
+
+        def use(cls=Late, ready=ready, made=made):
+            ready.wait(5)
+            made.append((cls(1), hash(cls(1)), repr(cls(1))))
+
+        threads = [threading.Thread(target=use) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+        assert len(made) == 4
+        assert len(set(map(str, made))) == 1
