@@ -10,7 +10,7 @@ WHOLE_BUDGET_S = 0.5  # the rest then waits for the next round, whose sizes know
 GROWTH = 1 << 12  # at most so many times the largest size that was seen to last
 SURE = 8  # a size is settled when one that was so many times smaller has been seen to last
 MOST = 1 << 16  # calls
-MOST_BYTES = 1 << 20  # of what a chunk brings or takes away: more is no cheaper a byte, and several are in flight
+MOST_BYTES = 1 << 18  # of what a chunk brings or takes away: more is no cheaper a byte, and several are in flight
 MEMORY = 0.7  # of what was known is kept with each chunk that is learnt of: calls may grow longer or shorter
 AHEAD = 2  # chunks of large values a worker that are in flight: one at work and one waiting; more only take memory
 

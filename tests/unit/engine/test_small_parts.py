@@ -73,7 +73,7 @@ def test_large_arguments_and_values_travel_in_smaller_chunks():
     sizes = Sizes(2, None)
     for _ in range(3):
         sizes.learn(1000, 1e-3)
-    sizes.weigh(10, 10 << 16)
+    sizes.weigh(10, 10 << 14)
     assert sizes.next(None) == 16
     sizes.weigh(1, 1 << 30)
     assert sizes.next(None) == 1
