@@ -125,6 +125,11 @@ class Calls:
             return self
         return replace(self, columns=tuple((column_values(column),) for column in self.columns))
 
+    @property
+    def relayed(self) -> bool:
+        """Whether some of it is values of other stages, still packed."""
+        return any(isinstance(part, Pack) for column in self.columns for part in column)
+
     def cut(self, start: int, stop: int) -> Calls:
         return Calls(
             self.indices[start:stop],

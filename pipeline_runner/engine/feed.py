@@ -316,7 +316,8 @@ class Feed:
         except BaseException as error:  # an item's own __reduce__ may raise anything
             self._unsendable(chunk, calls, step, error)
             return None
-        self._sizes.weigh(len(calls), len(payload) + flight.calls.large_bytes)
+        if not calls.relayed:  # the bytes of values that were made together go whole with each part of them
+            self._sizes.weigh(len(calls), len(payload) + flight.calls.large_bytes)
         return self._ticket(chunk, step, len(calls)), payload
 
     def _unsendable(self, chunk: int, calls: Calls, step: int, error: BaseException) -> None:

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, Unfilled, column_values, cut_column
+from pipeline_runner.engine.chunks import MOST_BYTES
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.lineage import SIZE, deepened, each_deepened, in_lists, side_by_side, told_apart
 
@@ -208,10 +209,12 @@ class FromValues:
         indices: list[int] = []
         parts: list[Pack] = []
         digests: list[bytes] = []
-        while self._segments and len(indices) < most:
+        size = 0
+        while self._segments and len(indices) < most and size < MOST_BYTES:
             numbers, pack = self._segments.popleft()
             take = min(len(numbers), most - len(indices))
             indices.extend(numbers[:take])
+            size += len(pack.data)
             taken = pack.cut(0, take)
             parts.append(taken._replace(digests=None))  # of the calls from here on, and no worker's business
             if taken.digests is not None:

@@ -57,6 +57,20 @@ def test_the_runner_does_not_grow_with_what_streams_through_it(kind, tmp_path):
     assert int(child.stdout) < 16 << 20
 
 
+def test_a_part_of_many_values_is_not_taken_for_as_heavy_as_all_of_them(run):
+    # What the first stage makes of a chunk is one pickle, which goes whole with each part that the second one takes.
+    own = {"env": {"OF_ITS_OWN": "1"}, "method": "multiprocessing.Pool.imap_unordered"}
+    ran = run(
+        {
+            "make": {"call": "flow_deeds:text", "over": {"range": 20_000}, "returns": "unordered"},
+            "measure": {"call": "flow_deeds:measure", "over": "${stages.make}", "returns": "none", **own},
+        },
+        keep=["measure"],
+    )
+    assert ran.result.exit_code == 0, ran.failed()
+    assert len(ran.of(ChunkEnded)) < 600
+
+
 def test_what_is_not_kept_can_be_read_once_while_it_comes_and_not_after():
     pipeline = Pipeline.from_text(
         '{"version": 1, "stages": {"s": {"call": "flow_deeds:same", "over": {"range": 1000}, "returns": "iterator"}}}',
