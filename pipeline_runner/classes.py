@@ -7,6 +7,7 @@ the others are for problems that nobody has, and for events that do not happen.
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -31,6 +32,8 @@ else:
 _OPTIONS = {"frozen", "kw_only", "eq", "repr"}  # others make another class, or are too rare to be worth it
 _ASKED = ("__dataclass_fields__", "__dataclass_params__", "__match_args__")
 _lock = threading.RLock()
+# A process that is forked while another thread finishes a class would wait for that thread, which it does not have.
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _lazy: WeakKeyDictionary[type, _Lazy] = WeakKeyDictionary()
 
 

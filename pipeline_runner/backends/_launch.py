@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib import import_module
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
@@ -401,6 +402,7 @@ def leaving_no_file(server: Any, library: str) -> Iterator[None]:
     config = import_module(f"{library}.process").current_process()._config
     had = config.get("tempdir")
     with TemporaryDirectory(prefix="prun-") as folder:
+        _opening.add(folder)
         there = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         config["tempdir"] = f"/proc/self/fd/{there}"
         try:
@@ -411,6 +413,16 @@ def leaving_no_file(server: Any, library: str) -> Iterator[None]:
         finally:
             config["tempdir"] = had
             os.close(there)
+    _opening.discard(folder)
+
+
+_opening: set[str] = set()  # folders of fork servers that are just being started
+
+
+def tidy_up() -> None:
+    """Take away what would be left if this process ended at this very moment."""
+    for folder in list(_opening):
+        rmtree(folder, ignore_errors=True)
 
 
 def read_exit_code_once(popen: Any) -> None:

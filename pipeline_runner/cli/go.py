@@ -361,6 +361,8 @@ class Ending:
             return
         if self._told:
             self._end_all(limits.fork_servers())  # which then take their addresses away
+            if (launching := sys.modules.get("pipeline_runner.backends._launch")) is not None:
+                launching.tidy_up()
             os._exit(128 + number)
         self._told = True
         self._terminal.leave_if_gone()

@@ -138,7 +138,8 @@ EVERYWHERE = {
     "tried_again": "call: deeds:flaky, over: [1], with: {token: '${env.TOKEN}', folder: '${run.dir}'}, retry: 1",
     "a_value": f"call: deeds:give, {TOKEN}",
     "last_words": f"call: deeds:die, over: [1], {TOKEN}",
-    "other_keys": "call: deeds:spell, salt: '${env.TOKEN}', deps: ['${env.TOKEN}'], env: {OTHER: '${env.TOKEN}'}",
+    "other_keys": "call: deeds:spell, needs: a_value, salt: '${env.TOKEN}', deps: ['${env.TOKEN}'], "
+    "env: {OTHER: '${env.TOKEN}'}",
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
+import signal
 import threading
 from dataclasses import FrozenInstanceError, field
 from functools import cached_property
@@ -11,6 +13,7 @@ from typing import ClassVar
 
 import pytest
 
+from pipeline_runner import classes
 from pipeline_runner.classes import dataclass
 
 
@@ -183,3 +186,27 @@ def test_threads_that_need_a_class_at_once_all_get_it():
             thread.join(5)
         assert len(made) == 4
         assert len(set(map(str, made))) == 1
+
+
+def test_a_child_that_is_forked_while_a_class_is_finished_can_use_it():
+    @dataclass
+    class Late:
+        x: int
+
+    at_it, child_is_there = threading.Event(), threading.Event()
+
+    def finish():
+        with classes._lock:
+            at_it.set()
+            child_is_there.wait(0.5)  # a fork waits for it, so nobody says so
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    at_it.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        os._exit(0 if Late(1).x == 1 else 1)
+    child_is_there.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
