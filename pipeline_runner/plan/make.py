@@ -114,7 +114,8 @@ def _lacking(stage: StageSpec, spec: PipelineSpec, *, first: bool) -> Iterator[P
 
 
 def _is_there(folder: Path, workdir: str) -> bool:
-    there = (folder / workdir).is_dir()
+    # Not Path.is_dir, which raises of a name longer than a file may have.
+    there = os.path.isdir(os.path.join(folder, workdir))
     saw("folder", str(folder / workdir), answer=there)
     return there
 

@@ -383,3 +383,8 @@ def test_a_function_given_in_python_is_held_to_its_own_signature():
         'its argument "b"'
     )
     assert "test_preflight_look.py" in problem.advice()[0]
+
+
+def test_a_workdir_of_a_name_that_no_folder_can_have_is_not_there(looked):
+    with pytest.raises(Problems, match="workdir"):
+        looked(f"  s: {{call: 'steps:one', over: [1], workdir: '{'x' * 5000}'}}")
