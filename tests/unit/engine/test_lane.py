@@ -95,7 +95,7 @@ def test_calls_of_one_priority_go_together():
 
 
 def test_work_that_is_worth_a_message_is_shared_out_among_the_workers():
-    waiting = waiting_for(*(passenger(number, 1e-3) for number in range(20)), workers=2)
+    waiting = waiting_for(*(passenger(number, 2**-10) for number in range(20)), workers=2)
     assert len(drawn(waiting)) == 10
 
 
