@@ -58,7 +58,7 @@ def _where(kept: Sequence[Kept]) -> str:
     model = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?")
     memory = next((int(line.split()[1]) >> 20 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
     words = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    commit = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
     seconds = sum(found[""]["s"] for each in kept for found in each.rounds)
     others = [found[""]["others"] for each in kept for found in each.rounds]
     noise = f"{statistics.median(others):.2f} (at most {max(others):.2f})" if others else "?"

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.worker.compiled import keep_only_what_is_settled
 
 Kind = Literal["module", "file"]
 
@@ -62,6 +63,7 @@ class PackageMissing(PipelineError):
 
 def resolve(kind: Kind, place: str, attribute: str, folder: str | os.PathLike[str]) -> Callable[..., Any]:
     """The callable. Errors: FunctionNotFound, PackageMissing; what else the user's module raises when imported."""
+    keep_only_what_is_settled()
     where = os.path.abspath(folder)
     add_to_path(where)
     try:
