@@ -98,13 +98,19 @@ def kill(opened: Opened) -> None:
     opened.roster.reaped(0.5)
 
 
+def _shut_down(pool: Any) -> None:
+    # Its own thread closes the same pipe when it sees its workers die, and one of the two comes too late.
+    with suppress(OSError):
+        pool.shutdown(cancel_futures=True)
+
+
 def shut_down(opened: Opened, within_s: float) -> bool:
     """Shut the executor down in a bounded time. False: it is still at it.
 
     Not with wait=False, which forgets the processes while the executor's thread may still start one.
     """
     opened.manager = opened.pool._executor_manager_thread or opened.manager
-    hand = Thread(target=opened.pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+    hand = Thread(target=_shut_down, args=(opened.pool,), daemon=True)
     hand.start()
     hand.join(within_s)
     return not hand.is_alive()
