@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
 
-Read = Callable[[str], str | None]  # a file's text, or None when it cannot be read
+from pipeline_runner.cgroups import Read, folders, text
 
 
-def available_bytes(read: Read = lambda path: _text(path)) -> int:
+def available_bytes(read: Read = text) -> int:
     """What can be taken before something has to be swapped out or killed; 0 where nobody says."""
     machine = [int(line.split()[1]) << 10 for line in (read("/proc/meminfo") or "").splitlines() if "MemAvail" in line]
-    groups = [left for folder in _groups(read) for left in _left(read, folder)]
+    groups = [left for folder in folders("memory", read) for left in _left(read, folder)]
     return max(0, min([*machine, *groups], default=0))
-
-
-def _groups(read: Read) -> Iterator[str]:
-    """Folders in which a limit may be written, under both versions of control groups; the root of the mount too, where
-    a container has its own."""
-    for line in (read("/proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        root = "/sys/fs/cgroup/memory" if controllers else "/sys/fs/cgroup"
-        here = PurePosixPath(path)
-        for folder in (here, *here.parents):
-            yield root + ("" if str(folder) == "/" else str(folder))
 
 
 def _left(read: Read, folder: str) -> Iterator[int]:
@@ -33,10 +19,3 @@ def _left(read: Read, folder: str) -> Iterator[int]:
         limit, used = ((read(f"{folder}/memory.{name}") or "").strip() for name in (most, now))
         if limit.isdigit() and used.isdigit():
             yield int(limit) - int(used)
-
-
-def _text(path: str) -> str | None:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return None

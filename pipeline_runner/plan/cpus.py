@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import ceil
-from pathlib import Path, PurePosixPath
 
-Read = Callable[[str], str | None]  # a file's text, or None when it cannot be read
+from pipeline_runner.cgroups import Read, folders, text
 
 
 def usable() -> int:
     """CPUs by affinity, and by the quota of the control groups that we are in; at least 1."""
-    quota = cgroup_quota(_text)
+    quota = cgroup_quota(text)
     count = _by_affinity()
     return count if quota is None else max(1, min(count, ceil(quota)))
 
@@ -23,34 +22,10 @@ def _by_affinity() -> int:
     return os.cpu_count() or 1
 
 
-def _text(path: str) -> str | None:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return None
-
-
 def cgroup_quota(read: Read) -> float | None:
-    """The smallest CPU quota of our control group and those above it, in CPUs; None: no quota.
-
-    Inside a container the group's path is often that of the host, and its files lie at the root
-    of the mount: so the root is always asked too.
-    """
-    limits = [limit for path in _groups(read) for limit in _limits(read, path)]
+    """The smallest CPU quota of our control group and those above it, in CPUs; None: no quota."""
+    limits = [limit for path in folders("cpu", read) for limit in _limits(read, path)]
     return min(limits, default=None)
-
-
-def _groups(read: Read) -> Iterator[str]:
-    """Folders in which a quota may be written, under both versions of control groups."""
-    for line in (read("/proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        # Version 2 has no controllers in its line. Version 1 mounts "cpu,cpuacct" with a link "cpu".
-        root = "/sys/fs/cgroup/cpu" if controllers else "/sys/fs/cgroup"
-        here = PurePosixPath(path)
-        for folder in (here, *here.parents):
-            yield root + ("" if str(folder) == "/" else str(folder))
 
 
 def _limits(read: Read, folder: str) -> Iterator[float]:

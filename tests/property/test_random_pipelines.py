@@ -67,7 +67,7 @@ def stage(draw, before):
     many = [name for name, gives in before.items() if gives is not Gives.VALUE]
     ordered = [name for name, gives in before.items() if gives is Gives.ORDERED]
     kinds = ["source", "rows", "matrix", "batches"]
-    kinds += ["map", "zip", "whole", "product"] * bool(many) + ["some"] * bool(ordered)
+    kinds += ["map", "zip", "whole"] * bool(many) + ["some", "product"] * bool(ordered)
     kinds += ["fan"] * (len(many) < len(before))
     kind = draw(st.sampled_from(kinds))
     style = STYLES.get(kind, Style.MAP)
@@ -81,7 +81,7 @@ def stage(draw, before):
         case "matrix":
             made["over"] = draw(matrices({"range": min(size, 5)}))
         case "product":
-            made["over"] = draw(matrices(f"${{stages.{draw(st.sampled_from(many))}}}"))
+            made["over"] = draw(matrices(f"${{stages.{draw(st.sampled_from(ordered))}}}"))
         case "batches":
             made["over"] = {"batches": {"range": size}, "size": draw(st.sampled_from([1, 2, 7]))}
         case "some":
@@ -110,7 +110,7 @@ def stage(draw, before):
 
 
 def unordered(made):
-    """Whether batches of it are made of whatever ends first, and so are others in each run."""
+    """Whether its list is in the order in which calls end: batches and a matrix of it are others in each run."""
     return Returns.UNORDERED in (made.get("returns"), made.get("method") and table().find(made["method"]).returns)
 
 

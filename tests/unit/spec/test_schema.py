@@ -15,35 +15,7 @@ from pipeline_runner.syntax.reader import plain, read
 ROOT = Path(__file__).parents[3]
 VALIDATOR = jsonschema.Draft202012Validator(schema.json_schema())
 
-SYNTAX = """\
-# yaml-language-server: $schema=../schemas/pipeline.schema.json
-version: 1
-name: word-count
-params: {folder: texts, top: 10}
-env: {LC_ALL: C.UTF-8}
-workers: 4
-limits: {api: 2}
-defaults: {retry: 1}
-profiles: {cluster: {defaults: {backend: dask}, dask: {scheduler: "tcp://127.0.0.1:8786"}}}
-
-stages:
-  read:
-    call: texts:read_file
-    over: {glob: "${params.folder}/*.txt"}
-    args: map
-    dispatch: async
-    returns: unordered
-  count:
-    call: texts:count_words
-    over: ${stages.read}
-    with: {lower: true}
-    timeout: 30s
-  total:
-    call: texts:merge
-    with: {counts: "${stages.count}", top: "${params.top}"}
-    method: multiprocessing.Pool.apply
-    cache: true
-"""
+SYNTAX = (ROOT / "tests/language/page_example.yaml").read_text()
 
 
 def accepts(text):
