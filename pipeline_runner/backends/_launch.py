@@ -22,6 +22,7 @@ from weakref import WeakSet, ref
 from pipeline_runner.axes import StartMethod
 from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.forking import let_go_of_imports, wait_for_imports
 from pipeline_runner.methods import Process
 from pipeline_runner.worker.brand import KNOWN, Brand, bearers, new
 from pipeline_runner.worker.limits import (
@@ -365,6 +366,7 @@ def _forget_fork_servers() -> None:
         server._lock = threading.Lock()  # a thread of the parent's may have held it
 
 
+os.register_at_fork(before=wait_for_imports, after_in_child=let_go_of_imports)
 os.register_at_fork(after_in_child=_forget_fork_servers)
 
 
