@@ -24,6 +24,7 @@ from pipeline_runner.record.history import History
 from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.outs import Standing
+from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.record import identity
 from pipeline_runner.record.store import Store
@@ -55,7 +56,7 @@ def foretell(plan: Plan, store: Store | None, looking: Looking, run: str = "") -
     try:
         return teller.tell()
     finally:
-        teller.files.close()
+        teller.close()
 
 
 def refuse_missing(plan: Plan, forecast: Forecast) -> None:
@@ -94,9 +95,18 @@ class _Teller:
             self.told[name] = outlook
         return Forecast(self.plan, self.told, self._in_all())
 
+    def close(self) -> None:
+        self.files.close()
+        if self.store is not None:
+            self._reading.close()
+
     @cached_property
     def files(self) -> Files:
         return Files(self.store)
+
+    @cached_property
+    def _reading(self) -> Reading:
+        return Reading(self._store)
 
     @cached_property
     def _recipes(self) -> Mapping[StageName, Recipe]:
@@ -134,18 +144,17 @@ class _Teller:
         name = stage.spec.name
         read = self.plan.read(name)
         wanted = stage.choice.returns is not Returns.NONE and (stage.spec.cache or read)
-        kept = self.looking.up(self.store, self.run, self.plan, name, recipe.key, self.files, wanted)
+        kept = self.looking.up(self._reading, self.run, self.plan, name, recipe.key, self.files, wanted)
         if kept is None:
             return 0, ""
         at = reused = 0
-        with closing(kept):
-            while kept and at < calls.calls:
-                digests = None if calls.digests is None else calls.digests[8 * at :]
-                found = kept.find(at, digests, calls.calls - at, wanted=wanted)
-                if found is not None:
-                    found.take(found.calls, None)
-                reused += 0 if found is None else found.calls
-                at += 1 if found is None else found.calls
+        while kept and at < calls.calls:
+            digests = None if calls.digests is None else calls.digests[8 * at :]
+            found = kept.find(at, digests, calls.calls - at, wanted=wanted)
+            if found is not None:
+                found.take(found.calls, None)
+            reused += 0 if found is None else found.calls
+            at += 1 if found is None else found.calls
         return reused, kept.missing if isinstance(kept, Standing) else ""
 
     # Why.

@@ -22,6 +22,7 @@ from pipeline_runner.record.journal import Journal
 from pipeline_runner.record.locks import Lock
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.outs import Standing, out_key, rows
+from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
@@ -69,7 +70,7 @@ class Record:
         except BaseException:
             self._lock.release()
             raise
-        self._earlier: list[Earlier | Standing] = []
+        self._reading = Reading(store)
 
     def take(self, event: Event) -> None:
         self._journal.take(event)
@@ -121,9 +122,7 @@ class Record:
         """What there is of a stage from before, under the recipe that the stage has now."""
         if stage in self._plan.hooks:
             return None  # it follows every try of a run
-        earlier = self._looking.up(self.store, self.run, self._plan, stage, self._keys[stage], self.files, wanted)
-        if earlier is not None:
-            self._earlier.append(earlier)
+        earlier = self._looking.up(self._reading, self.run, self._plan, stage, self._keys[stage], self.files, wanted)
         return earlier or None
 
     def times(self) -> dict[StageName, float]:
@@ -225,8 +224,7 @@ class Record:
         try:
             end()
         finally:
-            for earlier in self._earlier:
-                earlier.close()
+            self._reading.close()
             self.files.close()
             self._lock.release()
 
