@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -28,6 +28,7 @@ from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.record import identity
 from pipeline_runner.record.store import Store
+from pipeline_runner.record.times import Work, recorded_times
 from pipeline_runner.record.why import deps_changes, last_read, why_not
 from pipeline_runner.spec.pipeline import Computed, FromStage, Generate, StageName, StageSpec
 from pipeline_runner.spec.sources import SourceError
@@ -261,6 +262,7 @@ class _Teller:
     # How long.
 
     def _timed(self, stage: StagePlan, outlook: Outlook) -> Outlook:
+        outlook = replace(outlook, each_s=self._each_s(stage))
         then = self._times.get(stage.spec.name)
         if then is None:
             return outlook
@@ -268,7 +270,16 @@ class _Teller:
         owed = made if outlook.calls is None else outlook.calls - outlook.reused
         beside_then = self._beside(stage, workers, made)
         seconds = seconds * beside_then / made * owed / self._beside(stage, self.plan.workers, owed)
-        return Outlook(outlook.action, outlook.calls, outlook.reused, outlook.because, seconds)
+        return replace(outlook, seconds=seconds)
+
+    def _each_s(self, stage: StagePlan) -> float | None:
+        """How long a call took, where chunks are to be sized by it."""
+        work = self._worked.get(stage.spec.name)
+        return None if work is None or stage.spec.chunk or stage.calls == 1 else work.each_s
+
+    @cached_property
+    def _worked(self) -> Mapping[StageName, Work]:
+        return {} if self.store is None else recorded_times(self.store, identity(self.plan), self.plan.stages.keys())
 
     def _beside(self, stage: StagePlan, workers: int, calls: int) -> int:
         """How many of these calls run at a time."""

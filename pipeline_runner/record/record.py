@@ -26,7 +26,7 @@ from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
-from pipeline_runner.record.times import recorded_times
+from pipeline_runner.record.times import Work, recorded_times
 from pipeline_runner.record.why import deps_changes, last_read, why_not
 from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Source, StageName, StageSpec
@@ -125,8 +125,8 @@ class Record:
         earlier = self._looking.up(self._reading, self.run, self._plan, stage, self._keys[stage], self.files, wanted)
         return earlier or None
 
-    def times(self) -> dict[StageName, float]:
-        """Seconds of work of each stage that an earlier run, or try of this one, has brought to its end."""
+    def times(self) -> dict[StageName, Work]:
+        """The work of each stage that an earlier run, or try of this one, has brought to its end."""
         return recorded_times(self.store, identity(self._plan), set(self._specs))
 
     def why_unknown(self, stage: StageName) -> str:
