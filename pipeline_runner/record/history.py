@@ -166,7 +166,7 @@ class History:
         return state
 
     def lines(self, run: str, stage: str | None = None, item: int | None = None) -> Iterator[Printed]:
-        """What the run's calls printed, in the order in which it was heard. A stage that is a pipeline means its stages."""
+        """What the run's calls printed, in the order in which it was heard. A pipeline in it means its stages."""
         where, given = "run = ? AND kind = 'Printed'", [run]
         if stage is not None:
             where = f"{where} AND (stage = ? OR substr(stage, 1, length(?) + 1) = ? || '.')"
