@@ -17,7 +17,7 @@ from pipeline_runner.record.seal import intact
 _ROW = "run, stage, recipe, first, calls, digests, data, file, start, seal"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kept:
     """Calls first to stop of a stage, as one row has them."""
 
@@ -26,7 +26,7 @@ class Kept:
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """A row that was read and found intact."""
 
