@@ -140,19 +140,20 @@ def test_an_edit_that_peers_refuse_is_refused_before_anything_is_made(project, n
 
 
 @pytest.mark.parametrize("keys", [{"deps": [*DEPS, "nothere"]}, {"outs": ["file3", "nothere"]}], ids=["deps", "outs"])
-def test_dvc_repro_when_new_ones_added_do_not_exist(project, keys):
+def test_dvcs_new_deps_and_outs_that_are_not_there_fail_the_stage(project, keys):
+    # dvc test_repro_when_new_deps_added_does_not_exist and test_repro_when_new_outs_added_does_not_exist.
     # A stage before it might have written the dep, so that it is looked for when the stage begins.
     project.stages(stages(file3=keys))
     (failure,) = project.run().failures
     assert (failure.stage, "nothere" in failure.failure.message) == ("file3", True)
 
 
-def test_dvc_repro_force(project):
+def test_dvcs_force_makes_all_again(project):  # dvc test_repro_force
     assert project.run(force=True).status == "done"
     assert project.made() == sorted(CHAIN[:3])
 
 
-def test_dvc_repro_dry(project):
+def test_dvcs_dry_run_makes_nothing(project):  # dvc test_repro_dry
     project.write("foo", "bar")
     told = project.forecast()
     assert [outlook.reused for outlook in told.values()] == [0, 0, 0]
@@ -160,7 +161,7 @@ def test_dvc_repro_dry(project):
 
 
 @pytest.mark.parametrize(("since", "expected"), [("b", "bde"), ("a", "abcde")])
-def test_dvc_downstream(made, since, expected):
+def test_dvcs_downstream_is_a_stage_and_what_is_made_of_it(made, since, expected):  # dvc test_downstream
     reads = {"a": "", "b": "a", "c": "a", "d": "bc", "g": "", "f": "g", "e": "df"}
     made.stages({name: {"run": f"echo {name} >> made", "needs": list(needs)} for name, needs in reads.items()})
     made.run()
@@ -176,7 +177,7 @@ def test_dvc_downstream(made, since, expected):
         ("echo foo > foo\nfailed_command\necho baz > bar", ["foo"]),  # …_raise_and_stops_after_failure
     ],
 )
-def test_dvc_repro_list_of_commands(made, commands, expected):
+def test_dvcs_commands_run_in_order_and_stop_at_a_failure(made, commands, expected):
     made.stages({"multi": {"run": commands}})
     result = made.run()
     assert (result.status == "done") == (len(expected) == 2)

@@ -5,9 +5,10 @@ after which end; what a condition says; what is tried again.
 - act: `nektos/act`, pkg/runner/run_context_test.go and pkg/exprparser
 - github: `github/docs`, the page or data/reusables/actions/jobs/NAME.md
 - airflow: `apache/airflow`, tests/ti_deps/deps/test_trigger_rule_dep.py
-- doit: `pydoit/doit`, tests/test_runner.py and tests/test_control.py
+- doit: `pydoit/doit`, tests/test_runner.py (of early versions too: testCleanupError and the like) and test_control.py
 - luigi: `spotify/luigi`, test/worker_test.py and test/execution_summary_test.py
 - cwl: `common-workflow-language/cwl-v1.2`, tests/conditionals/test-index.yaml
+- nextflow: `nextflow-io/nextflow`, tests/NAME.nf with tests/checks/NAME.nf
 - snakemake: `snakemake/snakemake`, tests/tests.py
 
 A stage is written `name kind: needs`. Where a peer puts "go on after this one" on the source (Dagu's continueOn, GitHub's
@@ -96,8 +97,9 @@ CASES = [
     ("github not requiring, job1 fails", "job1 fails; job2 ok: job1; job3 always: job1 job2", "!-+", "failed"),
     ("github not requiring, job1 is skipped", "job1 off; job2 ok: job1; job3 always: job1 job2", "oo+", "done"),
     ("github needs a chain", "a fails; b ok: a; c ok: b; d ok: c", "!---", "failed"),
-    # github "Using conditions to control job execution"
-    ("github a condition that is not met", "a off; b ok: a", "oo", "done"),
+    ("github needs a chain, the first is skipped", "a off; b ok: a; c ok: b", "ooo", "done"),
+    # There both jobs pass when the first has continue-on-error. Here what failed has no value to go on with.
+    ("github continue-on-error", "a drops; b ok: a", "oo", "partial"),
     ("airflow test_no_upstream_tasks", "a always", "+", "done"),
     ("airflow test_all_success_tr_success", "a ok; b ok: a", "++", "done"),
     ("airflow test_all_success_tr_failure", "a ok; b fails; c ok: a b", "+!-", "failed"),
@@ -154,9 +156,30 @@ def test_a_peers_case_ends_as_it_does_there(name, text, expected, status):
     assert (ends(result), str(result.status)) == (expected, status)
 
 
-def test_doit_test_error():
+def test_doits_error_keeps_the_next_task_from_running():  # doit test_error
     result = made({"x": BAD, "y": BAD}).run(workers=1)
     assert (ends(result), [failure.stage for failure in result.failures]) == ("!-", ["x"])
+
+
+# The second of many items fails: (the peer's case, on_error, whether all others were called, how the stage ended and what
+# reads it, how the run ended)
+ITEMS = [
+    # github section-using-a-build-matrix-for-your-jobs-failfast: what waits is cancelled, or not
+    ("github fail-fast: true", "stop", False, "!-", "failed"),
+    ("github fail-fast: false", "finish", True, "!-", "failed"),
+    ("nextflow error-finish", "finish", True, "!-", "failed"),
+    # With workflow.failOnIgnore, as in that test, a run ends as a failure there, and without it as a success.
+    ("nextflow error-ignore-then-fail", "skip", True, "++", "partial"),
+]
+
+
+@pytest.mark.parametrize(("name", "on_error", "others", "expected", "status"), ITEMS, ids=[case[0] for case in ITEMS])
+def test_a_peers_failing_item_leaves_the_others_as_it_does_there(name, on_error, others, expected, status):
+    foo = {"call": "control_deeds.py:fails_at", "over": {"range": 1000}, "on_error": on_error, "chunk": 1}
+    bar = {**OK, "over": "${stages.foo}"}
+    result = made({"foo": foo, "bar": bar}).run(workers=1)
+    foo = result.state.stages["foo"]
+    assert (foo.done == 999, foo.failed, ends(result), str(result.status)) == (others, 1, expected, status)
 
 
 # Dagu's handlers: (the case, the hooks, the stages, how hooks and stages ended, how the run ended). A handler that
@@ -170,7 +193,7 @@ HANDLERS = [
 
 
 @pytest.mark.parametrize(("name", "hooks", "text", "expected", "status"), HANDLERS, ids=[case[0] for case in HANDLERS])
-def test_dagus_handlers(name, hooks, text, expected, status):
+def test_dagus_handlers_run_at_the_end_that_they_are_for(name, hooks, text, expected, status):
     result = made(stages_of(text), **hooks).run(workers=2)
     assert (ends(result), str(result.status)) == (expected, status)
 
@@ -190,7 +213,7 @@ def test_what_dagu_finds_in_the_run_is_refused_before_it(stages, said):
         made(stages).run()
 
 
-def test_dagu_cancel_schedule(tmp_path):
+def test_dagus_cancelled_schedule_never_begins_what_waits(tmp_path):  # dagu CancelSchedule
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     hangs = {"call": "control_deeds.py:begins_and_hangs", "with": {"path": str(pipe)}, "needs": ["a"]}
@@ -353,12 +376,15 @@ def test_a_peers_condition_says_what_it_says_there(case):
 FOO = {**OK, "with": {"value": "foo ${params.val}"}, "if": "${params.val > 2}"}
 BAR = {**OK, "with": {"value": "bar ${params.val}"}, "if": "${params.val > 0}"}
 FIRST = "${([stages.foo, stages.bar] | reject('none') | list)[0]}"
+SIX = [1, 2, 3, 4, 5, 6]
 ALL = "${[stages.foo, stages.bar] | reject('none') | list}"
 EACH = {"call": "control_deeds.py:noun", "over": "${params.data}", "if": "${params.val > 3}", "with": {"noun": "foo"}}
 # (the label, its stages but for `out`, what `out` is, the parameters, what comes out)
 WHEN = [
     ("direct_optional_null_result", {"foo": FOO}, "${stages.foo}", {"val": 1}, None),
     ("direct_optional_nonnull_result", {"foo": FOO}, "${stages.foo}", {"val": 3}, "foo 3"),
+    # An output that may not be null is null all the same, there as here: cond-wf-002.cwl is cond-wf-001.cwl.
+    ("direct_required", {"foo": FOO}, "${stages.foo}", {"val": 1}, None),
     ("pass_through_required_false_when", {"foo": FOO}, "${stages.foo or 'Direct'}", {"val": 1}, "Direct"),
     ("pass_through_required_true_when", {"foo": FOO}, "${stages.foo or 'Direct'}", {"val": 3}, "foo 3"),
     ("first_non_null_first_non_null", {"foo": {**FOO, "if": "${params.val < 1}"}, "bar": FOO}, FIRST, {"val": 0}, "foo 0"),
@@ -366,12 +392,12 @@ WHEN = [
     ("all_non_null_all_null", {"foo": FOO, "bar": BAR}, ALL, {"val": 0}, []),
     ("all_non_null_one_non_null", {"foo": FOO, "bar": BAR}, ALL, {"val": 1}, ["bar 1"]),
     ("all_non_null_multi_non_null", {"foo": FOO, "bar": BAR}, ALL, {"val": 3}, ["foo 3", "bar 3"]),
-    ("condifional_scatter_on_nonscattered_false", {"foo": EACH}, "${stages.foo}", {"val": 3, "data": [1, 2]}, []),
+    ("condifional_scatter_on_nonscattered_false", {"foo": EACH}, "${stages.foo}", {"val": 2, "data": SIX}, []),
     (
         "condifional_scatter_on_nonscattered_true",
         {"foo": EACH},
         "${stages.foo}",
-        {"val": 4, "data": [1, 2, 3, 4, 5, 6]},
+        {"val": 4, "data": SIX},
         [f"foo {n}" for n in range(1, 7)],
     ),
     # There is no condition for single items: they are chosen where they come from.
@@ -379,7 +405,7 @@ WHEN = [
         "scatter_on_scattered_conditional",
         {"foo": {**EACH, "if": True, "over": "${params.data | select('gt', 3) | list}"}},
         "${stages.foo}",
-        {"data": [1, 2, 3, 4, 5, 6]},
+        {"data": SIX},
         ["foo 4", "foo 5", "foo 6"],
     ),
     (
@@ -389,7 +415,7 @@ WHEN = [
             "bar": {**EACH, "if": True, "over": "${params.data | select('odd') | list}", "with": {"noun": "bar"}},
         },
         "${stages.foo + stages.bar}",
-        {"data": [1, 2, 3, 4, 5, 6]},
+        {"data": SIX},
         ["foo 2", "foo 4", "foo 6", "bar 1", "bar 3", "bar 5"],
     ),
     # A `when` that is neither true nor false fails there. Here any value answers.
@@ -398,12 +424,12 @@ WHEN = [
 
 
 @pytest.mark.parametrize(("label", "stages", "out", "params", "expected"), WHEN, ids=[case[0] for case in WHEN])
-def test_cwls_conditionals(label, stages, out, params, expected):
+def test_cwls_conditionals_give_what_they_give_there(label, stages, out, params, expected):
     reads = {**OK, "if": "always", "with": {"value": out}}
     assert made({**stages, "out": reads}, params=params).run(workers=2)["out"] == expected
 
 
-def test_cwl_first_non_null_all_null():
+def test_cwls_first_of_none_fails():  # cwl first_non_null_all_null
     stages = {"foo": FOO, "bar": {**BAR, "if": False}, "out": {**OK, "if": "always", "with": {"value": FIRST}}}
     assert ends(made(stages, params={"val": 1}).run(workers=2)) == "oo!"
 
@@ -435,7 +461,7 @@ def test_a_peers_call_is_tried_again_as_often_as_there(name, errors, retry, retr
     assert [failure.tries for failure in result.failures] == [retried + 1] * (expected == "!")
 
 
-def test_dagu_retry_policy_with_output_capture(tmp_path):
+def test_dagus_captured_output_is_that_of_the_last_try(tmp_path):  # dagu RetryPolicyWithOutputCapture
     run = "echo x >> ${params.log}; n=$(wc -l < ${params.log}); echo output_attempt_$n; test $n -eq 3"
     stage = {"run": run, "retry": {"limit": 3, "delay": "0.1s"}}
     result = made({"a": stage}, params={"log": str(tmp_path / "log")}).run()
@@ -448,7 +474,7 @@ def test_a_worker_that_dies_is_tried_again_and_cancels_nobody(tmp_path):
     assert (ends(result), result.state.stages["a"].retried, result.exit_code) == ("++", 1, 0)
 
 
-def test_dagu_timeout():
+def test_dagus_timeout_ends_what_runs_and_what_needs_it():  # dagu Timeout
     # There the time is that of the whole run, and what runs is cancelled. Here it is that of a call, which fails.
     hangs = {"call": "control_deeds.py:hangs", "with": {"value": 1}, "timeout": "0.5s", "needs": ["a"]}
     result = made({"a": OK, "b": hangs, "c": {**OK, "needs": ["b"]}}).run()

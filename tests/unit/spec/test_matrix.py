@@ -4,6 +4,8 @@
 - builder: the comments of `actions/runner`, src/Sdk/WorkflowParser/Conversion/MatrixBuilder.cs
 - act: `nektos/act`, pkg/runner/testdata/NAME/push.yml, and pkg/model/workflow_test.go
 - forgejo: its fork of act, act/model/workflow_test.go
+- nextflow: `nextflow-io/nextflow`, modules/nextflow/src/test/groovy/nextflow/extension/CombineOpTest.groovy, which looks at
+  what there is, in whatever order
 """
 
 from __future__ import annotations
@@ -255,6 +257,31 @@ PEERS = {
     ),
     # Without a matrix act has one job, of an empty row. Here, as in Actions' builder, no axes make no rows.
     "act TestReadWorkflow_Strategy, strategy-no-matrix": ({}, [], [], []),
+    "nextflow should combine channels": (
+        {"left": ["a", "b", "c"], "right": [1, 2, 3]},
+        [],
+        [],
+        [{"left": left, "right": right} for left in ("a", "b", "c") for right in (1, 2, 3)],
+    ),
+    "nextflow should combine two values": ({"left": ["x"], "right": ["z"]}, [], [], [{"left": "x", "right": "z"}]),
+    "nextflow should combine with empty value": ({"left": [], "right": ["z"]}, [], [], []),
+    "nextflow should combine with map": (
+        {"left": [{"id": 1, "val": "x"}, {"id": 2, "val": "y"}], "right": ["alpha", "beta"]},
+        [],
+        [],
+        [
+            {"left": {"id": 1, "val": "x"}, "right": "alpha"},
+            {"left": {"id": 1, "val": "x"}, "right": "beta"},
+            {"left": {"id": 2, "val": "y"}, "right": "alpha"},
+            {"left": {"id": 2, "val": "y"}, "right": "beta"},
+        ],
+    ),
+    "nextflow should chain combine": (
+        {"one": [1, 2], "two": ["a", "b", "c"], "three": ["x", "y"]},
+        [],
+        [],
+        [{"one": one, "two": two, "three": three} for one in (1, 2) for two in "abc" for three in "xy"],
+    ),
     "forgejo TestReadWorkflow_Strategy, strategy-empty-dimension": (
         {"datacenter": [], "node-version": ["14.x", "16.x"]},
         [],
