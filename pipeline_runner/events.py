@@ -233,6 +233,7 @@ class StageEnded(Event):
     status: Status
     took_s: float
     done: int | None = None  # calls that ended well, reused ones included; None: not told
+    made: int | None = None  # calls that ended well in this try, and were not reused; None: not told
     work_s: float | None = None  # of workers, in its calls and those of stages fused into it; None: not told
     why: str = ""  # it was not run: a clause, "its condition is false: …"
 

@@ -421,6 +421,15 @@ def leaving_no_file(server: Any, library: str) -> Iterator[None]:
 _opening: set[str] = set()  # folders of fork servers that are just being started
 
 
+def launch_no_more(within_s: float = 0.5) -> bool:
+    """Let a launch that is under way come to its end, and begin no other: this process is about to end at once. What is
+    half launched would be seen by nobody, say that its parent has gone, and leave its folder. False: time was up.
+
+    May be asked by a handler that has interrupted a launch.
+    """
+    return _launch_lock.acquire(timeout=within_s)
+
+
 def tidy_up() -> None:
     """Take away what would be left if this process ended at this very moment."""
     for folder in list(_opening):

@@ -360,8 +360,11 @@ class Ending:
             self._terminal.leave_if_gone()
             return
         if self._told:
+            launching = sys.modules.get("pipeline_runner.backends._launch")
+            if launching is not None:
+                launching.launch_no_more()
             self._end_all(limits.fork_servers())  # which then take their addresses away
-            if (launching := sys.modules.get("pipeline_runner.backends._launch")) is not None:
+            if launching is not None:
                 launching.tidy_up()
             os._exit(128 + number)
         self._told = True

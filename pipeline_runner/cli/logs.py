@@ -64,6 +64,8 @@ def wanted(history: History, run: str, call: str) -> tuple[str, int | None]:
 
     stage, item = kept.stage_and_item(call)
     stages = history.state(run).stages
+    if item is None and any(name.startswith(f"{stage}.") for name in stages):
+        return stage, None  # a pipeline in the pipeline
     if stage not in stages:
         raise UnknownCall(run, stage, list(stages))
     calls = stages[stage].calls

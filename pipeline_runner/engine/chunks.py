@@ -12,18 +12,25 @@ SURE = 8  # a size is settled when one that was so many times smaller has been s
 MOST = 1 << 16  # calls
 MOST_BYTES = 1 << 18  # of what a chunk brings or takes away: more is no cheaper a byte, and several are in flight
 MEMORY = 0.7  # of what was known is kept with each chunk that is learnt of: calls may grow longer or shorter
+BLIND = 32  # calls of a first chunk whose time is known from an earlier run: what they bring and give is not
+BEFORE = 4  # calls that an earlier run counts for
+DUST = 8  # times as small as without knowing anything: smaller are no chunks that go by an earlier run
 AHEAD = 2  # chunks of large values a worker that are in flight: one at work and one waiting; more only take memory
 
 
 class Sizes:
     """The size of a stage's next chunk, from the measured time of the calls before it."""
 
-    def __init__(self, workers: int, fixed: int | None) -> None:
+    def __init__(self, workers: int, fixed: int | None, each_s: float | None = None) -> None:
+        """`each_s`: how long a call took in an earlier run; what is seen soon counts for more."""
         self._workers = workers
         self._fixed = fixed
         self._seen = (0.0, 0.0)  # calls lately, and how long they took: one value, since drivers read it meanwhile
         self._each_bytes = 0.0  # of a call's arguments, or of its value
         self._largest = 1
+        self._blind = bool(each_s)
+        if each_s:
+            self._seen = (BEFORE, BEFORE * each_s)
 
     @property
     def known(self) -> bool:
@@ -51,6 +58,7 @@ class Sizes:
         """A chunk of so many calls took so long."""
         if not calls:
             return
+        self._blind = False
         # Not a mean of means: where some calls are a thousand times as long as others, a chunk of one says little.
         self._seen = MEMORY * self._seen[0] + calls, MEMORY * self._seen[1] + took_s
         self._largest = max(self._largest, calls)
@@ -65,7 +73,7 @@ class Sizes:
             return self._fixed
         if not self.known:
             return 1
-        size = min(self._meant(), self._largest * GROWTH)
+        size = min(self._meant(), BLIND if self._blind else self._largest * GROWTH)
         return max(1, size if left is None else min(size, self._share(left)))
 
     def _share(self, left: int) -> int:
@@ -90,7 +98,9 @@ class Sizes:
         Pool.map has it; where their time is known, guided as others are."""
         if self._fixed:
             return self._fixed
-        size = min(-(-calls // (4 * self._workers)), self._most())
-        if self.known:
-            size = min(self._lasting(WHOLE_AIM_S), self._most(), self._share(left))
-        return max(1, size)
+        unknown = min(-(-calls // (4 * self._workers)), self._most())
+        if not self.known:
+            return max(1, unknown)
+        size = min(self._lasting(WHOLE_AIM_S), self._most(), self._share(left))
+        # All of it is dispatched before it is seen whether calls take as long as they did: it must not fall to dust.
+        return max(1, size, unknown // DUST if self._blind else 1)

@@ -98,7 +98,7 @@ class Engine:
         self._at_the_door: dict[int, tuple[Course, Flight | None, int]] = {}  # by chunk: who waits for leave, its pid
         self._asked_by: dict[int, int] = {}  # by pid: the chunk that it asked for last
         self._times = {} if record is None else record.times()
-        self._schedule = Schedule(plan, chains, self._times)
+        self._schedule = Schedule(plan, chains, {name: work.s for name, work in self._times.items()})
         self._hooks = [course for course in self._books.courses if course.head.spec.hook]
         self._left = len(chains) - len(self._hooks)
         self._doomed: deque[tuple[Course, Status]] = deque()  # at work, and to be cancelled: a source did not end well
@@ -322,7 +322,9 @@ class Engine:
             self._board(course, intake, described)
             return
         self._beacon.publish(course.number, described)
-        course.sizes = Sizes(min(head.workers, calls or head.workers), head.spec.chunk)
+        before = self._times.get(head.spec.name)
+        each_s = None if before is None else before.each_s
+        course.sizes = Sizes(min(head.workers, calls or head.workers), head.spec.chunk, each_s)
         course.feed = self._feed(course, intake, head.window, head.workers)
         self._rounds.begin(course, calls)
 
@@ -356,7 +358,8 @@ class Engine:
             self._end(course, Status.DONE)
             return
         lane = self._books.lane_of[course.number]
-        recorded_s = self._times.get(course.chain.head)
+        before = self._times.get(course.chain.head)
+        recorded_s = None if before is None else before.s
         lane.board(Passenger(course, calls, step, lane.pace.expected_s(step.function, recorded_s)))
         if lane.number not in self._running:
             self._set_off(lane)
@@ -568,9 +571,16 @@ class Engine:
             if of_stage in ENDED_WELL and self.state.stages[name].calls is None:
                 self._books.publish(events.CallsKnown(stage=name, calls=total))
             done = self.state.stages[name].done
-            work_s = 0.0 if place else course.work_s
             self._books.publish(
-                events.StageEnded(stage=name, status=of_stage, took_s=took_s, done=done, why=why, work_s=work_s)
+                events.StageEnded(
+                    stage=name,
+                    status=of_stage,
+                    took_s=took_s,
+                    done=done,
+                    made=done - self.state.stages[name].reused,
+                    why=why,
+                    work_s=0.0 if place else course.work_s,
+                )
             )
             results.end(total, None if of_stage in ENDED_WELL else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]
             if of_stage not in ENDED_WELL:

@@ -32,7 +32,7 @@ from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.deps import filled
 from pipeline_runner.record.deps import varying as deps_of_call
-from pipeline_runner.record.inputs import numbered, whole_reads
+from pipeline_runner.record.inputs import awaited, numbered, whole_reads
 from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.pipeline import (
     Batches,
@@ -150,9 +150,8 @@ def in_its_folder(pipeline: PipelineSpec, stage: StageSpec) -> None:
 
 def read_whole(stage: StageSpec) -> tuple[list[StageName], list[StageName]]:
     """The stages whose whole results each call of a stage may read: those that its `with` names, in the order that
-    its recipe has them in, and those that it only `needs`, since it may read what they have written somewhere."""
-    named = whole_reads(stage)
-    return named, [name for name in stage.needs if name not in named]
+    its recipe has them in, and those of which it may read what they have written somewhere."""
+    return whole_reads(stage), awaited(stage)
 
 
 def constants_of(stage: StageSpec, scope: Scope) -> Constants:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from textwrap import indent, wrap
 
 from pipeline_runner.plan.forecast import Forecast, Outlook, span
+from pipeline_runner.plan.measured import short
 from pipeline_runner.plan.plan import Edge, Group, Plan, StagePlan
 from pipeline_runner.spec.pipeline import Command, StageName
 
@@ -78,6 +79,8 @@ def _stage(plan: Plan, stage: StagePlan, outlook: Outlook | None) -> str:
     lines += _told("why", stage.choice.why)
     if stage.choice.runner_up is not None:
         lines += _told("not", f"{stage.choice.runner_up.name}: {stage.choice.why_not}")
+    if outlook is not None and outlook.each_s:
+        lines += _told("chunk", f"sized from the first by the {short(outlook.each_s)} that a call took before")
     for edge in plan.sources(stage.spec.name):
         lines += _told(str(edge.kind), f"{edge.source} → {edge.target}: {edge.why}")
     return "\n".join([stage.spec.name, *lines])
@@ -173,6 +176,7 @@ def _outlook_json(outlook: Outlook) -> dict[str, object]:
         "reused": outlook.reused,
         "because": list(outlook.because),
         "seconds": outlook.seconds,
+        "call_seconds": outlook.each_s,
     }
 
 

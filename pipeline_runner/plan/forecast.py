@@ -26,6 +26,7 @@ class Outlook:
     reused: int = 0  # of them, as far as that is known
     because: tuple[str, ...] = ()  # what is not as it was: a clause each
     seconds: float | None = None  # None: there is nothing to tell it from
+    each_s: float | None = None  # how long a call took in an earlier run: what the size of its first chunks goes by
 
     @property
     def missing(self) -> bool:

@@ -32,7 +32,7 @@ def ways(plan: Plan, chains: Sequence[Chain], times: Mapping[StageName, float]) 
 
 
 def _span(plan: Plan, chain: Chain, times: Mapping[StageName, float]) -> float | None:
-    """How long a chain runs alone; None where the time of a stage is not known."""
-    work = [times.get(name) for name in chain.stages]
-    known = [seconds for seconds in work if seconds is not None]
-    return fsum(known) / plan.stages[chain.head].workers if len(known) == len(work) else None
+    """How long a chain runs alone; None where that is not known. What a stage was fused into has its time."""
+    if chain.head not in times:
+        return None
+    return fsum(times.get(name, 0.0) for name in chain.stages) / plan.stages[chain.head].workers

@@ -11,10 +11,9 @@ from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
 from pipeline_runner.classes import dataclass
 from pipeline_runner.record.large import stored
+from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.seal import intact
-from pipeline_runner.record.store import Store
 
-UNCACHED = '"uncached": true'  # in what is kept about a run whose results are not for others
 _ROW = "run, stage, recipe, first, calls, digests, data, file, start, seal"
 
 
@@ -80,11 +79,10 @@ class Earlier:
     """
 
     def __init__(
-        self, store: Store, run: str, stage: str, recipe: bytes, *, anybodys: bool = False, wanted: bool = False
+        self, reading: Reading, run: str, stage: str, recipe: bytes, *, anybodys: bool = False, wanted: bool = False
     ) -> None:
-        self._store, self._run, self._stage, self._recipe = store, run, stage, recipe
+        self._reading, self._run, self._stage, self._recipe = reading, run, stage, recipe
         self._anybodys, self._wanted = anybodys, wanted
-        self._connection = store.connect()
         self._rows = list(self._all())
         self._by_number()
         self._digests: array[int] | None = None  # sorted, of all calls; beside them, their places
@@ -110,9 +108,6 @@ class Earlier:
             if not self._without(kept.seq):
                 break
         return None if digests is None else self._elsewhere(digests, most, wanted)
-
-    def close(self) -> None:
-        self._connection.close()
 
     def _found(self, row: Row, at: int, digests: bytes | None, most: int, wanted: bool) -> Found | None:
         calls = row.matching(at, digests, most)
@@ -184,9 +179,10 @@ class Earlier:
     def _digests_of(self, kept: Kept) -> bytes | None:
         """Not yet known to be intact: that is seen when the row itself is read."""
         try:
-            (digests,) = self._connection.execute("SELECT digests FROM done WHERE seq = ?", (kept.seq,)).fetchone()
-        except (sqlite3.Error, TypeError):
+            row = self._reading.row("SELECT digests FROM done WHERE seq = ?", kept.seq)
+        except sqlite3.Error:
             return None
+        digests = row and row[0]
         return digests if isinstance(digests, bytes) and len(digests) == 8 * (kept.stop - kept.first) else None
 
     def _all(self) -> Iterator[Kept]:
@@ -196,11 +192,13 @@ class Earlier:
         if self._anybodys:
             # Of rows that each run has copied from the one before, the newest; of runs without the cache, their own.
             values = " AND (data IS NOT NULL OR file IS NOT NULL)" if self._wanted else ""
-            others = f"run = ? OR run NOT IN (SELECT id FROM run WHERE body LIKE '%{UNCACHED}%')"
+            others = "run = ? OR run NOT IN uncached"
             which = f"max(seq) AS seq FROM done WHERE ({others}) AND recipe = ?{values} GROUP BY first, calls, digests"
             given = (self._run, self._recipe)
         try:
-            for first, calls, seq in self._connection.execute(f"SELECT first, calls, {which} ORDER BY seq", given):
+            if self._anybodys:
+                self._reading.note_uncached()
+            for first, calls, seq in self._reading.rows(f"SELECT first, calls, {which} ORDER BY seq", *given):
                 if isinstance(first, int) and isinstance(calls, int) and first >= 0 and calls > 0:
                     yield Kept(seq, first, first + calls)
         except sqlite3.Error:
@@ -213,17 +211,17 @@ class Earlier:
 
     def _intact(self, seq: int) -> Row | None:
         try:
-            row = self._connection.execute(f"SELECT {_ROW} FROM done WHERE seq = ?", (seq,)).fetchone()
+            row = self._reading.row(f"SELECT {_ROW} FROM done WHERE seq = ?", seq)
         except sqlite3.Error:
             return None
         if row is None:
             return None
         run, stage, recipe, first, calls, digests, body, file, start, mark = row
-        data, large, whole = stored(self._store, body, file if isinstance(file, str) else None)
+        data, large, whole = stored(self._reading.store, body, file if isinstance(file, str) else None)
         parts = (run, stage, recipe, first, calls, digests, data, file, start)
         own = (run, stage) == (self._run, self._stage)
         if recipe != self._recipe or not (own or self._anybodys):
             return None
-        if not whole or not intact(self._store.key, mark, *parts):
+        if not whole or not intact(self._reading.store.key, mark, *parts):
             return None
         return Row(seq, first, calls, digests, data, large, start, own)

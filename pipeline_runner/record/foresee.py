@@ -14,7 +14,7 @@ from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.deps import Read, filled, fixed, read, salt, varying
 from pipeline_runner.record.files import Files
-from pipeline_runner.record.inputs import numbered, whole_reads
+from pipeline_runner.record.inputs import awaited, numbered, whole_reads
 from pipeline_runner.record.lineage import (
     SIZE,
     deepened,
@@ -134,13 +134,13 @@ class Foreseer:
 
     def _with_more(self, spec: StageSpec, calls: Foreseen) -> Foreseen | None:
         """With what each call is given beside its item: whole results, files, its number."""
-        named = whole_reads(spec)
-        sources = {name: self.found[name] for name in (*named, *spec.needs)}
+        named, needed = whole_reads(spec), awaited(spec)
+        sources = {name: self.found[name] for name in (*named, *needed)}
         lineages = {name: source.lineage() for name, source in sources.items() if source is not None}
         if len(lineages) < len(sources) or (spec.deps and not self._settled(spec)):
             return None
-        needed = sorted(lineages[name] for name in spec.needs if name not in named)
-        more = b"".join([*(lineages[name] for name in named), *needed, salt(self.deps(spec))])
+        after = sorted(lineages[name] for name in needed)
+        more = b"".join([*(lineages[name] for name in named), *after, salt(self.deps(spec))])
         given = deepened(range(calls.calls), calls.digests, more, numbered=numbered(spec))
         return self._with_own_files(spec, Foreseen(calls.calls, given))
 

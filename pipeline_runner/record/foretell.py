@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -24,9 +24,11 @@ from pipeline_runner.record.history import History
 from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.outs import Standing
+from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.record import identity
 from pipeline_runner.record.store import Store
+from pipeline_runner.record.times import Work, recorded_times
 from pipeline_runner.record.why import deps_changes, last_read, why_not
 from pipeline_runner.spec.pipeline import Computed, FromStage, Generate, StageName, StageSpec
 from pipeline_runner.spec.sources import SourceError
@@ -55,7 +57,7 @@ def foretell(plan: Plan, store: Store | None, looking: Looking, run: str = "") -
     try:
         return teller.tell()
     finally:
-        teller.files.close()
+        teller.close()
 
 
 def refuse_missing(plan: Plan, forecast: Forecast) -> None:
@@ -94,9 +96,18 @@ class _Teller:
             self.told[name] = outlook
         return Forecast(self.plan, self.told, self._in_all())
 
+    def close(self) -> None:
+        self.files.close()
+        if self.store is not None:
+            self._reading.close()
+
     @cached_property
     def files(self) -> Files:
         return Files(self.store)
+
+    @cached_property
+    def _reading(self) -> Reading:
+        return Reading(self._store)
 
     @cached_property
     def _recipes(self) -> Mapping[StageName, Recipe]:
@@ -134,18 +145,17 @@ class _Teller:
         name = stage.spec.name
         read = self.plan.read(name)
         wanted = stage.choice.returns is not Returns.NONE and (stage.spec.cache or read)
-        kept = self.looking.up(self.store, self.run, self.plan, name, recipe.key, self.files, wanted)
+        kept = self.looking.up(self._reading, self.run, self.plan, name, recipe.key, self.files, wanted)
         if kept is None:
             return 0, ""
         at = reused = 0
-        with closing(kept):
-            while kept and at < calls.calls:
-                digests = None if calls.digests is None else calls.digests[8 * at :]
-                found = kept.find(at, digests, calls.calls - at, wanted=wanted)
-                if found is not None:
-                    found.take(found.calls, None)
-                reused += 0 if found is None else found.calls
-                at += 1 if found is None else found.calls
+        while kept and at < calls.calls:
+            digests = None if calls.digests is None else calls.digests[8 * at :]
+            found = kept.find(at, digests, calls.calls - at, wanted=wanted)
+            if found is not None:
+                found.take(found.calls, None)
+            reused += 0 if found is None else found.calls
+            at += 1 if found is None else found.calls
         return reused, kept.missing if isinstance(kept, Standing) else ""
 
     # Why.
@@ -252,6 +262,7 @@ class _Teller:
     # How long.
 
     def _timed(self, stage: StagePlan, outlook: Outlook) -> Outlook:
+        outlook = replace(outlook, each_s=self._each_s(stage))
         then = self._times.get(stage.spec.name)
         if then is None:
             return outlook
@@ -259,7 +270,16 @@ class _Teller:
         owed = made if outlook.calls is None else outlook.calls - outlook.reused
         beside_then = self._beside(stage, workers, made)
         seconds = seconds * beside_then / made * owed / self._beside(stage, self.plan.workers, owed)
-        return Outlook(outlook.action, outlook.calls, outlook.reused, outlook.because, seconds)
+        return replace(outlook, seconds=seconds)
+
+    def _each_s(self, stage: StagePlan) -> float | None:
+        """How long a call took, where chunks are to be sized by it."""
+        work = self._worked.get(stage.spec.name)
+        return None if work is None or stage.spec.chunk or stage.calls == 1 else work.each_s
+
+    @cached_property
+    def _worked(self) -> Mapping[StageName, Work]:
+        return {} if self.store is None else recorded_times(self.store, identity(self.plan), self.plan.stages.keys())
 
     def _beside(self, stage: StagePlan, workers: int, calls: int) -> int:
         """How many of these calls run at a time."""

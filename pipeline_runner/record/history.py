@@ -166,11 +166,13 @@ class History:
         return state
 
     def lines(self, run: str, stage: str | None = None, item: int | None = None) -> Iterator[Printed]:
-        """What the run's calls printed, in the order in which it was heard."""
+        """What the run's calls printed, in the order in which it was heard. A pipeline in it means its stages."""
         where, given = "run = ? AND kind = 'Printed'", [run]
-        for column, wanted in (("stage", stage), ("item", item)):
-            if wanted is not None:
-                where, given = f"{where} AND {column} = ?", [*given, str(wanted)]
+        if stage is not None:
+            where = f"{where} AND (stage = ? OR substr(stage, 1, length(?) + 1) = ? || '.')"
+            given += [stage] * 3
+        if item is not None:
+            where, given = f"{where} AND item = ?", [*given, str(item)]
         yield from (event for event in self._events(where, *given) if isinstance(event, Printed))
 
     def given(self, run: str, stage: str, item: int) -> bytes | None:

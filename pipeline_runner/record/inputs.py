@@ -15,6 +15,13 @@ def whole_reads(stage: StageSpec) -> list[StageName]:
     return list(dict.fromkeys(StageName(str(reference.path[0])) for reference in named))
 
 
+def awaited(stage: StageSpec) -> list[StageName]:
+    """The stages that count although no result of theirs is read, since they may have written what the calls read:
+    those that it only `needs`. Where `deps` say which files the calls read, what is in those counts instead."""
+    named = whole_reads(stage)
+    return [] if stage.deps else [name for name in stage.needs if name not in named]
+
+
 def numbered(spec: StageSpec) -> bool:
     """Whether a call is given its own number."""
     return any(

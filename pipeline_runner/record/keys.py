@@ -19,7 +19,7 @@ from typing import Any
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.digests import stable
-from pipeline_runner.record.inputs import arguments, templates, whole_reads
+from pipeline_runner.record.inputs import arguments, awaited, templates, whole_reads
 from pipeline_runner.record.packages import ask_again, package_version
 from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.seal import load_key, seal
@@ -94,7 +94,8 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
     spec, folder = stage.spec, plan.pipeline.folder_of(stage.spec)
     sources = tuple(dict.fromkeys([*_stages_of(spec.over), *whole_reads(spec)]))
     numbers = {name: number for number, name in enumerate(sources)}
-    keys = {name: _known(name, found) for name in dict.fromkeys([*sources, *spec.needs])}
+    before = awaited(spec)
+    keys = {name: _known(name, found) for name in dict.fromkeys([*sources, *before])}
     parts = {
         "python": "{}.{}".format(*sys.version_info),
         **_function(spec.function, folder, ""),
@@ -113,8 +114,8 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
     if spec.setup is not None:
         parts |= _function(spec.setup, folder, "setup ")
         parts |= {f"setup argument {key}": _told(value, numbers, hide) for key, value in arguments(spec.setup_with)}
-    if spec.needs:  # they may have written what it reads
-        parts["needs"] = " ".join(sorted(keys[name] for name in spec.needs))
+    if before:
+        parts["needs"] = " ".join(sorted(keys[name] for name in before))
     if spec.workdir is not None:
         parts["workdir"] = spec.workdir
     if spec.salt:

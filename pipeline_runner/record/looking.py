@@ -7,7 +7,7 @@ from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.outs import Standing
-from pipeline_runner.record.store import Store
+from pipeline_runner.record.reading import Reading
 from pipeline_runner.spec.pipeline import StageName
 
 
@@ -28,7 +28,7 @@ class Looking:
 
     def up(
         self,
-        store: Store,
+        reading: Reading,
         run: str,
         plan: Plan,
         stage: StageName,
@@ -39,10 +39,10 @@ class Looking:
         """What there is of a stage; None: it is not to be looked for. `wanted`: only with values."""
         if recipe is None or not self.at_all(plan, stage):
             return None
-        earlier = Earlier(store, run, stage, recipe, anybodys=self.anybodys(plan, stage), wanted=wanted)
+        earlier = Earlier(reading, run, stage, recipe, anybodys=self.anybodys(plan, stage), wanted=wanted)
         outs = plan.stages[stage].spec.outs
         return (
-            Standing(earlier, store, recipe, len(outs), plan.pipeline.folder_of(plan.stages[stage].spec), files)
+            Standing(earlier, reading, recipe, len(outs), plan.pipeline.folder_of(plan.stages[stage].spec), files)
             if outs
             else earlier
         )

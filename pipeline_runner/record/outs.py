@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline_runner.record.earlier import Earlier, Found
 from pipeline_runner.record.files import Files
+from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import call_key
 from pipeline_runner.record.seal import intact, seal
 from pipeline_runner.record.store import Store
@@ -39,14 +40,16 @@ class Standing:
     Used by one thread at a time.
     """
 
-    def __init__(self, earlier: Earlier, store: Store, recipe: bytes, outs: int, folder: Path, files: Files) -> None:
+    def __init__(
+        self, earlier: Earlier, reading: Reading, recipe: bytes, outs: int, folder: Path, files: Files
+    ) -> None:
         self._earlier = earlier
-        self._store = store
+        self._reading = reading
+        self._store = reading.store
         self._recipe = recipe
         self._outs = outs  # how many each call has
         self._folder = folder
         self._files = files
-        self._connection = store.connect()
         self.missing = ""  # the first file that was not found as it was written
 
     def __bool__(self) -> bool:
@@ -66,10 +69,6 @@ class Standing:
         found.calls = standing
         return found if standing else None
 
-    def close(self) -> None:
-        self._connection.close()
-        self._earlier.close()
-
     def _stands(self, key: bytes) -> bool:
         written = list(self._written(key))
         changed = next((path for path, digest in written if not self._is(path, digest)), "")
@@ -78,7 +77,7 @@ class Standing:
 
     def _written(self, key: bytes) -> Iterator[tuple[str, str]]:
         try:
-            found = self._connection.execute("SELECT path, digest, seal FROM out WHERE key = ?", (key,)).fetchall()
+            found = list(self._reading.rows("SELECT path, digest, seal FROM out WHERE key = ?", key))
         except sqlite3.Error:  # damaged: the call is made again
             return
         for name, digest, stored in found:

@@ -22,10 +22,11 @@ from pipeline_runner.record.journal import Journal
 from pipeline_runner.record.locks import Lock
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.outs import Standing, out_key, rows
+from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
-from pipeline_runner.record.times import recorded_times
+from pipeline_runner.record.times import Work, recorded_times
 from pipeline_runner.record.why import deps_changes, last_read, why_not
 from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Source, StageName, StageSpec
@@ -69,7 +70,7 @@ class Record:
         except BaseException:
             self._lock.release()
             raise
-        self._earlier: list[Earlier | Standing] = []
+        self._reading = Reading(store)
 
     def take(self, event: Event) -> None:
         self._journal.take(event)
@@ -121,13 +122,11 @@ class Record:
         """What there is of a stage from before, under the recipe that the stage has now."""
         if stage in self._plan.hooks:
             return None  # it follows every try of a run
-        earlier = self._looking.up(self.store, self.run, self._plan, stage, self._keys[stage], self.files, wanted)
-        if earlier is not None:
-            self._earlier.append(earlier)
+        earlier = self._looking.up(self._reading, self.run, self._plan, stage, self._keys[stage], self.files, wanted)
         return earlier or None
 
-    def times(self) -> dict[StageName, float]:
-        """Seconds of work of each stage that an earlier run, or try of this one, has brought to its end."""
+    def times(self) -> dict[StageName, Work]:
+        """The work of each stage that an earlier run, or try of this one, has brought to its end."""
         return recorded_times(self.store, identity(self._plan), set(self._specs))
 
     def why_unknown(self, stage: StageName) -> str:
@@ -225,8 +224,7 @@ class Record:
         try:
             end()
         finally:
-            for earlier in self._earlier:
-                earlier.close()
+            self._reading.close()
             self.files.close()
             self._lock.release()
 

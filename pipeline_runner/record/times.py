@@ -1,4 +1,4 @@
-"""How much work each stage was in earlier runs of its pipeline: what the next run is ordered by."""
+"""How much work each stage was in earlier runs: the next run is ordered by it, and its first chunks are sized."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection
 from contextlib import closing
 
 from pipeline_runner.axes import Status
+from pipeline_runner.classes import dataclass
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.store import Store
 from pipeline_runner.spec.pipeline import StageName
@@ -17,20 +18,33 @@ SELECT id FROM run WHERE json_valid(body) AND json_extract(body, '$.identity') =
 """
 # As the index has it: SQLite uses a partial index where it finds its words again.
 _TIMES = """
-SELECT stage, json_extract(body, '$.work_s') FROM event
+SELECT stage, json_extract(body, '$.work_s'), json_extract(body, '$.made') FROM event
 WHERE run = ? AND kind = 'StageEnded' AND kind <> 'Printed' AND json_valid(body)
 AND json_extract(body, '$.status') = ? AND json_extract(body, '$.work_s') > 0
 """
 
 
-def recorded_times(store: Store, pipeline: str, stages: Collection[StageName]) -> dict[StageName, float]:
-    """Seconds of work of those stages that were made, each as its newest run had it. Errors: StoreError."""
-    found: dict[StageName, float] = {}
+@dataclass(frozen=True)
+class Work:
+    """What the workers did for a stage, and for those that were fused into it, in one try of a run."""
+
+    s: float  # of all workers together
+    calls: int  # that ended well; 0: not told
+
+    @property
+    def each_s(self) -> float | None:
+        """How long a call took, on average."""
+        return self.s / self.calls if self.calls else None
+
+
+def recorded_times(store: Store, pipeline: str, stages: Collection[StageName]) -> dict[StageName, Work]:
+    """The work of those stages that were made, each as its newest run had it. Errors: StoreError."""
+    found: dict[StageName, Work] = {}
     with usable(store.database), closing(store.connect()) as connection:
         for (run,) in connection.execute(_RUNS, (pipeline, LOOKED_BACK)).fetchall():
-            for stage, work_s in connection.execute(_TIMES, (run, Status.DONE.value)):
+            for stage, work_s, made in connection.execute(_TIMES, (run, Status.DONE.value)):
                 if stage in stages:
-                    found.setdefault(StageName(stage), float(work_s))
+                    found.setdefault(StageName(stage), Work(float(work_s), made or 0))
             if len(found) == len(stages):
                 break
     return found

@@ -127,6 +127,26 @@ def test_a_file_that_another_stage_writes_is_looked_at_after_that(project):
     assert project.run()["use"] == "two"
 
 
+@pytest.mark.parametrize(("deps", "again"), [(["made.txt"], []), ([], ["use 1"])], ids=["deps", "none"])
+def test_where_deps_say_what_is_read_only_what_is_in_it_counts_of_stages_before(project, deps, again):
+    def stages(more):
+        use = {"call": "work:use", "needs": ["write"], "deps": deps, "cache": True}
+        return {
+            "write": {"call": "work:write", "with": {"text": "one"}, "env": {"MORE": more}, "cache": True},
+            "use": use,
+        }
+
+    project.stages(stages("a"))
+    project.run()
+    project.made()
+    project.stages(stages("b"))
+    project.run()
+    assert project.made() == sorted(["write one", *again])
+    project.stages(stages("b"))
+    project.run()
+    assert project.made() == []
+
+
 def test_what_a_resumed_run_makes_again_is_told_with_the_file(project):
     project.stages({"read": {"call": "work:read", "over": ["a", "b"], "deps": ["conf"]}})
     events: list[object] = []

@@ -562,3 +562,8 @@ def test_the_command_line_takes_the_names_of_both(project):
     assert {name: stage["value"] for name, stage in told["stages"].items()} == {"sums.double": [2, 4], "sums.total": 6}
     assert list(json.loads(prun("main.yaml", "--until", "sums.double", "--json"))["stages"]) == ["sums.double"]
     assert prun("replay", "last", "sums.double[1]") == "sums.double[1]: 4\n"
+    nested = {"inner": "stages: {say: {run: 'echo said >&2'}, hush: {run: 'true'}}"}
+    project("stages: {in: {pipeline: inner.yaml}, beside: {run: 'echo beside >&2'}}", **nested)
+    prun("main.yaml")
+    assert "said" in prun("logs", "last", "in") == prun("logs", "last", "in.say")
+    assert "beside" in prun("logs", "last")

@@ -10,8 +10,16 @@ from importlib import import_module
 import pytest
 
 from pipeline_runner.axes import StartMethod
-from pipeline_runner.backends import _pool
-from pipeline_runner.backends._launch import Ended, Roster, context, hidden_main, kill_process, without_ctrl_c
+from pipeline_runner.backends import _launch, _pool
+from pipeline_runner.backends._launch import (
+    Ended,
+    Roster,
+    context,
+    hidden_main,
+    kill_process,
+    launch_no_more,
+    without_ctrl_c,
+)
 from pipeline_runner.methods import PoolSettings
 
 pytestmark = pytest.mark.timeout(30)
@@ -126,3 +134,27 @@ def test_a_pools_keeper_of_workers_is_not_woken_by_results(library, monkeypatch)
         _pool.close(opened)
     assert len(rounds) < 20
     assert not _pool.threads(opened.inner)
+
+
+def test_what_is_being_launched_is_awaited_and_nothing_is_launched_after_it():
+    inside, go_on, launched = threading.Event(), threading.Event(), threading.Event()
+
+    def launch(begun, until):
+        with Roster().launch():
+            begun.set()
+            until.wait(20)
+
+    first = threading.Thread(target=launch, args=(inside, go_on))
+    first.start()
+    assert inside.wait(20)
+    assert not launch_no_more(0.01), "it is still under way"
+    go_on.set()
+    assert launch_no_more(20)
+    second = threading.Thread(target=launch, args=(launched, go_on))
+    try:
+        second.start()
+        assert not launched.wait(0.1)
+    finally:
+        _launch._launch_lock.release()
+        first.join()
+        second.join()

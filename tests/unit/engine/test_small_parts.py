@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_runner.calls import Calls, Cause, Failure
 from pipeline_runner.engine.blame import death, fell_with_another, how, overdue
-from pipeline_runner.engine.chunks import GROWTH, MOST, Sizes
+from pipeline_runner.engine.chunks import BLIND, DUST, GROWTH, MOST, Sizes
 from pipeline_runner.engine.leave import Leave
 from pipeline_runner.engine.retries import again_after, argument_in_short
 from pipeline_runner.spec.pipeline import Retry
@@ -67,6 +67,31 @@ def test_a_call_that_is_longer_than_others_says_no_more_than_it_is():
     sizes.learn(1000, 1.0)
     sizes.learn(1, 1.0)
     assert sizes.next(None) > 10
+
+
+def test_what_an_earlier_run_has_recorded_sizes_the_first_chunk():
+    assert Sizes(2, None, 1e-6).next(None) == BLIND, "what they bring and give is not known"
+    assert Sizes(2, None, 5.0).next(None) == 1
+    assert Sizes(2, None, 1e-6).next(4) == 4, "together they are not worth a message"
+    assert Sizes(2, None, 0.01).next(4) == 1
+
+
+def test_what_is_seen_soon_counts_for_more_than_what_was_recorded():
+    slower, quicker = Sizes(2, None, 1e-6), Sizes(2, None, 1.0)
+    for _ in range(3):
+        slower.learn(1, 1.0)
+        quicker.learn(1, 1e-6)
+    assert slower.next(None) == 1
+    for _ in range(20):
+        quicker.learn(quicker.next(None), quicker.next(None) * 1e-6)
+    assert quicker.next(None) > 1000
+
+
+def test_a_whole_input_is_guided_by_what_was_recorded_and_does_not_fall_to_dust():
+    unknown = Sizes(2, None).whole(8000, 8000)
+    assert Sizes(2, None, 5e-4).whole(8000, 8000) == 200 < unknown
+    assert Sizes(2, None, 10.0).whole(8000, 8000) == unknown // DUST
+    assert Sizes(2, None, 1e-9).whole(8000, 8000) <= 2 * unknown
 
 
 def test_large_arguments_and_values_travel_in_smaller_chunks():
