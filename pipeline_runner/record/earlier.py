@@ -17,7 +17,7 @@ from pipeline_runner.record.seal import intact
 _ROW = "run, stage, recipe, first, calls, digests, data, file, start, seal"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Kept:
     """Calls first to stop of a stage, as one row has them."""
 
