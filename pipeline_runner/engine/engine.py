@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic, time
 from typing import Any, assert_never
 
-from pipeline_runner import events
+from pipeline_runner import events, forking
 from pipeline_runner.axes import OnError, Status
 from pipeline_runner.calls import Cause, Failed, Failure, Ticket
 from pipeline_runner.engine.arena import Arena
@@ -158,6 +158,7 @@ class Engine:
             raise
         finally:
             self._rounds.pools.close()
+            forking.hurry_no_more(self)
             self._beacon.close()
             self._arena.retire()
             if self.state.status is None:
@@ -660,6 +661,7 @@ class Engine:
         if self._stopped:
             return
         self._stopped = True
+        forking.hurry(self)
         for course in self._books.courses:
             if not (course.over or course.head.spec.always or course.head.spec.hook):
                 self._cancel_course(course)
@@ -669,6 +671,7 @@ class Engine:
         if self._cancelled is not None:
             return
         self._cancelled = message
+        forking.hurry(self)
         for course in self._books.courses:
             if not course.over:
                 self._cancel_course(course)

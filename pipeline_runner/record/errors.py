@@ -11,6 +11,8 @@ from typing import ClassVar
 from pipeline_runner.errors import PipelineError
 
 CORRUPT, NOT_A_DATABASE = 11, 26  # SQLite's codes
+# What reading a damaged database raises. SQLite quotes what is damaged; where that is no text, Python cannot tell it.
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 
 class StoreError(PipelineError):
@@ -26,7 +28,9 @@ class StoreError(PipelineError):
 def damaged(error: BaseException) -> bool:
     """Whether SQLite says that the file itself is broken, and not that it cannot be had."""
     code: int = getattr(error, "sqlite_errorcode", None) or 0
-    return isinstance(error, sqlite3.DatabaseError) and code & 0xFF in (CORRUPT, NOT_A_DATABASE)
+    return isinstance(error, UnicodeDecodeError) or (
+        isinstance(error, sqlite3.DatabaseError) and code & 0xFF in (CORRUPT, NOT_A_DATABASE)
+    )
 
 
 @contextmanager
@@ -34,12 +38,12 @@ def usable(path: Path) -> Iterator[None]:
     """Tell what the operating system or SQLite will not do in a sentence that names the path and the need."""
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise store_error(path, error) from error
 
 
 def store_error(path: Path, error: BaseException) -> StoreError:
-    """An OSError or sqlite3.Error in words."""
+    """An error of the operating system or of SQLite in words."""
     if damaged(error):
         return StoreError(
             path, f"the journal is damaged: {error}", "go on with --resume: what can be read of it is kept"

@@ -12,7 +12,11 @@ from typing import Any
 
 from pipeline_runner.record.store import Store
 
-UNCACHED = '"uncached": true'  # in what is kept about a run whose results are not for others
+# Runs whose results are not for others. Few have the word at all, and only those are read: it may be a parameter's.
+_UNCACHED = """
+SELECT id FROM run WHERE body LIKE '%"uncached": true%'
+AND CASE WHEN json_valid(body) THEN json_extract(body, '$.uncached') ELSE 1 END
+"""
 
 
 class Reading:
@@ -47,7 +51,7 @@ class Reading:
             if self._runs is None:
                 self._connection.execute("PRAGMA temp_store = MEMORY")
                 self._connection.execute("CREATE TEMP TABLE uncached (id TEXT PRIMARY KEY)")
-            found = self._connection.execute(f"SELECT id FROM run WHERE body LIKE '%{UNCACHED}%'").fetchall()
+            found = self._connection.execute(_UNCACHED).fetchall()
             self._connection.execute("DELETE FROM uncached")
             self._connection.executemany("INSERT INTO uncached VALUES (?)", found)
             self._runs = runs

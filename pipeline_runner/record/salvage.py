@@ -15,6 +15,7 @@ from pkgutil import get_data
 from typing import Any
 
 from pipeline_runner.classes import dataclass
+from pipeline_runner.record.errors import UNREADABLE
 
 _TABLES = ("run", "recipe", "event", "done", "given", "out")  # what is in `file` can be read again
 _WITHOUT_NUMBERS = ("run", "recipe", "out")
@@ -118,7 +119,7 @@ def _readable(database: Path) -> bool:
         with closing(sqlite3.connect(database)) as old:
             names = {name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             return names >= {"run", "recipe", "event", "done", "given"}  # what every format has
-    except sqlite3.DatabaseError:
+    except UNREADABLE:
         return False
 
 
@@ -142,7 +143,7 @@ def _rows(old: sqlite3.Connection, table: str, most: int) -> Iterator[tuple[Any,
     if table in _WITHOUT_NUMBERS:
         try:
             yield from old.execute(f"SELECT * FROM {table}")
-        except sqlite3.DatabaseError:
+        except UNREADABLE:
             return
         return
     spans = [(1, min(_last(old, table), most))]
@@ -155,7 +156,7 @@ def _rows(old: sqlite3.Connection, table: str, most: int) -> Iterator[tuple[Any,
             ):
                 low = number + 1
                 yield tuple(row)
-        except sqlite3.DatabaseError:
+        except UNREADABLE:
             if low < high:  # the rest in two halves, until what is damaged stands alone
                 middle = (low + high) // 2
                 spans += [(middle + 1, high), (low, middle)]
@@ -164,6 +165,6 @@ def _rows(old: sqlite3.Connection, table: str, most: int) -> Iterator[tuple[Any,
 def _last(old: sqlite3.Connection, table: str) -> int:
     try:
         (last,) = old.execute(f"SELECT max(rowid) FROM {table}").fetchone()
-    except sqlite3.DatabaseError:
+    except UNREADABLE:
         return 1 << 62
     return last if isinstance(last, int) else 0

@@ -9,7 +9,7 @@ import sqlite3
 import stat
 from pathlib import Path
 
-from pipeline_runner.record.errors import StoreError, damaged, usable
+from pipeline_runner.record.errors import UNREADABLE, StoreError, damaged, usable
 from pipeline_runner.record.locks import Lock, alive, alone, lock_file, take_lock
 from pipeline_runner.record.salvage import Salvage, create, finish, salvage, statements
 from pipeline_runner.record.seal import load_key
@@ -55,7 +55,7 @@ class Store:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
-        except sqlite3.Error:
+        except BaseException:
             connection.close()
             raise
         # What is damaged is damaged, and no error.
@@ -135,7 +135,7 @@ class Store:
                     whole = size < TINY or self._suspect.exists()
                     (said,) = connection.execute(f"PRAGMA {'integrity' if whole else 'quick'}_check(1)").fetchone()
                     return bool(said == "ok")
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             if not damaged(error):
                 raise
             return False

@@ -278,6 +278,13 @@ def test_without_the_cache_nothing_is_reused_and_nothing_left(project):
     assert project.forecast(cache=False)["a"].because == ("the cache is to be left alone",)
 
 
+def test_what_parameters_are_called_does_not_keep_results_from_others(project):
+    project.stages({"a": over([1, 2], "random")}, params={"uncached": False})
+    first = project.run(params={"uncached": True})["a"]
+    assert project.run(params={"uncached": True})["a"] == first
+    assert len(project.made()) == 2
+
+
 def test_what_was_made_without_the_cache_can_still_be_resumed(project):
     project.stages({"a": over([1, 2], "random")})
     run = project.run(cache=False)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import pipeline_runner.backends._launch  # noqa: F401 - it is what asks to be told of forks
-from pipeline_runner import forking
+from pipeline_runner import Pipeline, Stage, forking
 
 pytestmark = pytest.mark.timeout(60)
 MODULE = """
@@ -74,6 +74,22 @@ def test_where_it_waits_too_long_the_child_imports_it_anew(importer, monkeypatch
     monkeypatch.setattr(forking, "PATIENCE_S", 0.05)
     assert child_imports()
     assert not importer.go_on.is_set()
+
+
+def test_a_run_that_is_cancelled_waits_for_no_import(importer, monkeypatch):
+    asked, look = threading.Event(), forking._imported_elsewhere
+
+    def seen():
+        asked.set()
+        return look()
+
+    monkeypatch.setattr(forking, "_imported_elsewhere", seen)
+    monkeypatch.setattr(forking, "PATIENCE_S", 1e6)  # it would never come back
+    with Pipeline("p", [Stage("a", call=abs, over=[1, 2], start_method="fork")]).start() as run:
+        assert asked.wait(20)
+        run.cancel()
+    assert not importer.go_on.is_set()
+    assert not forking._hurried
 
 
 def test_an_import_that_forks_itself_does_not_wait(tmp_path, monkeypatch):

@@ -156,6 +156,18 @@ def test_the_damaged_database_is_set_aside_as_it_was_found(tmp_path, damage):
     assert sorted(path.name for path in store.folder.glob("*.db*")) == [again.salvaged.aside.name, "journal.db"]
 
 
+def test_a_table_whose_definition_is_no_text_any_more_is_salvaged(tmp_path):
+    """SQLite's message quotes it, so that Python cannot even tell the error."""
+    store = Store(tmp_path / "state")
+    fill(store)
+    found = store.database.read_bytes()
+    assert found.count(b"CREATE TABLE done") == 1
+    store.database.write_bytes(found.replace(b"CREATE TABLE done", b"CREATE \xddABLE done"))
+    again = Store(tmp_path / "state")
+    assert again.salvaged is not None
+    assert again.salvaged.rows == 400
+
+
 def test_a_database_that_is_no_database_at_all_begins_anew(tmp_path):
     store = Store(tmp_path / "state")
     store.database.write_bytes(b"hello" * 3000)
