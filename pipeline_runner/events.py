@@ -236,6 +236,7 @@ class StageEnded(Event):
     made: int | None = None  # calls that ended well in this try, and were not reused; None: not told
     work_s: float | None = None  # of workers, in its calls and those of stages fused into it; None: not told
     why: str = ""  # it was not run: a clause, "its condition is false: …"
+    slowest: tuple[tuple[int, int, float], ...] = ()  # chunks: first call, calls, seconds of each on average
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -382,7 +382,16 @@ class Pipeline:
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "profile": self.spec.profile,
             "parts": [asdict(part) for part in self._parts],
-            "stages": {name: {"gives": gives(stage), "read": plan.read(name)} for name, stage in plan.stages.items()},
+            "stages": {
+                name: {
+                    "gives": gives(stage),
+                    "read": plan.read(name),
+                    "from": {edge.source: str(edge.kind) for edge in plan.sources(name)},
+                }
+                for name, stage in plan.stages.items()
+            },
+            "pipelines": list(plan.pipeline.composed),
+            "reasons": _reasons(plan),
         }
 
     def replay(self, run: str, stage: str, item: int = 0, *, state: State = None) -> Any:
@@ -461,6 +470,14 @@ def _run_folder(run: str, state: Path | None) -> Callable[[], str]:
         return str(folder)
 
     return make
+
+
+def _reasons(plan: Plan) -> dict[str, list[str]]:
+    """Why stages have their methods: each reason with those that have it, since thousands may have the same."""
+    found: dict[str, list[str]] = {}
+    for name, stage in plan.with_hooks().stages.items():
+        found.setdefault(f"{stage.choice.method.name}: {stage.choice.why}", []).append(name)
+    return found
 
 
 def _keeper(plan: Plan, keep: Keep) -> Callable[[StageName], bool]:

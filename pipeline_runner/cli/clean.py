@@ -9,6 +9,7 @@ import typer
 
 from pipeline_runner.cli import kept, options
 from pipeline_runner.errors import UsageError
+from pipeline_runner.reporters.times import when
 
 if TYPE_CHECKING:
     from pipeline_runner.record.clean import Cleaned
@@ -91,7 +92,7 @@ def _size(text: str) -> int:
 
 def _would(dropped: list[Told], runs: int) -> str:
     idle = [told for told in dropped if told.status is not None]
-    lines = [f"would drop {told.run}  {told.pipeline}  {kept.when(told.began)}" for told in idle]
+    lines = [f"would drop {told.run}  {told.pipeline}  {when(told.began)}" for told in idle]
     lines += [f"would leave {told.run}, which is at work" for told in dropped if told.status is None]
     return "\n".join([*lines, f"would drop {_runs(len(idle))} of {runs}"])
 

@@ -64,6 +64,7 @@ class Asked:
     state: str | None = None
     chaos: str | None = None
     show: Sequence[str] | None = None
+    report: str | None = None
     as_json: bool = False
     quiet: bool = False
     verbose: bool = False
@@ -75,6 +76,8 @@ def go(asked: Asked) -> int:
         refuse_second(*_place(asked.file, asked.state))
     if asked.file is None and asked.resume is None:
         raise UsageError("prun needs a pipeline: prun FILE")
+    if asked.dry_run and asked.report is not None:
+        raise UsageError("a dry run leaves nothing to report; `prun graph FILE --format html` draws what would run")
     terminal, told = Terminal(), screen()
 
     def warn(warning: str) -> None:
@@ -85,7 +88,12 @@ def go(asked: Asked) -> int:
         _foretell(asked, warn)
         return 0
     everything = "all" in (asked.show or ())
-    with stdout_for_results(), _news(told, asked) as news, Ending(terminal) as ending:
+    with _report(asked, told) as tell, stdout_for_results(), _news(told, asked) as news, Ending(terminal) as ending:
+
+        def begin(engine: Engine) -> None:
+            ending.of(engine)
+            tell(engine)
+
         made = planned(asked, warn)
         gc.freeze()  # what is planned stays: with 10,000 stages, a third of a run was looking through it for garbage
         if made.resume is None:  # of one that is resumed there may be nothing left to do
@@ -94,7 +102,7 @@ def go(asked: Asked) -> int:
             made.plan,
             keep="all" if everything else asked.show or (),
             on_event=news.take,
-            on_engine=ending.of,
+            on_engine=begin,
             state=asked.state,
             resume=made.resume or False,
             force=asked.force,
@@ -261,6 +269,18 @@ def _news(told: Screen, asked: Asked) -> News:
     from pipeline_runner.reporters.news import News
 
     return News(told, quiet=asked.quiet, verbose=asked.verbose)
+
+
+@contextmanager
+def _report(asked: Asked, told: Screen) -> Iterator[Callable[[Engine], None]]:
+    """Who is to be told of the engine, so that a page can be made of its run. Errors: UsageError."""
+    if asked.report is None:
+        yield lambda engine: None
+        return
+    from pipeline_runner.cli.reporting import reporting
+
+    with reporting(asked.report, asked.state, told.say if not asked.quiet else lambda text, style: None) as tell:
+        yield tell
 
 
 def _give(result: Result, asked: Asked, everything: bool) -> None:

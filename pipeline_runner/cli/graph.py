@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline_runner.cli.load import load
 from pipeline_runner.cli.options import File, Given, Params, Profile, Workers
-from pipeline_runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline_runner.plan.plan import Plan
 
 
 class Format(StrEnum):
@@ -18,6 +19,7 @@ class Format(StrEnum):
     MERMAID = "mermaid"
     DOT = "dot"
     SVG = "svg"
+    HTML = "html"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def graph(
     file: File,
-    form: Annotated[Format, typer.Option("--format", help="A tree in text, or the source of a picture.")] = Format.TEXT,
+    form: Annotated[Format, typer.Option("--format", help="A tree in text, a picture, or a page.")] = Format.TEXT,
     given: Given = None,
     params: Params = None,
     profile: Profile = None,
@@ -36,14 +38,25 @@ def graph(
     ] = None,
 ) -> None:
     """Draw the stages of a pipeline and how they read one another."""
-    from pipeline_runner.plan.draw import draw
     from pipeline_runner.plan.make import make_plan
 
-    drawn = draw(make_plan(load(file, given, params, profile), workers=workers), form)
-    if output is None:
+    target = None
+    if output is not None:
+        from pipeline_runner.pages.target import Target
+
+        target = Target(output)
+    drawn = _drawn(make_plan(load(file, given, params, profile), workers=workers), form)
+    if target is None:
         typer.echo(drawn, nl=False)
-        return
-    try:
-        Path(output).write_text(drawn, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f'cannot write "{output}": {error.strerror}') from error
+    else:
+        target.write(drawn)
+
+
+def _drawn(plan: Plan, form: Format) -> str:
+    if form is Format.HTML:
+        from pipeline_runner.pages.page import graph as page
+
+        return page(plan)
+    from pipeline_runner.plan.draw import draw
+
+    return draw(plan, form)

@@ -37,22 +37,6 @@ def stage_and_item(text: str) -> tuple[str, int | None]:
     return found["stage"], None if found["item"] is None else int(found["item"])
 
 
-def when(at: float) -> str:
-    """A moment as people write it, in their own time."""
-    from datetime import datetime
-
-    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}"
-
-
-def took(seconds: float) -> str:
-    """A span, with as much of it as matters."""
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
-
-
 def table(rows: list[list[str]], right: frozenset[int] = frozenset()) -> str:
     """Rows as columns that stand one under the other; those in `right` end in one line."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]

@@ -23,7 +23,7 @@ FLAGS = {
     "--json": "as_json",
 }
 VALUES = {
-    name: name.strip("-") for name in ("--params", "--profile", "--state", "--resume", "--chaos")
+    name: name.strip("-") for name in ("--params", "--profile", "--state", "--resume", "--chaos", "--report")
 }  # the last one counts
 NUMBERS = {"-j": "workers", "--workers": "workers", "--sample": "sample"}  # from 1
 LISTS = {"-p": "given", "--until": "until", "--from": "since", "--only": "only", "--show": "show"}

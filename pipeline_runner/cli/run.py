@@ -45,6 +45,10 @@ def command(
         typer.Option("--chaos", metavar="kill=P", help="Kill workers at random, to see that nothing is lost."),
     ] = None,
     show: Shown = None,
+    report: Annotated[
+        str | None,
+        typer.Option("--report", metavar="FILE.html", help="When it has ended, write one HTML file about it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only results and errors.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more about what happens.")] = False,

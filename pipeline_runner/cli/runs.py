@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline_runner.cli import kept, onward, options
+from pipeline_runner.reporters.times import took, when
 
 if TYPE_CHECKING:
     from pipeline_runner.record.history import Told
@@ -36,10 +37,10 @@ def runs(
 def as_text(found: list[tuple[Told, Next]]) -> str:
     rows = [["run", "pipeline", "began", "took", "status", "done", "failed", "to go on"]]
     for told, following in found:
-        span = kept.took(told.took_s) if told.status else ""
+        span = took(told.took_s) if told.status else ""
         again = following.resume if told.owes else ""
         counts = [str(told.done), str(told.failed)]
-        rows.append([told.run, told.pipeline, kept.when(told.began), span, _status(told), *counts, again])
+        rows.append([told.run, told.pipeline, when(told.began), span, _status(told), *counts, again])
     return kept.table(rows, frozenset({3, 5, 6}))
 
 
@@ -47,7 +48,7 @@ def _as_data(told: Told, following: Next) -> dict[str, object]:
     return {
         "run": told.run,
         "pipeline": told.pipeline,
-        "began": kept.when(told.began),
+        "began": when(told.began),
         "seconds": round(told.took_s, 6),
         "status": _status(told),
         "done": told.done,

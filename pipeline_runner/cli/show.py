@@ -10,6 +10,7 @@ import typer
 
 from pipeline_runner.cli import kept, onward, options
 from pipeline_runner.cli.kept import Run
+from pipeline_runner.reporters.times import took, when
 
 if TYPE_CHECKING:
     from pipeline_runner.record.history import History, Told
@@ -56,8 +57,8 @@ def _facts(told: Told) -> Iterator[tuple[str, str]]:
     about = told.about
     yield "file", str(onward.file_of(about)) if about.get("file") else f"made in Python, in {about.get('folder', '?')}"
     tries = f", in {told.tries} tries" if told.tries > 1 else ""
-    span = f", took {kept.took(told.took_s)}" if told.status else ", at work now"
-    yield "began", f"{kept.when(told.began)}{span}{tries}"
+    span = f", took {took(told.took_s)}" if told.status else ", at work now"
+    yield "began", f"{when(told.began)}{span}{tries}"
     yield "workers", str(about.get("workers", "?"))
     yield "params", ", ".join(f"{name}={json.dumps(value)}" for name, value in about.get("given", {}).items())
     yield "profile", about.get("profile") or ""
@@ -71,7 +72,7 @@ def _stages(state: RunState, recipes: Mapping[str, str | None], begun: str) -> s
             counts = [""] * 5
         status = str(stage.status or (begun if stage.started else "not begun"))
         with_whom = f" with {stage.fused_into}" if stage.fused_into else ""
-        span = kept.took(stage.seconds) if stage.status and stage.started else ""
+        span = took(stage.seconds) if stage.status and stage.started else ""
         recipe = (recipes.get(name) or "")[:RECIPE]
         rows.append([name, status, *map(str, counts), span, recipe, stage.why or f"{stage.method}{with_whom}"])
     return kept.table(rows, frozenset(range(2, 8)))

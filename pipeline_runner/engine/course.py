@@ -16,6 +16,7 @@ from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.feed import Feed, Flight
 from pipeline_runner.engine.pools import Lease
 from pipeline_runner.engine.results import Results
+from pipeline_runner.engine.slowest import Slowest
 from pipeline_runner.methods import PoolSettings
 from pipeline_runner.plan.plan import Chain, StagePlan
 
@@ -57,6 +58,7 @@ class Course:
     weighed_at: float = 0.0  # when its workers' memory was last looked at
     made: int = 0  # calls, where it has no feed of its own
     work_s: float = 0.0  # of workers, in its chunks so far
+    slowest: Slowest = field(default_factory=Slowest)  # of its chunks; not of those in a lane, which are one call
     askers: int = 1  # threads that ask its method
     resting: bool = False  # its round was ended for want of calls
     said: dict[int, deque[str]] = field(default_factory=dict)  # call number → the last lines that it wrote

@@ -1,4 +1,4 @@
-"""Draws a plan as one SVG that needs nothing else: stages in columns from left to right, edges by their kind.
+"""Draws stages as one SVG that needs nothing else: in columns from left to right, edges by their kind.
 
 The layout is the classic layered one, kept simple: a stage's column is its distance from the start,
 edges that pass over columns get a place of their own in each (so that no line runs through a box),
@@ -7,7 +7,8 @@ and each column is sorted by where its sources stand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from html import escape
 
 import networkx as nx
@@ -44,10 +45,49 @@ class Box:
         return self.x + self.width, self.y + self.height / 2
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What is written in a stage's box."""
+
+    below: str  # its name
+    about: str = ""  # told to whoever asks for more
+    tone: str = ""  # a class of its box, for those who colour it
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn: stages in an order in which they could run, and what joins them."""
+
+    name: str
+    stages: Mapping[StageName, Shown]
+    edges: tuple[Edge, ...]
+    frames: tuple[str, ...] = ()  # stages whose names begin with one of these and a dot belong together
+
+    @classmethod
+    def of(cls, plan: Plan) -> Drawing:
+        stages = {n: Shown(s.choice.method.name, f"{n}: {s.choice.why}") for n, s in plan.stages.items()}
+        return cls(plan.pipeline.name, stages, plan.edges, tuple(plan.pipeline.composed))
+
+    def sources(self, stage: StageName) -> Sequence[Edge]:
+        return self._by_target.get(stage, ())
+
+    @cached_property
+    def _by_target(self) -> Mapping[StageName, Sequence[Edge]]:
+        found: dict[StageName, list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.target, []).append(edge)
+        return found
+
+
 def svg(plan: Plan) -> str:
-    """The whole picture, with a line end."""
-    columns = _columns(plan)
-    boxes = _place(plan, columns)
+    """The whole picture of a plan, with a line end."""
+    return picture(Drawing.of(plan))
+
+
+def picture(drawing: Drawing, *, style: bool = True) -> str:
+    """The whole picture, with a line end. `style`: with rules of its own; a page that shows it may have them."""
+    columns = _columns(drawing)
+    boxes = _place(drawing, columns)
     lanes: dict[Edge, list[Node]] = {}  # the places of passing edges, from left to right
     for node in boxes:
         if isinstance(node, tuple):
@@ -58,13 +98,14 @@ def svg(plan: Plan) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-        f'aria-label="{escape(plan.pipeline.name)}" font-family="{FONT}">',
-        STYLE,
+        f'aria-label="{escape(drawing.name)}" font-family="{FONT}">',
+        f"<desc>{len(drawing.stages)} stages from left to right, joined by {len(drawing.edges)} edges</desc>",
+        *([STYLE] if style else []),
         f'<rect class="page" width="{width:.0f}" height="{height:.0f}" fill="{PAGE}"/>',
-        _name(plan.pipeline.name, MARGIN, MARGIN + 6, "start"),
-        *(_frame(name, frame) for name, frame in _frames(plan, boxes)),
-        *(_edge(edge, lanes.get(edge, []), boxes) for edge in plan.edges),
-        *(_stage(plan, name, boxes[name]) for name in plan.stages),
+        _name(drawing.name, MARGIN, MARGIN + 6, "start"),
+        *(_frame(name, frame) for name, frame in _frames(drawing, boxes)),
+        *(_edge(edge, lanes.get(edge, []), boxes) for edge in drawing.edges),
+        *(_stage(name, shown, boxes[name]) for name, shown in drawing.stages.items()),
         *_legend(bottom + GAP),
         "</svg>",
     ]
@@ -74,41 +115,46 @@ def svg(plan: Plan) -> str:
 # Layout
 
 
-def _columns(plan: Plan) -> list[list[Node]]:
-    """What stands in each column, from top to bottom."""
+def layers(stages: Iterable[StageName], edges: Iterable[Edge]) -> list[list[StageName]]:
+    """The stages by how far each is from the start."""
     graph: nx.DiGraph[StageName] = nx.DiGraph()
-    graph.add_nodes_from(plan.stages)
-    graph.add_edges_from((edge.source, edge.target) for edge in plan.edges)
-    layers = list(nx.topological_generations(graph))
-    column_of = {name: number for number, layer in enumerate(layers) for name in layer}
-    columns: list[list[Node]] = [[] for _ in layers]
-    for name in plan.stages:
+    graph.add_nodes_from(stages)
+    graph.add_edges_from((edge.source, edge.target) for edge in edges)
+    return list(nx.topological_generations(graph))
+
+
+def _columns(drawing: Drawing) -> list[list[Node]]:
+    """What stands in each column, from top to bottom."""
+    ranks = layers(drawing.stages, drawing.edges)
+    column_of = {name: number for number, layer in enumerate(ranks) for name in layer}
+    columns: list[list[Node]] = [[] for _ in ranks]
+    for name in drawing.stages:
         columns[column_of[name]].append(name)
-    spans = {edge: range(column_of[edge.source] + 1, column_of[edge.target]) for edge in plan.edges}
+    spans = {edge: range(column_of[edge.source] + 1, column_of[edge.target]) for edge in drawing.edges}
     if sum(map(len, spans.values())) <= MOST_PLACES:
         for edge, span in spans.items():
             for number in span:
                 columns[number].append((edge, number))
-    return _sorted(plan, columns)
+    return _sorted(drawing, columns)
 
 
-def _sorted(plan: Plan, columns: Sequence[list[Node]]) -> list[list[Node]]:
+def _sorted(drawing: Drawing, columns: Sequence[list[Node]]) -> list[list[Node]]:
     """Each column by the middle of where its nodes' sources stand in those before it."""
     height: dict[Node, float] = {}
     done: list[list[Node]] = []
     for number, column in enumerate(columns):
-        at = {node: _middle(plan, node, height, place, number) for place, node in enumerate(column)}
+        at = {node: _middle(drawing, node, height, place, number) for place, node in enumerate(column)}
         ordered = sorted(column, key=at.__getitem__)
         height.update({node: (place + 0.5) / len(ordered) for place, node in enumerate(ordered)})
         done.append(ordered)
     return done
 
 
-def _middle(plan: Plan, node: Node, height: Mapping[Node, float], place: int, number: int) -> float:
+def _middle(drawing: Drawing, node: Node, height: Mapping[Node, float], place: int, number: int) -> float:
     if isinstance(node, tuple):
         edge, _ = node
         return _before(edge, number, height)
-    sources = [_before(edge, number, height) for edge in plan.sources(node)]
+    sources = [_before(edge, number, height) for edge in drawing.sources(node)]
     return sum(sources) / len(sources) if sources else float(place)
 
 
@@ -118,12 +164,12 @@ def _before(edge: Edge, number: int, height: Mapping[Node, float]) -> float:
     return height.get(passing, height[edge.source])
 
 
-def _place(plan: Plan, columns: Sequence[Sequence[Node]]) -> dict[Node, Box]:
+def _place(drawing: Drawing, columns: Sequence[Sequence[Node]]) -> dict[Node, Box]:
     tallest = max((_tall(column) for column in columns), default=0.0)
     boxes: dict[Node, Box] = {}
     x = float(MARGIN)
     for column in columns:
-        width = max([_width(plan, node) for node in column if not isinstance(node, tuple)])
+        width = max([_width(node, drawing.stages[node].below) for node in column if not isinstance(node, tuple)])
         y = MARGIN + TITLE + (tallest - _tall(column)) / 2
         for node in column:
             height = LANE if isinstance(node, tuple) else HEIGHT
@@ -137,9 +183,9 @@ def _tall(column: Sequence[Node]) -> float:
     return sum(LANE if isinstance(node, tuple) else HEIGHT for node in column) + GAP * (len(column) - 1)
 
 
-def _width(plan: Plan, name: StageName) -> float:
+def _width(name: StageName, below: str) -> float:
     """Of a box, by the length of its two lines: fonts differ, so with some room."""
-    return max(80.0, 8.6 * _cells(name) + 24, 6.6 * _cells(plan.stages[name].choice.method.name) + 24)
+    return max(80.0, 8.6 * _cells(name) + 24, 6.6 * _cells(below) + 24)
 
 
 def _cells(text: str) -> int:
@@ -182,23 +228,23 @@ def _small(text: str, x: float, y: float, anchor: str) -> str:
     )
 
 
-def _stage(plan: Plan, name: StageName, box: Box) -> str:
-    choice = plan.stages[name].choice
+def _stage(name: StageName, shown: Shown, box: Box) -> str:
     middle = box.x + box.width / 2
+    kind = f"box {shown.tone}".rstrip()
     return (
-        f"<g><title>{escape(f'{name}: {choice.why}')}</title>"
-        f'<rect class="box" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
+        f'<g data-stage="{escape(name)}"><title>{escape(shown.about or name)}</title>'
+        f'<rect class="{kind}" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
         f'rx="9" fill="{PAPER}" stroke="{LINE}" stroke-width="1.2"/>'
         f"{_name(name, middle, box.y + 20, 'middle')}"
-        f"{_small(choice.method.name, middle, box.y + 36, 'middle')}</g>"
+        f"{_small(shown.below, middle, box.y + 36, 'middle')}</g>"
     )
 
 
-def _frames(plan: Plan, boxes: Mapping[Node, Box]) -> Iterator[tuple[str, Box]]:
+def _frames(drawing: Drawing, boxes: Mapping[Node, Box]) -> Iterator[tuple[str, Box]]:
     """Around the stages of each pipeline within the pipeline; not where another stage stands among them."""
-    for name in plan.pipeline.composed:
-        own = [boxes[stage] for stage in plan.stages if stage.startswith(f"{name}.")]
-        others = [boxes[stage] for stage in plan.stages if not stage.startswith(f"{name}.")]
+    for name in drawing.frames:
+        own = [boxes[stage] for stage in drawing.stages if stage.startswith(f"{name}.")]
+        others = [boxes[stage] for stage in drawing.stages if not stage.startswith(f"{name}.")]
         if not own:
             continue
         left, top = min(box.x for box in own) - 8, min(box.y for box in own) - 8
@@ -220,7 +266,7 @@ def _edge(edge: Edge, lanes: Sequence[Node], boxes: Mapping[Node, Box]) -> str:
     for lane in lanes:
         points += [boxes[lane].left, boxes[lane].right]
     points.append(boxes[edge.target].left)
-    about = f"{edge.source} → {edge.target}, {edge.kind}: {edge.why}"
+    about = f"{edge.source} → {edge.target}, {edge.kind}" + (f": {edge.why}" if edge.why else "")
     return f"<g><title>{escape(about)}</title>{_line(points, edge.kind)}</g>"
 
 

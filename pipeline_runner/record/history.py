@@ -165,6 +165,11 @@ class History:
         state.status, state.seconds = told.status, told.took_s
         return state
 
+    def events(self, run: str) -> Iterator[Event]:
+        """What happened in its last try, without what was printed. Empty where nothing of it can be read."""
+        since, _ = self._tries(run)
+        yield from self._events(f"{_TOLD} AND seq >= ?", run, since)
+
     def lines(self, run: str, stage: str | None = None, item: int | None = None) -> Iterator[Printed]:
         """What the run's calls printed, in the order in which it was heard. A pipeline in it means its stages."""
         where, given = "run = ? AND kind = 'Printed'", [run]

@@ -77,23 +77,49 @@ def _stages(state: RunState) -> Iterator[Line]:
         yield line, _STYLE.get(status, "yellow")
 
 
-def failures(failed: Sequence[CallFailed], following: Next | None = None) -> Iterator[Line]:
-    """Failures of one stage, type and place together: a thousand calls that fail alike are one thing to read."""
+@dataclass(frozen=True)
+class Alike:
+    """Failures of one stage, type and place: a thousand calls that fail alike are one thing to read."""
+
+    stage: str
+    type: str
+    place: str  # "FILE:LINE" of the user's own code; empty where it is not known
+    calls: Sequence[CallFailed]  # by their numbers
+
+    @property
+    def of_all(self) -> bool:
+        """Whether one sentence says it of each of several calls."""
+        first = self.calls[0].failure
+        return len(self.calls) > 1 and all(about_all(one.failure) and one.failure == first for one in self.calls)
+
+    @property
+    def frames(self) -> str:
+        """The way to the first of them, without its message."""
+        return _frames(self.calls[0])
+
+
+def alike(failed: Sequence[CallFailed]) -> list[Alike]:
+    """Failures in groups, in the order in which the first of each came."""
     groups: dict[tuple[str, str, str], list[CallFailed]] = defaultdict(list)
     for one in failed:
         groups[one.stage, one.failure.type, _place(one)].append(one)
-    for (stage, kind, place), found in groups.items():
-        alike = sorted(found, key=lambda one: one.index)
-        many = f" ({len(alike)} calls)" if len(alike) > 1 else ""
-        yield f'\nstage "{stage}": {kind}{many}{place}', "bold red"
-        if len(alike) > 1 and all(about_all(one.failure) and one.failure == alike[0].failure for one in alike):
-            yield "  " + alike[0].failure.message.replace("\n", "\n  "), "red"
+    return [Alike(*key, calls=sorted(found, key=lambda one: one.index)) for key, found in groups.items()]
+
+
+def failures(failed: Sequence[CallFailed], following: Next | None = None) -> Iterator[Line]:
+    """Failures, those that are alike together."""
+    for group in alike(failed):
+        many = f" ({len(group.calls)} calls)" if len(group.calls) > 1 else ""
+        place = f" at {group.place}" if group.place else ""
+        yield f'\nstage "{group.stage}": {group.type}{many}{place}', "bold red"
+        if group.of_all:
+            yield "  " + group.calls[0].failure.message.replace("\n", "\n  "), "red"
             continue
-        for one in alike[:MOST]:
+        for one in group.calls[:MOST]:
             yield "  " + plain(_call(one)).replace("\n", "\n    "), "red"
-        if len(alike) > MOST:
-            yield f"  and {len(alike) - MOST} more", "red"
-        yield from _about(alike[0], following)
+        if len(group.calls) > MOST:
+            yield f"  and {len(group.calls) - MOST} more", "red"
+        yield from _about(group.calls[0], following)
 
 
 def about_all(failure: Failure) -> bool:
@@ -105,7 +131,17 @@ def _call(failed: CallFailed) -> str:
     call = f"call {failed.index}" if failed.index >= 0 else "outside its calls"
     given = f" given {failed.argument}" if failed.argument else ""
     tries = f" after {failed.tries} tries" if failed.tries > 1 else ""
-    return f"{call}{given}{tries}: {_shortened(failed.failure.message.rstrip()) or failed.failure.type}"
+    return f"{call}{given}{tries}: {message_of(failed)}"
+
+
+def message_of(failed: CallFailed) -> str:
+    """What a call failed with, as much of it as is read."""
+    return _shortened(failed.failure.message.rstrip()) or failed.failure.type
+
+
+def last_lines(failed: CallFailed) -> list[str]:
+    """What a failed call wrote last."""
+    return [_cut(plain(line_of(line))) for line in failed.said]
 
 
 def _shortened(message: str) -> str:
@@ -125,10 +161,9 @@ def _about(failed: CallFailed, following: Next | None) -> Iterator[Line]:
     frames = _frames(failed)
     if frames:
         yield _indented(plain(frames), 2), "dim"
-    said: tuple[str, ...] = getattr(failed, "said", ())
-    if said:
+    if said := last_lines(failed):
         yield "  its last lines:", "dim"
-        yield _indented("\n".join(_cut(plain(line_of(line))) for line in said), 4), "dim"
+        yield _indented("\n".join(said), 4), "dim"
     if following is not None and failed.index >= 0:
         yield f"  see it again: {following.replay(failed.stage, failed.index)}", ""
 
@@ -155,7 +190,7 @@ def _place(failed: CallFailed) -> str:
     found = re.findall(_PLACE, _own(_frames(failed)))
     theirs = [place for place in found if not place[0].startswith(_libraries()) and "/site-packages/" not in place[0]]
     for file, line in reversed(theirs or found):
-        return f" at {plain(file)}:{line}"
+        return f"{plain(file)}:{line}"
     return ""
 
 

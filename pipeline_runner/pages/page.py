@@ -1,0 +1,153 @@
+"""Makes the pages: templates filled with values, every one of them escaped, and nothing that has to be fetched."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from pkgutil import get_data
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline_runner.pages.account import Account, StageTold
+from pipeline_runner.pages.folding import folded
+from pipeline_runner.pages.timeline import timeline
+from pipeline_runner.plan.measured import short
+from pipeline_runner.plan.plan import Edge, Plan
+from pipeline_runner.plan.svg import Drawing, Shown, picture
+from pipeline_runner.reporters.plain import plain
+from pipeline_runner.reporters.summary import last_lines, message_of
+from pipeline_runner.reporters.times import took, when
+from pipeline_runner.spec.pipeline import StageName
+
+ROWS = 400  # stages in a table; what the others have is summed up
+GROUPS = 60  # kinds of failures
+CALLS = 12  # of a kind, that are named
+SIGNS = {"done": "✓", "partial": "✓", "reused": "↺", "failed": "✕", "skipped": "–", "cancelled": "■"}
+OTHER_SIGNS = {"interrupted": "■", "running": "▶", "unfinished": "◌", "not begun": "·"}
+_BAD = ("failed", "cancelled", "unfinished", "running")  # what is looked for first
+
+
+def report(account: Account) -> str:
+    """All of a run."""
+    stages = sorted(account.stages, key=lambda one: (-(one.work_s or 0.0), -(one.took_s or 0.0)))
+    shown = sorted(stages, key=lambda one: one.status not in _BAD)[:ROWS] if len(stages) > ROWS else stages
+    names = {stage.name for stage in shown}
+    return _page(
+        "report.html",
+        account=account,
+        about=account.told.about,
+        facts=list(_facts(account)),
+        graph=_graph_of(account),
+        timeline=Markup(timeline(account)),
+        stages=[stage for stage in stages if stage.name in names],
+        others=_summed([stage for stage in stages if stage.name not in names]),
+        groups=account.failures[:GROUPS],
+        more_groups=len(account.failures) - GROUPS,
+    )
+
+
+def graph(plan: Plan) -> str:
+    """All of a plan."""
+    return _page("graph.html", plan=plan, graph=Markup(picture(folded(_plainly(Drawing.of(plan))), style=False)))
+
+
+def _page(template: str, **values: Any) -> str:
+    environment = Environment(
+        loader=FunctionLoader(_text),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_readable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"took": took, "when": when, "short": short, "sign": _sign, "tone": _tone}
+    environment.filters |= {"message": message_of, "last_lines": last_lines}
+    style, script = Markup(_text("page.css")), Markup(_text("page.js"))
+    return environment.get_template(template).render(
+        style=style, script=script, allowed=_allowed(style, script), calls_named=CALLS, **values
+    )
+
+
+def _readable(value: object) -> object:
+    """What users' code and data say, without what would move a cursor or turn the text around."""
+    return plain(value) if type(value) is str else value
+
+
+def _allowed(style: str, script: str) -> str:
+    """The page's own rules for the browser: nothing is fetched, and no script or style runs but these two."""
+    digests = {"style": style, "script": script}
+    told = {name: b64encode(sha256(text.encode()).digest()).decode() for name, text in digests.items()}
+    return (
+        f"default-src 'none'; style-src 'sha256-{told['style']}'; script-src 'sha256-{told['script']}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _text(name: str) -> str:
+    return (get_data("pipeline_runner.pages", name) or b"").decode()
+
+
+def _sign(status: str) -> str:
+    return {**SIGNS, **OTHER_SIGNS}.get(status, "")
+
+
+def _tone(status: str) -> str:
+    return status.replace(" ", "-")
+
+
+def _facts(account: Account) -> Iterable[tuple[str, str]]:
+    told = account.told
+    yield "run", told.run
+    yield "began", when(account.began)
+    if told.tries > 1:
+        yield "tries", f"{told.tries}, the first of them {when(told.began)}; what follows is of the last one"
+    yield ("took" if told.status else "so far"), took(account.span_s)
+    workers = str(account.state.workers)
+    yield "workers", workers if account.busy is None else f"{workers}, busy for {account.busy:.0%} of the time"
+    if told.about.get("file"):
+        yield "file", f"{told.about.get('folder', '')}/{str(told.about['file']).rpartition('/')[2]}"
+    else:
+        yield "made in Python, in", str(told.about.get("folder", "?"))
+    if told.about.get("profile"):
+        yield "profile", str(told.about["profile"])
+    for name, value in told.about.get("given", {}).items():
+        yield f"-p {name}", json.dumps(value, ensure_ascii=False)
+
+
+def _graph_of(account: Account) -> Markup | None:
+    """The stages, coloured by how they ended; None where nobody knows any more what joined them."""
+    if account.edges is None:
+        return None
+    edge_of = account.edges
+    stages = {StageName(stage.name): _box(stage) for stage in account.stages}
+    edges = tuple(edge for edge in edge_of if edge.source in stages and edge.target in stages)
+    drawing = Drawing(account.told.pipeline, stages, edges, account.frames)
+    return Markup(picture(folded(_plainly(drawing)), style=False))
+
+
+def _box(stage: StageTold) -> Shown:
+    span = f", {took(stage.took_s)}" if stage.took_s is not None else ""
+    about = f"{stage.name}: {stage.status}{span}" + (f"; {stage.state.why}" if stage.state.why else "")
+    return Shown(f"{_sign(stage.status)} {stage.status}{span}", f"{about}; {stage.method}", _tone(stage.status))
+
+
+def _plainly(drawing: Drawing) -> Drawing:
+    """Names of stages are what people write, in Python whatever they like."""
+    name = {stage: StageName(plain(stage)) for stage in drawing.stages}
+    stages = {name[stage]: Shown(*map(plain, vars(shown).values())) for stage, shown in drawing.stages.items()}
+    edges = tuple(Edge(name[one.source], name[one.target], one.kind, plain(one.why)) for one in drawing.edges)
+    return Drawing(plain(drawing.name), stages, edges, tuple(map(plain, drawing.frames)))
+
+
+def _summed(stages: list[StageTold]) -> Mapping[str, Any]:
+    """What stages that have no row of their own have together."""
+    count: Callable[[str], int] = lambda of: sum(getattr(stage.state, of) for stage in stages)  # noqa: E731
+    return {
+        "stages": len(stages),
+        "work_s": sum(stage.work_s or 0.0 for stage in stages),
+        **{of: count(of) for of in ("done", "reused", "retried", "failed")},
+    }
