@@ -386,7 +386,7 @@ class Pipeline:
                 name: {
                     "gives": gives(stage),
                     "read": plan.read(name),
-                    "from": {edge.source: str(edge.kind) for edge in plan.sources(name)},
+                    "from": {edge.source: edge.kind.value for edge in plan.sources(name)},
                 }
                 for name, stage in plan.stages.items()
             },

@@ -137,10 +137,8 @@ def _stages(told: Told, state: RunState, events: Sequence[Event], began: float, 
     methods = _methods(told.about)
     found: list[StageTold] = []
     for name, stage in state.told():
-        start, end = starts.get(name), ends.get(name)
-        began_s = None if start is None else max(0.0, start)
-        # A clock that was set back meanwhile makes no end before the beginning.
-        ended_s = None if began_s is None else max(began_s, span_s if end is None else end.at - began)
+        end = ends.get(name)
+        began_s, ended_s = _times(starts.get(name), end, began, span_s)
         found.append(
             StageTold(
                 name=name,
@@ -154,6 +152,18 @@ def _stages(told: Told, state: RunState, events: Sequence[Event], began: float, 
             )
         )
     return found
+
+
+def _times(
+    start: float | None, end: StageEnded | None, began: float, span_s: float
+) -> tuple[float | None, float | None]:
+    """When a stage began and ended. How long it took was not measured by a clock that people set, so that it holds."""
+    if start is None:
+        return None, None
+    if end is None:
+        return max(0.0, start), max(0.0, start, span_s)
+    ended_s = max(end.at - began, end.took_s)
+    return ended_s - end.took_s, ended_s
 
 
 def _methods(about: Mapping[str, Any]) -> Mapping[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+
+import networkx as nx
 
 from pipeline_runner.plan.plan import Edge
 from pipeline_runner.plan.svg import Drawing, Shown, layers
@@ -21,26 +22,32 @@ def folded(drawing: Drawing) -> Drawing:
         return drawing
     columns = layers(drawing.stages, drawing.edges)
     wide = max(1, -(-len(columns) // COLUMNS))
-    boxes: dict[Hashable, list[StageName]] = {}
+    boxes: dict[tuple[int, str], list[StageName]] = {}
     for number, column in enumerate(columns):
         for name in column:
             boxes.setdefault((number // wide, drawing.stages[name].tone), []).append(name)
     told: dict[StageName, Shown] = {}
-    box_of: dict[StageName, StageName] = {}
-    for names in boxes.values():
+    box_of: dict[StageName, tuple[int, StageName]] = {}
+    for (part, _), names in boxes.items():
         box = _name(names, told)
         told[box] = drawing.stages[names[0]] if len(names) == 1 else _shown(names, drawing.stages)
-        box_of |= dict.fromkeys(names, box)
+        box_of |= dict.fromkeys(names, (part, box))
     return Drawing(drawing.name, told, _between(drawing.edges, box_of))
 
 
-def _between(edges: tuple[Edge, ...], box_of: Mapping[StageName, StageName]) -> tuple[Edge, ...]:
-    """The edges that lead from box to box, those of one kind as one."""
-    many = Counter((box_of[edge.source], box_of[edge.target], edge.kind) for edge in edges)
+def _between(edges: tuple[Edge, ...], box_of: Mapping[StageName, tuple[int, StageName]]) -> tuple[Edge, ...]:
+    """What leads from box to box; not what a way over other boxes tells too, of which there would be hundreds."""
+    many: dict[tuple[StageName, StageName], list[Edge]] = {}
+    for edge in edges:
+        (left, source), (right, target) = box_of[edge.source], box_of[edge.target]
+        if left < right:  # boxes of the same columns may lead to each other
+            many.setdefault((source, target), []).append(edge)
+    graph: nx.DiGraph[StageName] = nx.DiGraph(list(many))
+    kept = nx.transitive_reduction(graph).edges
     return tuple(
-        Edge(source, target, kind, f"{count} edges" if count > 1 else "")
-        for (source, target, kind), count in many.items()
-        if source != target
+        Edge(*ends, found[0].kind, f"{len(found)} edges" if len(found) > 1 else found[0].why)
+        for ends, found in many.items()
+        if ends in kept
     )
 
 

@@ -13,7 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline_runner.pages.account import Account, StageTold
-from pipeline_runner.pages.folding import folded
+from pipeline_runner.pages.folding import MOST, folded
 from pipeline_runner.pages.timeline import timeline
 from pipeline_runner.plan.measured import short
 from pipeline_runner.plan.plan import Edge, Plan
@@ -42,6 +42,7 @@ def report(account: Account) -> str:
         about=account.told.about,
         facts=list(_facts(account)),
         graph=_graph_of(account),
+        folds=len(account.stages) > MOST,
         timeline=Markup(timeline(account)),
         stages=[stage for stage in stages if stage.name in names],
         others=_summed([stage for stage in stages if stage.name not in names]),
@@ -52,7 +53,8 @@ def report(account: Account) -> str:
 
 def graph(plan: Plan) -> str:
     """All of a plan."""
-    return _page("graph.html", plan=plan, graph=Markup(picture(folded(_plainly(Drawing.of(plan))), style=False)))
+    drawn = Markup(picture(folded(_plainly(Drawing.of(plan))), style=False))
+    return _page("graph.html", plan=plan, graph=drawn, folds=len(plan.stages) > MOST)
 
 
 def _page(template: str, **values: Any) -> str:
@@ -131,6 +133,7 @@ def _graph_of(account: Account) -> Markup | None:
 
 def _box(stage: StageTold) -> Shown:
     span = f", {took(stage.took_s)}" if stage.took_s is not None else ""
+    span += f", {stage.state.failed} failed" if stage.state.failed and stage.status != "failed" else ""
     about = f"{stage.name}: {stage.status}{span}" + (f"; {stage.state.why}" if stage.state.why else "")
     return Shown(f"{_sign(stage.status)} {stage.status}{span}", f"{about}; {stage.method}", _tone(stage.status))
 

@@ -19,7 +19,7 @@ class Target:
     def __init__(self, path: str) -> None:
         self._asked = path
         try:
-            # A pipe or a device is written to as it is: what is put in its place would take it away from all who use it.
+            # A pipe or a device is written to as it is: what came in its place would take it away from all others.
             self._stream = _kind(path) is _Kind.STREAM
             # Calls may change the folder; a link stays a link.
             self.path = Path(os.path.abspath(path) if self._stream else os.path.realpath(path))

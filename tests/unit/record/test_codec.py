@@ -26,6 +26,7 @@ SAMPLES = {
     "str | None": [None, "head"],
     "tuple[str, ...]": [(), ("a", "b")],
     "tuple[tuple[str, str], ...]": [(), (("data/a.csv", "ab12"), ("conf", ""))],
+    "tuple[tuple[int, int, float], ...]": [(), ((3, 1, 0.25), (0, 2, 0.125))],
     "tuple[int, ...] | range": [(1, 5, 3), range(2, 9)],
     "range": [range(4)],
     "Status": list(Status),
