@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from base64 import b64encode
+from contextlib import closing
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -338,3 +340,47 @@ def test_graph_draws_a_page(prun, write, page):
     assert "one call in a worker process" in told.said
     piped = prun("graph", "pipeline.yaml", "--format", "html", "-o", "/dev/stdout")
     assert Page(piped.stdout).said == told.said
+
+
+def test_a_run_that_an_older_version_kept_tells_what_was_kept_then(prun, write, page, tmp_path):
+    write(CHAIN)
+    prun("pipeline.yaml", "-q")
+    with closing(sqlite3.connect(tmp_path / ".prun" / "journal.db")) as journal, journal:
+        ((body,),) = journal.execute("SELECT body FROM run").fetchall()
+        about = json.loads(body)
+        shapes = {name: {"gives": one["gives"], "read": one["read"]} for name, one in about["stages"].items()}
+        older = {**about, "stages": shapes}
+        del older["pipelines"], older["reasons"]
+        journal.execute("UPDATE run SET body = ?", (json.dumps(older),))
+        journal.execute("UPDATE event SET body = json_remove(body, '$.slowest') WHERE kind = 'StageEnded'")
+    assert prun("report", "last", "-o", "page.html").returncode == 0
+    told = page()
+    assert "It was not kept with this run" in told.said
+    assert "The reasons were not kept with this run" in told.said
+    assert "on average: 6 calls went together" in told.said
+
+
+def test_a_run_that_was_made_in_python_says_how_to_go_on_there(python, prun, write, page):
+    write({})
+    script = (
+        "from pipeline_runner import Pipeline, Stage\nimport deeds\n"
+        "if __name__ == '__main__':\n"
+        "    stages = [Stage('bad', call=deeds.evil, over=[1], on_error='finish')]\n"
+        "    Pipeline('made <here>', stages).run(state='.prun', workers=1)\n"
+    )
+    assert python("-c", script).returncode == 0
+    assert prun("report", "last", "-o", "page.html").returncode == 0
+    assert "made <here>" in page().said
+    assert 'pipeline.replay("' in page().said
+    assert "made in Python, in" in page().said
+
+
+def test_the_slowest_calls_are_told_with_what_is_known_of_them(prun, write, page):
+    naps = {"call": "time:sleep", "over": [0, 0, 0.3, 0, 0], "chunk": 1, "returns": "unordered"}
+    write({"nap": naps, "one": {"call": "time:sleep", "with": [0.2], "needs": ["nap"]}})
+    assert prun("pipeline.yaml", "-q", "-j", "2", "--report", "page.html").returncode == 0
+    words = [word.strip() for word in page().text if word.strip()]
+    at = words.index("known")
+    assert words[at + 1 : at + 3] == ["nap", "2"]
+    assert words[at + 4] == "by itself"
+    assert words[at + 5 : at + 7] == ["one", "0"]
