@@ -295,6 +295,13 @@ def test_an_import_that_may_go_well_later_is_only_a_warning(looked, module, why)
 
 
 @pytest.mark.timeout(30)
+def test_a_module_of_the_project_that_is_no_python_is_told_however_far_away(looked):
+    modules = {"own__py": "import mid\ndef f(item): 0", "mid__py": "from deep import x", "deep__py": "x = 1\ndef (\n"}
+    (one,) = told(looked("  s: {call: 'own:f', over: [1]}", **modules))
+    assert "SyntaxError: invalid syntax (deep.py, line 2)" in one
+
+
+@pytest.mark.timeout(30)
 def test_an_import_under_a_condition_is_nobodys_problem(looked):
     module = "try:\n    import no_such_package\nexcept ImportError:\n    pass\ndef f(item):\n    import nor_this\n"
     assert looked("  s: {call: 'own:f', over: [1]}", own__py=module) == looked("  s: {call: 'steps:one', over: [1]}")

@@ -6,11 +6,13 @@ import os
 import sys
 
 from pipeline_runner.plan.preflight.finder import Finder
-from pipeline_runner.plan.preflight.modules import Imported, Module, read
+from pipeline_runner.plan.preflight.modules import Imported, Module, Unreadable, read
 
 
 def doubtful(file: str, finder: Finder) -> bool:
     """Whether something that the module imports, or a module of the project that it imports, seems not to be there.
+
+    A module of the project that is no Python is as good as none.
 
     Only what is imported whatever happens: under a condition, or inside a function, it may never be. That it seems
     not to be there is no proof (a module may add to sys.path before); whoever wants to know has to ask Python.
@@ -18,7 +20,9 @@ def doubtful(file: str, finder: Finder) -> bool:
     todo, seen = [file], {file}
     while todo:
         module = read(todo.pop())
-        if not isinstance(module, Module):
+        if isinstance(module, Unreadable):
+            return True
+        if module is None:
             continue
         for found in module.bound.values():
             for binding in found:
