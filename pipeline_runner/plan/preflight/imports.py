@@ -27,7 +27,14 @@ def doubtful(file: str, finder: Finder) -> bool:
         for found in module.bound.values():
             for binding in found:
                 imported = binding.value
-                if not isinstance(imported, Imported) or not binding.always or imported.level:
+                if not isinstance(imported, Imported) or not binding.always:
+                    continue
+                if imported.level:
+                    near = _near(module.file, imported)
+                    if not near:
+                        return True
+                    todo += (path for path in near if path not in seen)
+                    seen.update(near)
                     continue
                 top = imported.module.partition(".")[0]
                 if top in sys.stdlib_module_names:
@@ -51,3 +58,23 @@ def _lacks(file: str, imported: Imported, finder: Finder) -> bool:
     if not isinstance(module, Module) or imported.name == "*" or imported.name in module.bound or module.open:
         return False
     return finder.file(f"{imported.module}.{imported.name}") == "unread"
+
+
+def _near(file: str, imported: Imported) -> tuple[str, ...]:
+    """The files that a relative import reads: the module, or that of the name in it; none: one of them is not there."""
+    folder = file
+    for _ in range(imported.level):
+        folder = os.path.dirname(folder)
+    base = os.path.join(folder, *filter(None, imported.module.split(".")))
+    owner = _readable(base)
+    module = read(owner) if owner else None
+    if isinstance(module, Unreadable) or imported.name in (None, "*"):
+        return (owner,) if owner else ()
+    if module is not None and (imported.name in module.bound or module.open):
+        return (owner,)
+    inner = _readable(os.path.join(base, str(imported.name)))
+    return (inner,) if inner else ()
+
+
+def _readable(base: str) -> str:
+    return next((path for path in (f"{base}.py", os.path.join(base, "__init__.py")) if read(path) is not None), "")
