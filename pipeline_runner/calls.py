@@ -95,7 +95,7 @@ class Unfilled:
         raise NoValue(self.why)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calls:
     """Some calls of a stage: their numbers, and one column for each argument.
 
@@ -196,7 +196,7 @@ class Cause(StrEnum):
     MEMORY = "memory"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Failure:
     """Why one call failed, in plain text: user classes are told, never sent as themselves."""
 

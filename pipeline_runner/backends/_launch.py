@@ -40,7 +40,8 @@ A_LAUNCHS = 14  # descriptors: its socket, five pipes, and what the beacon needs
 PLENTY = 4096  # of open files: nobody has so many workers
 DESCRIPTORS_S = 2.0
 GRACE_S = 3.0  # how long a pool that owes nothing may take to end by itself
-PRELOAD = ["pipeline_runner.worker.server", "pipeline_runner.worker.perform"]
+PRELOAD = [f"pipeline_runner.worker.{name}" for name in ("server", "perform", "start")]
+OF_POOLS = ("pool", "queues", "synchronize")  # what each worker of the library's own pools would import for itself
 
 
 class WorkerVanished(PipelineError):
@@ -381,7 +382,7 @@ def start_fork_server(library: str) -> None:
     module = import_module(f"{library}.forkserver")
     server = module._forkserver
     before = server._preload_modules
-    module.set_forkserver_preload(PRELOAD)
+    module.set_forkserver_preload([*PRELOAD, *(f"{library}.{name}" for name in OF_POOLS)])
     try:
         with without_ctrl_c(), leaving_no_file(server, library):
             module.ensure_running()

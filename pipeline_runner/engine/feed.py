@@ -20,7 +20,7 @@ from pipeline_runner.engine.intake import Intake
 from pipeline_runner.worker.perform import pack_payload
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Owed:
     """Calls that must run again."""
 
@@ -30,7 +30,7 @@ class Owed:
     after: float = 0.0  # not before this moment of the monotonic clock
 
 
-@dataclass(slots=True)
+@dataclass
 class Flight:
     """A chunk that is handed in and not accounted for."""
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import inf
 
 from pipeline_runner.axes import Dispatch, Style
 from pipeline_runner.calls import Calls
+from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.chunks import AIM_S, BUDGET_S, Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Flight
@@ -49,7 +50,7 @@ class Pace:
         return max(known_s, AIM_S / (TRUST * calls), LEAST_S)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Passenger:
     """A stage's one call, aboard its lane."""
 

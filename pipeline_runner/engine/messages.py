@@ -11,7 +11,7 @@ from pipeline_runner.engine.reuse import Reused
 Line = tuple[int | None, str, str]  # position in the chunk, or None; "stdout" or "stderr"; the text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WorkerHere:
     """A worker of a lease has found the beacon."""
 
@@ -19,7 +19,7 @@ class WorkerHere:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChunkBegun:
     lease: int
     chunk: int
@@ -27,7 +27,7 @@ class ChunkBegun:
     waits: bool  # for leave
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepReached:
     """A chunk has gone on to a later step of its chain."""
 
@@ -35,7 +35,7 @@ class StepReached:
     step: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChunkOver:
     """Every outcome of a chunk is here, safe from whatever happens to its worker next."""
 
@@ -46,14 +46,14 @@ class ChunkOver:
     took_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LinesSaid:
     lease: int
     chunk: int
     lines: Sequence[Line]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WorkerGone:
     """A worker process has ended, after all that it said."""
 
@@ -61,14 +61,14 @@ class WorkerGone:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WorkerRefused:
     """There was no descriptor to hear a worker by."""
 
     limit: int  # of open files
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RoundOver:
     """The method gave its last receipt, or broke."""
 
@@ -77,14 +77,14 @@ class RoundOver:
     error: BaseException | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PoolOpened:
     course: int
     round: int
     lease: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CallsKept:
     """Calls that an earlier run has ended well, and that need not be made."""
 
@@ -92,12 +92,12 @@ class CallsKept:
     reused: Sequence[Reused]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Nudge:
     """Look again: a feed has moved, a handle was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cancel:
     """End the run. signal: by which, if by one."""
 

@@ -43,7 +43,7 @@ class Earlier(Protocol):
     def find(self, index: int, digests: bytes | None, most: int, *, wanted: bool) -> Found | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Before:
     """What is known from before of one step of a chain."""
 
@@ -52,7 +52,7 @@ class Before:
     salt: bytes  # of what its calls are given beside their items
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reused:
     """Calls of one step that need not be made."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from dataclasses import replace
-from difflib import get_close_matches
 
 from pipeline_runner.backends import Table
 from pipeline_runner.errors import Problem, Problems, in_order
@@ -58,6 +57,8 @@ def _almost(word: str) -> str | None:
     words = (*_TOLD, *_RAISED, *_CAUSES)
     if word in words:
         return None
+    from difflib import get_close_matches
+
     known = {name.lower(): name for name in words}
     # 0.9 tells ValeuError from ValueError, and not httpx.ConnectError from ConnectionError
     return next((known[near] for near in get_close_matches(word.lower(), known, 1, 0.9)), None)

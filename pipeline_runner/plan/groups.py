@@ -5,16 +5,15 @@ Everything here is linear in stages and edges, and nothing recurses: 10,000 stag
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-
-import networkx as nx
 
 from pipeline_runner.axes import Style
 from pipeline_runner.plan.graph import Graph
 from pipeline_runner.plan.links import Link
 from pipeline_runner.plan.plan import Chain, Edge, EdgeKind, Group, StagePlan
 from pipeline_runner.plan.skips import is_off
+from pipeline_runner.plan.sorting import arranged, circles
 from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec
 from pipeline_runner.syntax.expressions import references
 
@@ -27,14 +26,11 @@ Stages = Mapping[StageName, StagePlan]
 def edges(graph: Graph, stages: Stages) -> tuple[Edge, ...]:
     """One edge for each pair of stages, sources in the order of `stages`. Whatever needs more decides its kind."""
     found = [
-        edge(stages[source], stages[target], graph.edges[source, target]["links"])
-        for source, target in _pairs(graph, stages)
+        edge(stages[source], stages[target], graph.sources[target][source])
+        for source in stages
+        for target in graph.targets[source]
     ]
-    return _without_circles(found)
-
-
-def _pairs(graph: Graph, stages: Stages) -> Iterable[tuple[StageName, StageName]]:
-    return ((source, target) for source in stages for target in graph.successors(source))
+    return _without_circles(stages, found)
 
 
 def edge(source: StagePlan, target: StagePlan, links: Sequence[Link]) -> Edge:
@@ -82,20 +78,17 @@ def could_stream(source: StagePlan, target: StageSpec, links: Sequence[Link]) ->
     )
 
 
-def _without_circles(found: Sequence[Edge]) -> tuple[Edge, ...]:
+def _without_circles(stages: Stages, found: Sequence[Edge]) -> tuple[Edge, ...]:
     """The same edges, those streams made barriers that would have stages wait for one another.
 
     Stages joined by streams begin together, so a stage of a group cannot wait for the end of
     something that another stage of it feeds. Such knots are rare; only inside them are streams
     given up, and only those that cross from one level of barriers to a higher one.
     """
-    member = _members(found)
-    between: nx.DiGraph[int] = nx.DiGraph()
-    between.add_edges_from(
-        (member[edge.source], member[edge.target]) for edge in found if edge.kind is not EdgeKind.STREAM
-    )
-    knots = [knot for knot in nx.strongly_connected_components(between) if _circular(between, knot)]
-    knot_of = {group: number for number, knot in enumerate(knots) for group in knot}
+    member = _members(stages, found)
+    between = [(member[edge.source], member[edge.target]) for edge in found if edge.kind is not EdgeKind.STREAM]
+    knots = circles(dict.fromkeys(member.values()), between)
+    knot_of = {first: number for number, knot in enumerate(knots) for first in knot}
     if not knots:
         return tuple(found)
     level = _levels([edge for edge in found if _inside(edge, member, knot_of)])
@@ -107,21 +100,22 @@ def _without_circles(found: Sequence[Edge]) -> tuple[Edge, ...]:
     )
 
 
-def _members(found: Iterable[Edge]) -> dict[StageName, int]:
-    """The number of the group that each stage would be in."""
-    joined: nx.Graph[StageName] = nx.Graph()
+def _members(stages: Iterable[StageName], found: Iterable[Edge]) -> dict[StageName, StageName]:
+    """Of each stage the one that stands for the group that it would be in."""
+    leads = {name: name for name in stages}
+
+    def stands(name: StageName) -> StageName:
+        while leads[name] != name:
+            leads[name] = name = leads[leads[name]]  # the way is shorter each time that it is gone
+        return name
+
     for edge in found:
-        joined.add_nodes_from((edge.source, edge.target))
         if edge.kind is EdgeKind.STREAM:
-            joined.add_edge(edge.source, edge.target)
-    return {stage: number for number, group in enumerate(nx.connected_components(joined)) for stage in group}
+            leads[stands(edge.target)] = stands(edge.source)
+    return {name: stands(name) for name in leads}
 
 
-def _circular(between: nx.DiGraph[int], knot: Collection[int]) -> bool:
-    return len(knot) > 1 or any(between.has_edge(group, group) for group in knot)
-
-
-def _inside(edge: Edge, member: Mapping[StageName, int], knot_of: Mapping[int, int]) -> bool:
+def _inside(edge: Edge, member: Mapping[StageName, StageName], knot_of: Mapping[StageName, int]) -> bool:
     """Whether both ends are in the same knot."""
     knot = knot_of.get(member[edge.source])
     return knot is not None and knot == knot_of.get(member[edge.target])
@@ -142,20 +136,27 @@ def _levels(found: Sequence[Edge]) -> dict[StageName, int]:
 
 def groups(stages: Stages, found: Sequence[Edge]) -> tuple[tuple[Group, ...], tuple[tuple[int, ...], ...]]:
     """The groups in an order in which they could run one by one, and their waves."""
-    member = {name: -1 - number for number, name in enumerate(stages)} | _members(found)
-    between: nx.DiGraph[int] = nx.DiGraph()
-    between.add_nodes_from(dict.fromkeys(member[name] for name in stages))
-    between.add_edges_from(
-        (member[edge.source], member[edge.target]) for edge in found if member[edge.source] != member[edge.target]
-    )
-    first = {group: place for place, group in enumerate(between)}
-    ordered = list(nx.lexicographical_topological_sort(between, key=first.__getitem__))
-    number = {group: place for place, group in enumerate(ordered)}
+    member = _members(stages, found)
+    between = [(member[edge.source], member[edge.target]) for edge in found]
+    between = [(source, target) for source, target in between if source != target]
+    ordered = arranged(dict.fromkeys(member.values()), between)
+    number = {first: place for place, first in enumerate(ordered)}
     inside: list[list[Chain]] = [[] for _ in ordered]
     for chain in chains(stages, found):
         inside[number[member[chain.head]]].append(chain)
-    waves = tuple(tuple(sorted(number[group] for group in wave)) for wave in nx.topological_generations(between))
+    waves = _waves(len(ordered), [(number[source], number[target]) for source, target in between])
     return tuple(Group(tuple(chain)) for chain in inside), waves
+
+
+def _waves(groups: int, between: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], ...]:
+    """Each group in the first wave that it can be in. Edges lead from lower numbers to higher ones."""
+    wave = [0] * groups
+    for source, target in sorted(between):
+        wave[target] = max(wave[target], wave[source] + 1)
+    found: list[list[int]] = [[] for _ in range(max(wave, default=-1) + 1)]
+    for group, number in enumerate(wave):
+        found[number].append(group)
+    return tuple(map(tuple, found))
 
 
 def chains(stages: Stages, found: Sequence[Edge]) -> list[Chain]:

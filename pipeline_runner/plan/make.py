@@ -74,7 +74,7 @@ def attempt(
     for name in ordered:
         stage = spec.stages[name]
         folder = spec.folder_of(stage)
-        problems.extend(_lacking(stage, spec, first=not graph.in_degree(name)))
+        problems.extend(_lacking(stage, spec, first=not graph.sources[name]))
         problems.extend(unequal(stage, folder))
         counts[name] = calls(stage, spec.stages, counts, folder, sample)
         try:
@@ -124,8 +124,8 @@ def _inflows(graph: Graph, stages: dict[StageName, StagePlan], spec: StageSpec) 
     """The sources that could stream into the stage. They were planned before it, unless they have problems."""
     return [
         Inflow(source, written=(stages[source].spec.returns or Returns.NONE).streams)
-        for source in graph.predecessors(spec.name)
-        if source in stages and could_stream(stages[source], spec, graph.edges[source, spec.name]["links"])
+        for source, links in graph.sources[spec.name].items()
+        if source in stages and could_stream(stages[source], spec, links)
     ]
 
 

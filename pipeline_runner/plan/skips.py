@@ -20,7 +20,7 @@ def skipped(order: Iterable[StageName], stages: Mapping[StageName, StageSpec], g
             found[name] = f"its condition is false: {stage.condition.text}"
         elif stage.always:
             continue
-        elif source := next((source for source in graph.predecessors(name) if source in found), None):
+        elif source := next((source for source in graph.sources[name] if source in found), None):
             found[name] = f"it depends on {source}, which is skipped"
     return found
 

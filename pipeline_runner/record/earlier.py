@@ -26,7 +26,7 @@ class Kept:
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """A row that was read and found intact."""
 

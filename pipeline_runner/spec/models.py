@@ -161,9 +161,9 @@ Hook = Annotated[Any, Shape(anyOf=[_STAGE, {"type": "array", "items": _STAGE}, {
 class Written(BaseModel):
     """What people write: no key that we do not know, no value that has to be guessed."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    # Built when it is first used: most runs have no hook and no profile. What is written below the keys is for the
+    # schema, which reads it itself: that takes as long as all the rest of making these classes.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class Retry(Written):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
-from pipeline_runner.spec.models import FUNCTION, STAGE_NAME, Pipeline
+from pipeline_runner.spec import models
+from pipeline_runner.spec.models import FUNCTION, STAGE_NAME, Pipeline, Written
 
 _REFERENCE = {
     "type": "string",
@@ -85,6 +90,7 @@ _OVER = {
 
 def json_schema() -> dict[str, Any]:
     """The schema, draft 2020-12."""
+    _describe_keys()
     schema = Pipeline.model_json_schema(by_alias=True)
     _tidy(schema)
     schema["$defs"] |= {"Reference": _REFERENCE, "Source": _ONE_SOURCE, "Over": _OVER}
@@ -92,6 +98,27 @@ def json_schema() -> dict[str, Any]:
     schema["patternProperties"] = {"^x-": {"description": "Anything: a place for YAML anchors."}}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "prun pipeline"}
     return {**head, **{key: value for key, value in schema.items() if key != "title"}}
+
+
+@cache
+def _describe_keys() -> None:
+    """Give each key what is written below it. Models are made of one another, so all are made anew."""
+    told = {(model, key): text for model, key, text in _written_below_keys()}
+    described = [each for each in vars(models).values() if isinstance(each, type) and issubclass(each, Written)]
+    for model in described:
+        for name, field in model.model_fields.items():
+            field.description = next(told[at] for above in model.__mro__ if (at := (above.__name__, name)) in told)
+        model.model_rebuild(force=True)
+
+
+def _written_below_keys() -> Iterator[tuple[str, str, str]]:
+    """Model, key, and the text below the key."""
+    classes = (each for each in ast.parse(inspect.getsource(models)).body if isinstance(each, ast.ClassDef))
+    for model in classes:
+        for key, below in pairwise(model.body):
+            match key, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    yield model.name, name, inspect.cleandoc(text)
 
 
 def text() -> str:

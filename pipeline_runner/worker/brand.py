@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 from contextlib import suppress
-from secrets import randbits
+from random import SystemRandom
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.worker import limits
@@ -30,7 +30,7 @@ class Brand:
 
 def new() -> Brand:
     """A brand for the workers of this process, unlike any other."""
-    return Brand(os.getpid(), 1 << 61 | randbits(61))
+    return Brand(os.getpid(), 1 << 61 | SystemRandom().getrandbits(61))
 
 
 def carry(brand: Brand) -> None:

@@ -16,7 +16,7 @@ from pipeline_runner.worker.job import FunctionSource, Job, Step
 Spread = Callable[[Any], tuple[Sequence[Any], Mapping[str, Any]]]  # an input → its positions and keywords
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """How a step is called."""
 

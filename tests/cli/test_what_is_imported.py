@@ -102,3 +102,17 @@ def test_a_run_that_is_like_the_last_one_imports_nothing_that_it_does_not_need(l
     assert len(runner) <= MOST
     assert found(worker, NOT_IN_A_WORKER) == []
     assert len(worker) <= MOST_IN_A_WORKER
+
+
+def test_stages_in_the_order_in_which_they_run_are_planned_without_networkx(python, tmp_path):
+    (tmp_path / "pipeline.yaml").write_text(
+        "version: 1\nstages:\n"
+        "  one: {call: 'math:sqrt', over: [1, 4], returns: iterator}\n"
+        "  two: {call: 'math:sqrt', over: '${stages.one}'}\n"
+        "  all: {call: 'builtins:sum', with: ['${stages.two}'], needs: one}\n"
+    )
+    done = python("-c", ASK, "pipeline.yaml", "--quiet", "--show", "all")
+    assert done.returncode == 0, done.stderr
+    runner = json.loads((tmp_path / "runner.json").read_text())
+    assert "pydantic" in runner
+    assert found(runner, ("networkx", "difflib")) == []

@@ -15,6 +15,10 @@ def given(**values):
     return values
 
 
+def noun(value, noun):
+    return f"{noun} {value}"
+
+
 def fails_at(value, at=2):
     if value == at:
         raise ValueError(f"{value} is no good")
@@ -92,3 +96,18 @@ def waits_for(path, text="", log=None):
 
 def makes(folder):
     Path(folder).mkdir()
+
+
+def begins_and_hangs(path):
+    """Open a pipe that the test opens too, and stay at work."""
+    with open(path):
+        hangs(None)
+
+
+def fails_in_turn(log, errors):
+    """Raise these errors, one a call; after the last of them, give back how many calls there were."""
+    noted(log)
+    calls = len(Path(log).read_text().splitlines())
+    if calls <= len(errors):
+        raise {"ValueError": ValueError, "KeyError": KeyError}[errors[calls - 1]]("no good")
+    return calls

@@ -1,4 +1,9 @@
-"""What is made again after which edit: a row for each edit, as DVC, Snakemake, doit and redo have them in their tests.
+"""What is made again after which edit: a row for each edit.
+
+Where a comment names a peer's test, that test makes the same edit and has the same answer: dvc is `iterative/dvc`,
+tests/func/repro/test_repro.py; doit is `pydoit/doit`, tests/test_dependency.py and tests/test_runner.py. What they do with
+commands that make files of files is in test_cache_reruns_commands.py. Snakemake (`--rerun-triggers`) runs a job again for
+its code, params, input and software, which are rows here, and for a file's newer time, which makes nothing here.
 
 Every stage is cached. A row says what is edited, which calls are made then, and what `prun plan` gives as the reason;
 it foretells the run exactly, and a second run makes nothing.
@@ -137,17 +142,20 @@ FRAME = ["frame 2"]
 NEW_ITEM = "an item, or a file that one names, is new or has changed"
 # edit → (how, what is made, {stage: why})
 EDITS = {
-    "nothing": (lambda project: None, [], {}),
+    "nothing": (lambda project: None, [], {}),  # dvc test_repro_up_to_date
     "a comment": (replaced("tools.py", "of words", "of all words"), [], {}),
     "a docstring": (replaced("work.py", "How many words.", "As many as there are."), [], {}),
     "formatting": (replaced("tools.py", "text.split()", "( text . split() )"), [], {}),
     "a function that nobody calls": (replaced("work.py", "return UNUSED", "return UNUSED + 1"), [], {}),
     "another function of a helper's module": (replaced("deeper.py", "return 5", "return 6"), [], {}),
+    # dvc test_repro_changed_code
     "the function": (
         replaced("work.py", "sum(counts) + plus", "plus + sum(counts)"),
         TOTAL,
         {"total": "function work:total has changed"},
     ),
+    # The counts are the same, and yet total is made again: it knows count by its key, not by what it gives. DVC, which knows
+    # only files, would leave it (as it is for files here: test_cache_reruns_commands.py).
     "a helper": (
         replaced("tools.py", "len(text.split())", "text.count(' ') + 1"),
         [*ALL, *TOTAL],
@@ -163,6 +171,7 @@ EDITS = {
         [*ALL, "total 4 4 4"],
         {"count": "deeper", "total": 'source "count" has changed'},
     ),
+    # dvc test_repro_changed_data and test_repro_changed_deep_data, doit test_fileDependencies and test_resultDependencies
     "an input": (
         written("texts/b.txt", "b b b"),
         ["count texts/b.txt", "total 2 3 2"],
@@ -175,9 +184,10 @@ EDITS = {
         {"count": NEW_ITEM, "total": "what it reads of count has changed"},
     ),
     "an item less": (deleted("texts/a.txt"), ["total 2 2"], {"total": "what it reads of count has changed"}),
-    "touched and not changed": (touched, [], {}),
+    "touched and not changed": (touched, [], {}),  # doit test_size_md5
     "a stage renamed": (renamed, [], {}),
     "stages in another order": (reordered, [], {}),
+    # dvc test_repro_multiple_params
     "a parameter that is used": (changed(top={"plus": 4}), TOTAL, {"total": "argument plus has changed"}),
     "a parameter that nobody uses": (changed(top={"spare": 2}), [], {}),
     "salt": (changed(frame={"salt": "2"}), FRAME, {"frame": "salt is new"}),
@@ -185,6 +195,13 @@ EDITS = {
     "how it is run": (changed(count={"chunk": 1, "workers": 1, "retry": 2}, total={"timeout": "60s"}), [], {}),
     "another method": (changed(count={"backend": "futures"}), [], {}),
     "a file of deps": (written("conf.txt", "other"), FRAME, {"frame": "file conf.txt has changed"}),
+    # dvc test_repro_when_new_deps_is_added_in_dvcfile
+    "a dep more": (changed(frame={"deps": ["conf.txt", "parts/", "work.py"]}), FRAME, {"frame": "file work.py is new"}),
+    # doit test_fileDependencies_changed
+    "a dep less": (changed(frame={"deps": ["conf.txt"]}), FRAME, {"frame": "file parts/"}),
+    # doit test_fileDependencies_changed_get_log
+    "another dep": (changed(frame={"deps": ["conf.txt", "texts/"]}), FRAME, {"frame": "file texts/ is new"}),
+    # dvc test_repro_changed_dir_data, as the two rows after it
     "a file more in a folder of deps": (written("parts/two.txt", "two"), FRAME, {"frame": "file parts/ has changed"}),
     "a file less in a folder of deps": (deleted("parts/one.txt"), FRAME, {"frame": "file parts/ has changed"}),
     "a file of a folder of deps by another name": (
@@ -192,9 +209,13 @@ EDITS = {
         FRAME,
         {"frame": "file parts/ has changed"},
     ),
+    # doit test_targets_notThere
     "an out deleted": (deleted("out/red.txt"), ["paint red"], {"paint": "out/red.txt is not there any more"}),
     "an out changed": (written("out/red.txt", "blue"), ["paint red"], {"paint": "out/red.txt is not as it was written"}),
     "all outs deleted": (deleted("out"), PAINT, {"paint": "out/red.txt is not there any more"}),
+    # dvc test_repro_when_lockfile_gets_deleted
+    "all that was kept": (deleted(".prun"), [*ALL, *TOTAL, *PAINT, *FRAME], {}),
+    # dvc test_repro_when_new_outs_is_added_in_dvcfile
     "outs elsewhere": (
         changed(paint={"outs": ["drawn/${item}.txt"]}),
         PAINT,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipeline_runner import Pipeline, Stage
+from pipeline_runner import Pipeline, Problems, Stage
 from pipeline_runner.plan.plan import EdgeKind
 
 pytestmark = pytest.mark.timeout(60)
@@ -119,6 +119,53 @@ def test_include_and_exclude_stand_beside_the_axes_or_as_on_github_among_them(gi
     grid = {"a": [1, 2], "b": [3], "include": more, "exclude": [{"a": 2}]}
     rows = given(over, params={"grid": grid, "more": more, "less": 2})
     assert rows == [{"a": 1, "b": 3, "c": 5}, {"a": 9}]
+
+
+# `github/docs`, data/reusables/actions/jobs/matrix-from-context.md, matrix-used-twice.md, and the example of fromJSON in
+# content/actions/learn-github-actions/expressions.md.
+
+
+def test_githubs_matrix_from_context(given):
+    rows = given({"matrix": {"version": "${params.versions}"}}, params={"versions": [12, 14, 16]})
+    assert rows == [{"version": 12}, {"version": 14}, {"version": 16}]
+
+
+def test_githubs_matrix_used_twice(made):
+    each = {"call": "work:row", "over": {"matrix": {"color": "${stages.define}"}}, "returns": "list"}
+    stages = {
+        "define": {"run": """echo '["red", "green", "blue"]'""", "stdout": "json"},
+        "produce": each,
+        "consume": {**each, "needs": ["produce"]},
+    }
+    result = made(stages).run(workers=2, keep="all")
+    assert result["produce"] == result["consume"] == [{"color": color} for color in ("red", "green", "blue")]
+
+
+def test_githubs_matrix_that_is_a_jobs_output_is_its_rows_here(made):
+    # There the output is all of the matrix, with its `include`. Here only axes are: rows come from `over` itself.
+    told = '[{"project": "foo", "config": "Debug"}, {"project": "bar", "config": "Release"}]'
+    stages = {
+        "job1": {"run": f"echo '{told}'", "stdout": "json"},
+        "job2": {"call": "work:row", "over": "${stages.job1}", "returns": "list"},
+    }
+    assert made(stages).run(workers=2)["job2"] == json.loads(told)
+    with pytest.raises(Problems, match='"matrix" takes a mapping of axes, not'):
+        made({**stages, "job2": {"call": "work:row", "over": {"matrix": "${stages.job1}"}}})
+
+
+# What Actions' builder says no to (`actions/runner`, src/Sdk/WorkflowParser/Conversion/MatrixBuilder.cs).
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"exclude": [{"c": 1}]}, '"exclude" names no axis with "c"'),
+        ({"exclude": [{}]}, '"exclude" takes a list of mappings; this is an empty mapping'),
+        ({"include": [{}]}, '"include" takes a list of mappings; this is an empty mapping'),
+    ],
+    ids=str,
+)
+def test_entries_that_github_refuses_are_refused(made, entries, said):
+    with pytest.raises(Problems, match=said):
+        made({"a": {"call": "work:row", "over": {**TWO, **entries}}})
 
 
 def test_include_alone_gives_the_rows(given):

@@ -1,7 +1,7 @@
 """Sources of no items, of very many, of a number that only the run knows, and fan-out within fan-out.
 
 Nothing goes through every argument style and every kind of `returns`, on every method of the table, as scatter over an
-empty list does in CWL, WDL and Nextflow: no calls, and an empty list.
+empty list does in CWL: no calls, and an empty list.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ FUNCTIONS = """
 def pair(*given, **named): return [list(given), named]
 def same(x): return x
 def total(values): return sum(values)
+def echo(x, y=None, first=None): return " ".join(["foo", *filter(None, (first, x, y))])
+def echoes(rows, first=None): return [echo(**row, first=first) for row in rows]
 def nothing(): return []
 def none_of(x): return []
 def count():
@@ -113,27 +115,79 @@ def test_what_a_live_run_hands_out_for_nothing_is_empty_too(made, returns):
         assert (found.get(10) if returns == "map_result" else list(found)) == []
 
 
-# Scatter as CWL, WDL and Nextflow have it: dot is zip, cross is a matrix.
+# Scatter, by the labels of CWL's conformance tests (`common-workflow-language/common-workflow-language`,
+# v1.0/conformance_test_v1.0.yaml): dotproduct is zip, flat_crossproduct is a matrix, and nested_crossproduct, which
+# there is none of here, is a matrix in batches as long as the second axis.
+FOUR = ["one", "two", "three", "four"]
+CROSS = {"matrix": {"x": ["one", "two"], "y": ["three", "four"]}}
+DOT = {"x": ["one", "two"], "y": ["three", "four"]}
+NESTED = {"call": "work:echoes", "args": "map"}
 SCATTER = {
-    "dot": ({"x": [1, 2], "y": [3, 4]}, "zip", [{"x": 1, "y": 3}, {"x": 2, "y": 4}]),
-    "dot of nothing": ({"x": [], "y": []}, "zip", []),
-    "cross": (
-        {"matrix": {"x": [1, 2], "y": [3, 4]}},
-        "star",
-        [{"x": 1, "y": 3}, {"x": 1, "y": 4}, {"x": 2, "y": 3}, {"x": 2, "y": 4}],
+    "wf_scatter_single_param": ({"over": FOUR}, ["foo one", "foo two", "foo three", "foo four"]),
+    "wf_scatter_two_nested_crossproduct": (
+        {**NESTED, "over": {"batches": CROSS, "size": 2}},
+        [["foo one three", "foo one four"], ["foo two three", "foo two four"]],
     ),
-    "cross with an empty first axis": ({"matrix": {"x": [], "y": [3, 4]}}, "star", []),
-    "cross with an empty second axis": ({"matrix": {"x": [1, 2], "y": []}}, "star", []),
-    "cross of nothing": ({"matrix": {"x": [], "y": []}}, "star", []),
-    "one axis": ({"matrix": {"x": [1, 2]}}, "star", [{"x": 1}, {"x": 2}]),
+    "wf_scatter_two_flat_crossproduct": (
+        {"over": CROSS, "args": "star"},
+        ["foo one three", "foo one four", "foo two three", "foo two four"],
+    ),
+    "wf_scatter_two_dotproduct": ({"over": DOT}, ["foo one three", "foo two four"]),
+    "wf_scatter_emptylist": ({"over": []}, []),
+    # [[], []] there: one empty list for each value of the first axis. A matrix has no rows then, so there are no batches.
+    "wf_scatter_nested_crossproduct_secondempty": (
+        {**NESTED, "over": {"batches": {"matrix": {"x": ["one", "two"], "y": []}}, "size": 1}},
+        [],
+    ),
+    "wf_scatter_nested_crossproduct_firstempty": (
+        {**NESTED, "over": {"batches": {"matrix": {"x": [], "y": ["three", "four"]}}, "size": 2}},
+        [],
+    ),
+    "wf_scatter_flat_crossproduct_oneempty": (
+        {"over": {"matrix": {"x": ["one", "two"], "y": []}}, "args": "star"},
+        [],
+    ),
+    "wf_scatter_dotproduct_twoempty": ({"over": {"x": [], "y": []}}, []),
+    # The workflows scatter-valuefrom-wf1.cwl to scatter-valuefrom-wf5.cwl, which have no labels in v1.0.
+    "scatter-valuefrom-wf1": (
+        {"over": {"matrix": {"x": ["one"], "y": FOUR}}, "args": "star"},
+        ["foo one one", "foo one two", "foo one three", "foo one four"],
+    ),
+    "scatter-valuefrom-wf2": (
+        {**NESTED, "over": {"batches": CROSS, "size": 2}, "with": {"first": "one"}},
+        [["foo one one three", "foo one one four"], ["foo one two three", "foo one two four"]],
+    ),
+    "scatter-valuefrom-wf3": (
+        {"over": CROSS, "args": "star", "with": {"first": "one"}},
+        ["foo one one three", "foo one one four", "foo one two three", "foo one two four"],
+    ),
+    "scatter-valuefrom-wf4": (
+        {"over": DOT, "with": {"first": "one"}},
+        ["foo one one three", "foo one two four"],
+    ),
+    "scatter-valuefrom-wf5": (
+        {"over": FOUR, "with": {"y": "${item}"}},
+        ["foo one one", "foo two two", "foo three three", "foo four four"],
+    ),
 }
 
 
 @pytest.mark.parametrize("case", SCATTER)
-def test_scatter_gives_what_other_engines_give(made, case):
-    over, args, rows = SCATTER[case]
-    stage = {"call": "work:pair", "over": over, "args": args, "returns": "list"}
-    assert made({"a": stage}).run(workers=2)["a"] == [[[], row] for row in rows]
+def test_scatter_gives_what_cwl_gives(made, case):
+    keys, expected = SCATTER[case]
+    assert made({"a": {"call": "work:echo", "returns": "list", **keys}}).run(workers=2)["a"] == expected
+
+
+def test_a_fan_out_of_nothing_is_read_as_an_empty_list(made):
+    # Airflow (tests/ti_deps/deps/test_trigger_rule_dep.py, test_upstream_in_mapped_group_when_mapped_tasks_list_is_empty)
+    # has nothing to run then, also not what reads it. Here all is done, and an empty list is read.
+    stages = {
+        "t1": {"call": "work:same", "over": []},
+        "t2": {"call": "work:same", "over": "${stages.t1}"},
+        "t3": {"call": "work:same", "with": {"x": "${stages.t2}"}},
+    }
+    result = made(stages).run(workers=2)
+    assert (result["t3"], {str(stage.status) for stage in result.state.stages.values()}) == ([], {"done"})
 
 
 def test_dot_of_unequal_columns_is_refused_even_when_one_is_empty(made):

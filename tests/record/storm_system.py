@@ -16,7 +16,7 @@ from storm_writes import LOST, OWED, UNCLEAR, UNTRIED, WRONG, clear, goes_on, te
 from tally import Tally
 
 HOW = ("EIO", "ENOSPC", "cut in half")
-WRITES = 3 * 180  # of a run that has some 135, more on a busy machine; the last must find that there are no more
+WRITES = 3 * 240  # of a run that has some 180, more on a busy machine; the last must find that there are no more
 
 _Setter = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
 _Getter = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
