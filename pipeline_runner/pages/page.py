@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pkgutil import get_data
 from typing import Any
@@ -26,8 +26,18 @@ from pipeline_runner.spec.pipeline import StageName
 ROWS = 400  # stages in a table; what the others have is summed up
 GROUPS = 60  # kinds of failures
 CALLS = 12  # of a kind, that are named
-SIGNS = {"done": "✓", "partial": "✓", "reused": "↺", "failed": "✕", "skipped": "–", "cancelled": "■"}
-OTHER_SIGNS = {"interrupted": "■", "running": "▶", "unfinished": "◌", "not begun": "·"}
+SIGNS = {
+    "done": "✓",
+    "partial": "✓",
+    "reused": "↺",
+    "failed": "✕",
+    "skipped": "–",
+    "cancelled": "■",
+    "interrupted": "■",
+    "running": "▶",
+    "unfinished": "◌",
+    "not begun": "·",
+}
 _BAD = ("failed", "cancelled", "unfinished", "running")  # what is looked for first
 
 
@@ -39,7 +49,6 @@ def report(account: Account) -> str:
     return _page(
         "report.html",
         account=account,
-        about=account.told.about,
         facts=list(_facts(account)),
         graph=_graph_of(account),
         folds=len(account.stages) > MOST,
@@ -94,7 +103,7 @@ def _text(name: str) -> str:
 
 
 def _sign(status: str) -> str:
-    return {**SIGNS, **OTHER_SIGNS}.get(status, "")
+    return SIGNS.get(status, "")
 
 
 def _tone(status: str) -> str:
@@ -124,9 +133,8 @@ def _graph_of(account: Account) -> Markup | None:
     """The stages, coloured by how they ended; None where nobody knows any more what joined them."""
     if account.edges is None:
         return None
-    edge_of = account.edges
     stages = {StageName(stage.name): _box(stage) for stage in account.stages}
-    edges = tuple(edge for edge in edge_of if edge.source in stages and edge.target in stages)
+    edges = tuple(edge for edge in account.edges if edge.source in stages and edge.target in stages)
     drawing = Drawing(account.told.pipeline, stages, edges, account.frames)
     return Markup(picture(folded(_plainly(drawing)), style=False))
 
@@ -148,9 +156,8 @@ def _plainly(drawing: Drawing) -> Drawing:
 
 def _summed(stages: list[StageTold]) -> Mapping[str, Any]:
     """What stages that have no row of their own have together."""
-    count: Callable[[str], int] = lambda of: sum(getattr(stage.state, of) for stage in stages)  # noqa: E731
     return {
         "stages": len(stages),
         "work_s": sum(stage.work_s or 0.0 for stage in stages),
-        **{of: count(of) for of in ("done", "reused", "retried", "failed")},
+        **{of: sum(getattr(stage.state, of) for stage in stages) for of in ("done", "reused", "retried", "failed")},
     }
