@@ -76,7 +76,7 @@ def as_text(told: Comparison) -> Iterator[str]:
     runs = f"{then.run} → {now.run}  {_pipelines(told)}"
     if not told.changed:
         unknown = [stage.name for stage in told.stages if _values(stage) not in ("", "same")]
-        but = f", as far as is known: not all values were kept of {', '.join(unknown)}" if unknown else ""
+        but = f", as far as is known: not all values of {', '.join(unknown)} could be compared" if unknown else ""
         yield f"{runs}: nothing changed{but}; took {_span(then.took_s, now.took_s, alike=True)}"
         return
     yield runs
@@ -188,8 +188,11 @@ def _values(stage: StageChange) -> str:
     if not items.compared:
         return "" if items.whole else "not kept"  # there may be no call that ended well in both
     if items.differ:
-        return "differs" if _one(stage) else f"{len(items.differ)} of {items.compared} differ"
-    return "same" if items.whole else f"same in the {items.compared} that could be compared"
+        among = "of the first" if items.cut else "of"
+        return "differs" if _one(stage) else f"{len(items.differ)} {among} {items.compared} differ"
+    if items.whole:
+        return "same"
+    return f"same in {'the first ' if items.cut else ''}{items.compared}"
 
 
 def _about(stage: StageChange) -> Iterator[str]:
@@ -211,7 +214,7 @@ def _about(stage: StageChange) -> Iterator[str]:
         yield f"ended well only then: {_named(only)}"
     if only := [item for item in items.only_now if item not in then.failures]:
         yield f"ended well only now: {_named(only)}"
-    yield from _failures(then, now)
+    yield from _failures(then, now, _one(stage))
 
 
 def _one(stage: StageChange) -> bool:
@@ -240,17 +243,17 @@ def _named(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers[:MOST])) + more
 
 
-def _failures(then: End, now: End) -> Iterator[str]:
+def _failures(then: End, now: End, one: bool) -> Iterator[str]:
     """Items that fail now and did not, each with its first line; and those that do not any more."""
     new = [item for item in sorted(now.failures) if item not in then.failures]
     for item in new[:MOST]:
-        call = f"item {item}" if item >= 0 else "it"
+        call = "it" if one or item < 0 else f"item {item}"
         yield f"{call} fails now: {now.failures[item].partition(chr(10))[0]}"
     if len(new) > MOST:
         yield f"and {len(new) - MOST} more fail now"
     cured = [item for item in sorted(then.failures) if item not in now.failures and item >= 0]
     if cured:
-        yield f"failed then and not now: {_named(cured)}"
+        yield "it failed then" if one else f"failed then and not now: {_named(cured)}"
 
 
 # ---------------------------------------------------------------------------------------- for programs

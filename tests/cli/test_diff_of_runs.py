@@ -29,6 +29,11 @@ DEEDS = """
     def read(path):
         with open(path) as file: return file.read().upper()
     def large(x): return bytes([x]) * 300_000 if x < 2 else os.environ.get("LUCK", "").encode() * 300_000
+    def grid(x):
+        import numpy
+        field = numpy.zeros(100_000)
+        field[7] = ord(os.environ["LUCK"]) if x == 1 else x
+        return {"field": field, "twice": [field, x]}
     def words(x): return {f"{x} {letter}" for letter in "abcdefgh"}
     def enter(x, token): return len(token) + x
 """
@@ -226,17 +231,19 @@ def test_values_that_differ_are_found_in_whatever_chunks_they_came(ran, diff):
     assert "2 of 40 differ\n" in text
 
 
-def test_sets_and_large_bytes_are_compared_by_what_is_in_them(ran, diff):
+def test_sets_large_bytes_and_arrays_are_compared_by_what_is_in_them(ran, diff):
     over = {"over": {"range": 3}}
     for seed, luck in (("1", "x"), ("2", "y")):
         stages = {
             "words": {"call": "deeds:words", **over},
             "large": {"call": "deeds:large", **over, "chunk": int(seed)},
+            "grid": {"call": "deeds:grid", **over, "chunk": int(seed)},
         }
         ran(stages, variables={"PYTHONHASHSEED": seed, "LUCK": luck})
     _, data = diff()
     assert data["stages"]["words"]["values"] == {"items": 3, "differ": [], "all": True}
     assert data["stages"]["large"]["values"] == {"items": 3, "differ": [2], "all": True}
+    assert data["stages"]["grid"]["values"] == {"items": 3, "differ": [1], "all": True}
 
 
 def test_an_item_that_came_in_between_does_not_make_all_after_it_differ(ran, diff, folder):
@@ -257,12 +264,25 @@ def test_an_item_that_came_in_between_does_not_make_all_after_it_differ(ran, dif
     assert "given something else: 1 of 5 items: 4\n" in text
 
 
+def test_a_stage_that_was_reused_has_the_values_that_it_had(ran, diff, folder):
+    stages = {"a": {**DOUBLE, "cache": True}, "watch": {"run": "test ! -e bad"}}
+    ran(stages, on_failure={"run": "echo oh"})
+    (folder / "bad").touch()
+    ran(stages, on_failure={"run": "echo oh"})
+    text, data = diff()
+    assert (data["stages"]["a"]["then"]["status"], data["stages"]["a"]["now"]["status"]) == ("done", "reused")
+    assert data["stages"]["a"]["values"] == {"items": 6, "differ": [], "all": True}
+    assert "\nwatch:\n  it fails now: CommandFailed: exit code 1\n" in text
+    assert [stage["now"]["status"] for stage in data["stages"].values()] == ["reused", "failed", "done"]
+    assert list(data["stages"])[2] == "on_failure"  # which has an end of its own where it had something to do
+
+
 def test_values_that_were_not_kept_are_said_not_to_be(ran, diff):
     stages = {"a": {**DOUBLE, "returns": "none"}, "b": {"call": "deeds:double", "over": {"range": 2}}}
     ran(stages)
     ran(stages)
     text, data = diff()
-    assert "nothing changed, as far as is known: not all values were kept of a; took" in text
+    assert "nothing changed, as far as is known: not all values of a could be compared; took" in text
     assert data["stages"]["a"]["values"]["all"] is False
     ran(stages, "-j", "1")
     assert re.search(r"^ +a .* not kept$", diff()[0], re.MULTILINE)
