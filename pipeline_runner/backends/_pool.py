@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from select import select
+from select import POLLIN, poll
 from time import monotonic
 from typing import Any
 from weakref import ref
@@ -151,7 +151,9 @@ def fail_waiting(pool: Any) -> None:
 
 def drain(reader: Any) -> None:
     """Empty a pipe of whole and half messages."""
-    while select([reader], [], [], 0)[0]:
+    told = poll()  # select() refuses descriptors from 1024 on
+    told.register(reader, POLLIN)
+    while told.poll(0):
         if not os.read(reader.fileno(), 1 << 16):
             return
 

@@ -295,6 +295,34 @@ def test_an_import_that_may_go_well_later_is_only_a_warning(looked, module, why)
 
 
 @pytest.mark.timeout(30)
+def test_a_module_of_the_project_that_is_no_python_is_told_however_far_away(looked):
+    modules = {"own__py": "import mid\ndef f(item): 0", "mid__py": "from deep import x", "deep__py": "x = 1\ndef (\n"}
+    (one,) = told(looked("  s: {call: 'own:f', over: [1]}", **modules))
+    assert "SyntaxError: invalid syntax (deep.py, line 2)" in one
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("from . import deep", ""),
+        ("from .deep import x", ""),
+        ("from .deep import *", ""),
+        ("from .deep import y", "ImportError: cannot import name 'y' from 'pack.deep'"),
+        ("from . import gone", "ImportError: cannot import name 'gone' from 'pack'"),
+        ("from .gone import x", 'there is no module "pack.gone"'),
+    ],
+)
+def test_what_a_package_imports_of_itself_is_looked_at(looked, tmp_path, line, sentence):
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").write_text("")
+    (tmp_path / "pack" / "deep.py").write_text("x = 1\n")
+    (tmp_path / "pack" / "mid.py").write_text(f"{line}\ndef f(item): 0")
+    found = told(looked("  s: {call: 'pack.mid:f', over: [1]}"))
+    assert [sentence in one for one in found] == [True] * bool(sentence)
+
+
+@pytest.mark.timeout(30)
 def test_an_import_under_a_condition_is_nobodys_problem(looked):
     module = "try:\n    import no_such_package\nexcept ImportError:\n    pass\ndef f(item):\n    import nor_this\n"
     assert looked("  s: {call: 'own:f', over: [1]}", own__py=module) == looked("  s: {call: 'steps:one', over: [1]}")
