@@ -371,7 +371,9 @@ class Pipeline:
         return Record(store, run, plan, looking=looking, about=about, recipes=recipes)
 
     def _about(self, plan: Plan) -> dict[str, Any]:
+        """What is kept about a run. `given` is what a resume gives again; `params` is all of them, to be told."""
         from pipeline_runner.record.record import identity
+        from pipeline_runner.spec.hidden import mask_of
 
         return {
             "identity": identity(plan),
@@ -380,6 +382,7 @@ class Pipeline:
             "folder": str(self.spec.folder),
             "workers": plan.workers,
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
+            "params": mask_of(self.spec).whole({name: as_json(value) for name, value in self.spec.params.items()}),
             "profile": self.spec.profile,
             "parts": [asdict(part) for part in self._parts],
             "stages": {

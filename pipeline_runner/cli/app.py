@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _RUN = re.compile(r"[0-9]{4,8}|[0-9]{8}-([0-9]{0,6}|[0-9]{6}-[0-9a-f]{0,6})")  # a run's name, or its beginning
 COMMANDS = (
     *("run", "validate", "plan", "graph", "methods", "tune", "schema", "init"),
-    *("runs", "show", "logs", "report", "replay", "clean"),
+    *("runs", "show", "logs", "diff", "report", "replay", "clean"),
 )
 
 

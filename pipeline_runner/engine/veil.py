@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline_runner.events import CallFailed, CallRetried, CallsOutdated, Event, PoolReplaced, Printed
+from pipeline_runner.events import CallFailed, CallRetried, CallsOutdated, DepsRead, Event, PoolReplaced, Printed
 from pipeline_runner.masks import Mask
 
 
@@ -18,6 +18,8 @@ def veiled(event: Event, mask: Mask) -> Event:
         case CallFailed(failure=failure, argument=argument, said=said):
             told = mask.whole(failure)
             return replace(event, failure=told, argument=mask.text(argument), said=mask.whole(said))
+        case DepsRead(files=files):
+            return replace(event, files=mask.whole(files))
         case CallsOutdated(why=why):
             return replace(event, why=mask.whole(why))
         case PoolReplaced(why=why):

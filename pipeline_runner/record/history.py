@@ -138,6 +138,14 @@ class History:
             raise UnknownRun(word, matching, names, self.store.folder)
         return matching[0]
 
+    def before(self, run: str) -> str | None:
+        """The run of the same pipeline that began last before this one, or None."""
+        found = self._rows("SELECT id, body FROM run ORDER BY began DESC, id DESC")
+        ran = [(str(other), _object(body).get("identity")) for other, body in found]
+        names = [other for other, _ in ran]
+        of = dict(ran)
+        return next((other for other in names[names.index(run) + 1 :] if of[other] == of[run]), None)
+
     def runs(self) -> list[Told]:
         """Every run in a line, the newest first."""
         found = self._rows("SELECT id, began, body FROM run ORDER BY began DESC, id DESC")
@@ -192,29 +200,30 @@ class History:
     def row(self, run: str, stage: str, item: int) -> Row | None:
         """The newest intact row that has this call; None where it did not end well, or has none."""
         where = "first <= ? AND first + calls > ? ORDER BY seq DESC"
-        rows = list(self._values(run, stage, where, item, item))
-        recipe = self._recipe(run, stage, rows)
-        return next((row for row in rows if row.recipe == recipe), None)
+        recipe = self._recipe(run, stage)
+        return next((row for row in self._values(run, stage, where, item, item) if row.recipe == recipe), None)
 
     def rows(self, run: str, stage: str, *, as_they_came: bool, calls: int | None = None) -> list[Row]:
-        """All that is kept of a stage under the recipe that it had last, no call twice; with `calls`, only of the first
-        so many: an earlier try may have had more items."""
-        found = sorted(self._values(run, stage, "1"), key=lambda row: (row.first, -row.seq))
-        recipe = self._recipe(run, stage, found)
-        rows: list[Row] = []
-        stop = 0
-        for row in found:
-            end = row.stop if calls is None else min(row.stop, calls)
-            if row.recipe == recipe and end > max(stop, row.first):
-                rows.append(row.before(end).after(max(row.first, stop)))
-                stop = end
+        """All that is kept of a stage, as `each` gives it, at once."""
+        rows = list(self.each(run, stage, calls=calls))
         return sorted(rows, key=lambda row: row.seq) if as_they_came else rows
 
-    def _recipe(self, run: str, stage: str, rows: Sequence[Row]) -> bytes:
+    def each(self, run: str, stage: str, *, calls: int | None = None) -> Iterator[Row]:
+        """What is kept of a stage under the recipe that it had last, in the order of its calls and no call twice; with
+        `calls`, only of the first so many: an earlier try may have had more items."""
+        stop = 0
+        for row in self._values(run, stage, "recipe = ? ORDER BY first, seq DESC", self._recipe(run, stage)):
+            end = row.stop if calls is None else min(row.stop, calls)
+            if end > max(stop, row.first):
+                yield row.before(end).after(max(row.first, stop))
+                stop = end
+
+    def _recipe(self, run: str, stage: str) -> bytes:
         """The recipe that a stage had in the last try: it may be an older one again, whose calls were not made anew."""
         last = self.told(run).about.get("recipes", {}).get(stage)
-        newest = max(rows, key=lambda row: row.seq).recipe if rows else b""
-        return next((row.recipe for row in rows if row.recipe.hex() == last), newest if last is None else b"")
+        kept = self._rows("SELECT recipe FROM done WHERE run = ? AND stage = ? ORDER BY seq DESC", run, stage)
+        recipes = (recipe for (recipe,) in kept if isinstance(recipe, bytes))
+        return next((recipe for recipe in recipes if last is None or recipe.hex() == last), b"")
 
     def _told(self, run: str, began: float, about: Mapping[str, Any]) -> Told:
         since, tries = self._tries(run)

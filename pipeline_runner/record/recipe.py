@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import field
 
 from pipeline_runner.classes import dataclass
+from pipeline_runner.masks import MASK
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.worker.shell import COMMAND
 
 SOURCE = "source "  # a part's name, before the number of the source
 COMMANDS = f"argument {COMMAND}"  # of a stage that is a command: its text, or its words
+_HIDDEN = "secret [0-9a-f]{64}"  # what stands for a secret where keys.py has hidden one
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Recipe:
         return [Change(self._told(name), then.get(name), self.parts.get(name)) for name in changed]
 
     def _told(self, part: str) -> str:
+        part = re.sub(_HIDDEN, MASK, part)
         if part == COMMANDS and self.parts.get("function", "").startswith("command"):
             return "its command"  # nobody has written an argument
         number = part.removeprefix(SOURCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -115,7 +116,10 @@ class Record:
                 self._journal.wrote(row)
 
     def commit(self) -> None:
-        self._journal.remember(self.files.fresh())
+        fresh = self.files.fresh()
+        if self._mask:
+            fresh = [row for row in fresh if not self._mask.held(os.fsencode(row[0]))]  # a secret in a path
+        self._journal.remember(fresh)
         self._journal.commit()
 
     def earlier(self, stage: StageName, *, wanted: bool) -> Earlier | Standing | None:
@@ -150,7 +154,7 @@ class Record:
         if not self._resume or recipe is None:
             return
         with usable(self.store.database), closing(self.store.connect()) as connection:
-            then = last_read(connection, self.run, stage)
+            then, now = last_read(connection, self.run, stage), self._mask.whole(now)
             if then is None or then == now:
                 return
             (kept,) = connection.execute(

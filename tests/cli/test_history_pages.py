@@ -162,6 +162,14 @@ COMMANDS = {
     "logs_of_an_unknown_stage": ["logs", WORDS, "cuont"],
     "logs_of_an_unknown_item": ["logs", WORDS, "count[3]"],
     "logs_of_no_call": ["logs", WORDS, "count[x]"],
+    "diff": ["diff", WORDS, FAILED],
+    "diff_as_json": ["diff", WORDS, FAILED, "--json"],
+    "diff_back": ["diff", FAILED, WORDS],
+    "diff_before": ["diff", "20260101-01", "--json"],
+    "diff_of_the_same": ["diff", WORDS, WORDS],
+    "diff_of_two_pipelines": ["diff", KILLED, PYTHON],
+    "diff_of_the_first": ["diff", WORDS],
+    "diff_of_unknown": ["diff", WORDS, "20260101-010000-bbbbbc"],
     "replay_made_in_python": ["replay", PYTHON, "fit[0]"],
     "clean_nothing": ["clean", "-n"],
     "clean_all_dry": ["clean", "--all", "-n"],
@@ -188,6 +196,28 @@ def test_every_page_is_asked_for():
     assert {page.stem for page in PAGES.glob("*.txt")} == set(COMMANDS)
 
 
+def test_a_ratio_is_told_where_it_tells_something(said, tmp_path):
+    store = Store(tmp_path / ".prun")
+    times = {"slower": (2.0, 4.5), "faster": (3.0, 2.0), "quick": (0.01, 0.03), "alike": (3.0, 3.2)}
+    for number in (0, 1):
+        run = Written(
+            store, f"20260101-0{number}0000-aaaaaa", number, name="times", stages=tuple(times), workers=number
+        )
+        for stage, took in times.items():
+            run(events.StageStarted, stage=stage, method="multiprocessing.Pool.apply", calls=1)
+            run(events.StageEnded, stage=stage, status=Status.DONE, took_s=took[number], done=1)
+        run(events.RunEnded, status=Status.DONE, took_s=5.0 + number)
+        run.journal.close()
+
+    told = [" ".join(line.split()) for line in said("diff").splitlines()]
+
+    assert "took 5.00 s → 6.00 s, 1.2 × slower" in told
+    assert "slower done 1 0 0 2.00 s → 4.50 s, 2.2 × slower not kept" in told
+    assert "faster done 1 0 0 3.00 s → 2.00 s, 1.5 × faster not kept" in told
+    assert "quick done 1 0 0 0.01 s → 0.03 s not kept" in told
+    assert "alike done 1 0 0 3.00 s → 3.20 s not kept" in told
+
+
 @pytest.mark.usefixtures("store")
 def test_from_elsewhere_the_commands_name_what_they_need(said, tmp_path, monkeypatch):
     (tmp_path / "other").mkdir()
@@ -199,5 +229,5 @@ def test_from_elsewhere_the_commands_name_what_they_need(said, tmp_path, monkeyp
 
 def test_a_folder_that_is_no_store_is_exit_4(said, tmp_path):
     (tmp_path / ".prun").write_text("a file")
-    for command in (["runs"], ["show", "last"], ["logs", "last"], ["replay", "last", "a[0]"], ["clean"]):
+    for command in (["runs"], ["show", "last"], ["logs", "last"], ["diff"], ["replay", "last", "a[0]"], ["clean"]):
         assert said(*command).endswith("exit 4\n")

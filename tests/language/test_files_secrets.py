@@ -216,6 +216,20 @@ def test_a_value_with_a_secret_in_it_is_not_kept_and_is_made_again_by_who_resume
     assert again["stages"]["one"]["status"] == "done"
 
 
+def test_a_secret_in_the_name_of_a_file_that_calls_read_is_not_kept_and_its_changes_are_seen(project, prun, tmp_path):
+    project(f"{HEAD}stages: {{one: {{call: 'deeds:one', deps: ['${{env.TOKEN}}.txt']}}}}")
+    (tmp_path / "project" / "deeds.py").write_text("def one(): return 1\n")
+    read = tmp_path / "project" / f"{SECRET}.txt"
+    read.write_text("one")
+    prun("pipeline.yaml", code=0)
+    assert kept(tmp_path / "project" / ".prun") == []
+    same = prun("pipeline.yaml", "--resume", code=0)
+    assert "has changed" not in same.stderr
+    read.write_text("two")
+    other = prun("pipeline.yaml", "--resume", code=0)
+    assert f"file {MASK}.txt has changed; of its 1 finished call none is kept" in other.stderr
+
+
 def test_another_secret_makes_another_recipe_and_the_same_one_the_same(project, monkeypatch):
     from pipeline_runner.plan.make import make_plan
     from pipeline_runner.record.keys import recipes
