@@ -22,6 +22,8 @@ COMMANDS = (
     *("runs", "show", "logs", "diff", "report", "replay", "clean"),
 )
 
+LATER = {"ui": "`prun report RUN` tells a run as one page"}  # commands of the language that there are not yet
+
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run one command line and leave with its exit code.
@@ -80,9 +82,12 @@ def _say(text: str) -> None:
 
 
 def _mistyped(word: str) -> None:
-    """A word that is no file, and much like a command. Errors: UsageError."""
+    """A word that is no file, and much like a command. Errors: SystemExit."""
     if word[:1] in "-./" or "." in word or os.path.exists(word):
         return
+    if instead := LATER.get(word):
+        _say(f"prun: `prun {word}` is not in this version yet; {instead}")
+        raise SystemExit(2)
     if meant := nearest(word, COMMANDS):
         _say(f'prun: there is no command and no file "{word}"; did you mean "prun {meant}"?')
         raise SystemExit(2)

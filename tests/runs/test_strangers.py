@@ -116,16 +116,19 @@ def test_ctrl_c_ends_a_serial_stage_in_the_middle_of_its_call(tmp_path):
     runner.stderr.close()
 
 
-def test_a_mistyped_command_is_told_the_one_that_was_meant():
+@pytest.mark.parametrize(
+    ("words", "instead"), [(["validae", "x.yaml"], "prun validate"), (["ui"], "not in this version yet; `prun report")]
+)
+def test_a_command_that_there_is_not_is_told_the_one_that_there_is(words, instead):
     told = subprocess.run(
-        [sys.executable, "-m", "pipeline_runner", "validae", "x.yaml"],
+        [sys.executable, "-m", "pipeline_runner", *words],
         env={**os.environ, "PYTHONPATH": ROOT},
         capture_output=True,
         text=True,
         check=False,
     )
     assert told.returncode == 2
-    assert "prun validate" in told.stderr
+    assert instead in told.stderr
 
 
 def test_letters_of_other_alphabets_may_name_a_stage(run):
