@@ -183,6 +183,15 @@ def _as_written(piece: Piece) -> str:
 # Values as bytes.
 
 
+def unfit(value: Any) -> str | None:
+    """Why a value cannot be a word of a command, or words; None: it can."""
+    try:
+        _joined(value)
+    except _Unfit as why:
+        return str(why)
+    return None
+
+
 def _many(value: Any) -> bool:
     return isinstance(value, list | tuple)
 
@@ -201,9 +210,8 @@ def _bytes(value: Any) -> bytes:
         case list() | tuple():
             raise _Unfit("a list within a list cannot be words of a command")
         case Mapping() | set() | frozenset():
-            raise _Unfit(
-                f"a {type(value).__name__} cannot be a word of a command: name a part of it, or write ${{… | tojson}}"
-            )
+            kind = "mapping" if isinstance(value, Mapping) else "set"
+            raise _Unfit(f"a {kind} cannot be a word of a command: name a part of it, or write ${{… | tojson}}")
         case _:
             given = _encoded(as_text(value))
     if b"\0" in given:

@@ -270,6 +270,17 @@ class UnsafeInShell(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnfitForCommand(Problem):
+    """A value in a command that can be no word of one."""
+
+    reference: str
+    why: str
+
+    def sentence(self) -> str:
+        return f"{self.reference} cannot stand here: {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class NotOfCommands(Problem):
     """A key that says something of functions, in a stage with `run`."""
 

@@ -6,8 +6,8 @@ import shlex
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
-from pipeline_runner.spec.command import CommandLine, Known, Text, is_hole, skeleton
-from pipeline_runner.spec.problems import UnsafeInShell, WrongType
+from pipeline_runner.spec.command import CommandLine, Known, Text, is_hole, skeleton, unfit
+from pipeline_runner.spec.problems import UnfitForCommand, UnsafeInShell, WrongType
 from pipeline_runner.spec.templates import Broken, Filler
 from pipeline_runner.syntax.expressions import Part, as_text, render
 from pipeline_runner.syntax.reader import ListNode, Node, Scalar
@@ -44,8 +44,8 @@ class _Reader:
             if not isinstance(node, Scalar) or node.value is None:
                 got = "nothing" if isinstance(node, Scalar) else "a list" if isinstance(node, ListNode) else "a mapping"
                 self.wrong(node, _WORDS, f"{got} in it")
-            elif (parts := self._parts(node)) is not None:
-                words.append(self._text(parts))
+            elif (parts := self._parts(node)) is not None and (text := self._text(node, parts)) is not None:
+                words.append(text)
                 written.append(as_text(node.value))
         return (
             CommandLine(tuple(words), False, " ".join(map(_shown, written))) if len(words) == len(nodes) else Broken()
@@ -56,9 +56,9 @@ class _Reader:
         if not written.strip():
             return self.wrong(node, _COMMAND, "an empty text")
         parts = self._parts(node)
-        if parts is None:
+        text = None if parts is None else self._text(node, parts)
+        if parts is None or text is None:
             return Broken()
-        text = self._text(parts)
         values = [part for part, piece in zip(parts, text, strict=True) if is_hole(piece) and isinstance(part, Part)]
         unsafe = False
         for part, place in zip(values, places(skeleton(text)), strict=True):
@@ -79,12 +79,20 @@ class _Reader:
             return None
         return self.filler.parts(node, written, "run", self.roots, self.why)
 
-    def _text(self, parts: tuple[str | Part, ...]) -> Text:
+    def _text(self, node: Scalar, parts: tuple[str | Part, ...]) -> Text | None:
+        """The text with what is known filled in; None: some of that can be no word of a command, and was told."""
         filled = [part if isinstance(part, str) else render(part, self.filler.known) for part in parts]
-        return tuple(
+        text = tuple(
             piece if isinstance(part, str) or isinstance(piece, Part) else Known(piece)
             for part, piece in zip(parts, filled, strict=True)
         )
+        misfits = [
+            UnfitForCommand(mark=node.inside(part.start, part.stop - part.start), reference=str(part), why=why)
+            for part, piece in zip(parts, text, strict=True)
+            if isinstance(part, Part) and isinstance(piece, Known) and is_hole(piece) and (why := unfit(piece.value))
+        ]
+        self.filler.problems += misfits
+        return None if misfits else text
 
     def _tell(self, problem: Problem) -> None:
         self.filler.problems.append(problem)

@@ -416,3 +416,45 @@ def test_a_function_given_in_python_is_held_to_its_own_signature():
 def test_a_workdir_of_a_name_that_no_folder_can_have_is_not_there(looked):
     with pytest.raises(Problems, match="workdir"):
         looked(f"  s: {{call: 'steps:one', over: [1], workdir: '{'x' * 5000}'}}")
+
+
+# ---------------------------------------------------------------------------------------- blanks of items
+
+
+BLANKS = [
+    ("one, with: {x: '${item.b}'}, over: [{a: 1}]", "item 0: ${item.b} leads nowhere"),
+    ("any, with: {x: '${item.b}'}, over: [{b: 1}, {a: 1}]", "item 1: ${item.b} leads nowhere"),
+    ("any, with: {x: '${item.c}'}, over: {matrix: {a: [1, 2]}, include: [{a: 2, c: 1}]}", "item 0: ${item.c}"),
+    ("any, with: {x: '${item.c}'}, over: {a: [1], b: [2]}", "item 0: ${item.c} leads nowhere"),
+    ("any, with: {x: '${item.c}'}, over: {csv: rows.csv}", "item 0: ${item.c} leads nowhere"),
+    ("any, with: {x: '${10 // index}'}, over: {range: 3}", "item 0: ${10 // index} has no value"),
+    ("any, with: {x: ['${item[1].no}']}, over: {batches: [1, 2, 3], size: 2}", "item 0: ${item[1].no}"),
+    ("any, outs: '${item.c}.txt', over: [{a: 1}]", "item 0: ${item.c} leads nowhere"),
+]
+
+
+@pytest.mark.parametrize(("stage", "why"), BLANKS)
+def test_what_a_blank_takes_of_an_item_is_looked_for_before_the_run(looked, stage, why):
+    sentences = told(looked(f"  x: {{call: steps:{stage}}}", rows__csv="a,b\n1,2\n"))
+    assert [sentence for sentence in sentences if why in sentence], sentences
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "any, with: {x: '${item.b}'}, over: [{b: 1}, {a: 1}], on_error: skip",
+        "any, with: {x: '${item.c | default(0)}'}, over: {matrix: {a: [1, 2]}, include: [{a: 2, c: 1}]}",
+        "any, with: {x: '${item.a}'}, over: {csv: rows.csv}",
+        "any, with: {x: '${item.a} ${params}'}, over: {a: [1], b: [2]}",
+        "any, with: {x: '${item | stem}'}, over: {glob: '*.py'}",
+        "any, with: {x: '${item.c}'}, over: {generate: 'steps:rows', with: {start: 0, stop: 2}}",
+        "any, with: {x: '${item.c}'}, over: []",
+    ],
+)
+def test_a_blank_that_may_be_filled_in_is_none_of_its_business(looked, stage):
+    assert told(looked(f"  x: {{call: steps:{stage}}}", rows__csv="a,b\n1,2\n")) == []
+
+
+def test_an_item_that_no_command_can_be_given_is_told_before_the_run(looked):
+    (sentence,) = told(looked("  x: {run: 'echo ${item}', over: [1, {a: 2}]}"))
+    assert sentence.startswith('stage "x", item 1: a mapping cannot be a word of a command')

@@ -266,7 +266,7 @@ def test_what_a_value_becomes_in_a_command(run, item, written, tmp_path, monkeyp
     ("item", "why"),
     [
         ("a\0b", "NUL"),
-        ({"a": 1}, "a dict cannot be a word of a command"),
+        ({"a": 1}, "a mapping cannot be a word of a command"),
         ([["a"]], "a list within a list"),
         ("\ud800", "cannot be written in"),
     ],

@@ -12,6 +12,7 @@ from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.preflight import signatures
+from pipeline_runner.plan.preflight.blanks import look_at_blanks
 from pipeline_runner.plan.preflight.deps import look_at_deps
 from pipeline_runner.plan.preflight.files import look_at_files
 from pipeline_runner.plan.preflight.find import find, inspected
@@ -75,6 +76,7 @@ def look_at(
             problems += found
             warnings += maybe
         problems += [*look_at_program(pipeline, stage, stages), *look_at_what_travels(stage)]
+        problems += look_at_blanks(stage, pipeline.folder_of(stage))
     mask = mask_of(pipeline)
     return Looked(tuple(mask.whole(problems)), tuple(map(mask.text, warnings)))
 

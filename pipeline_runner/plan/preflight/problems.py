@@ -234,3 +234,15 @@ class CannotTravel(Problem):
 
     def advice(self) -> Sequence[str]:
         return ("make it inside the function, or in `setup`, which each worker runs once",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoBlank(Problem):
+    """A `${item…}` that an item has no value for, or none that can stand there."""
+
+    stage: str
+    index: int  # of the first such item, from 0
+    why: str
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}", item {self.index}: {self.why}'

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.axes import Style
-from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.links import Link, links
 from pipeline_runner.plan.preflight import signatures
+from pipeline_runner.plan.preflight.rows import rows
 from pipeline_runner.plan.preflight.signatures import Shape
-from pipeline_runner.spec.opening import is_url
-from pipeline_runner.spec.pipeline import Batches, Csv, Glob, Items, Lines, Matrix, Range, Source, StageSpec, Zip
-from pipeline_runner.spec.sources import items
-from pipeline_runner.witness import saw, status
-
-MOST_ROWS = 10_000  # what is wrong with a row beyond is told when it is called
+from pipeline_runner.spec.pipeline import Glob, Items, Lines, Range, Source, StageSpec, Zip
 
 
 def shapes(stage: StageSpec, style: Style, folder: Path) -> Iterator[Shape]:
@@ -65,29 +58,17 @@ _UNKNOWN = object()  # a row of which nothing is known before the run
 
 
 def _rows(over: Source, folder: Path, before: Callable[[], Iterator[Link]]) -> Iterator[tuple[int | None, Any]]:
-    """Rows that are there to be looked at, with their numbers; else one that stands for all.
-
-    Not of a file that a stage before may write anew.
-    """
-    match over:
-        case Items(list() | tuple() as values):
-            yield from islice(enumerate(values), MOST_ROWS)
-        case Range() | Glob() | Lines():
-            yield None, ""
-        case Batches(Items() | Range()) | Matrix() if _at_hand(over):
-            yield from ((None, row) for row in islice(items(over, folder), MOST_ROWS))
-        case Csv(path) if not is_url(path) and not any(before()):
-            saw("status", str(folder / path), answer=status(str(folder / path)))
-            with suppress(PipelineError):  # what is wrong with the file is told as such
-                yield from ((None, row) for row in islice(items(over, folder), 1))
-        case _:
-            yield None, _UNKNOWN
-
-
-def _at_hand(over: Source) -> bool:
-    """Whether its rows can be had without opening or calling anything."""
-    axes = over.axes.values() if isinstance(over, Matrix) else ()
-    return all(isinstance(axis, Items | Range) for axis in axes)
+    """Rows that are there to be looked at, numbered where they are written one by one; else one that stands for all."""
+    if isinstance(over, Range | Glob | Lines):
+        yield None, ""
+        return
+    known = rows(over, folder, before)
+    if known is None:
+        yield None, _UNKNOWN
+    elif isinstance(over, Items):
+        yield from enumerate(known)
+    else:
+        yield from ((None, row) for row in known)
 
 
 def _row(row: Any, style: Style, fixed: Mapping[str, signatures.Path], written: signatures.Path) -> Shape:
