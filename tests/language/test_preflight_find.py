@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import pytest
@@ -155,6 +156,23 @@ def test_an_import_is_followed_through_the_modules_of_the_project(project):
     assert arguments(project("work.inner:f", **files)) == ["a", "b"]
     assert arguments(project("steps:f", steps="from work.deep.most import g as f", **files)) == ["a", "b"]
     assert arguments(project("steps:w.g", steps="import work.deep.most as w", **files)) == ["a", "b"]
+
+
+def test_a_package_without_init_is_that_of_the_project_whatever_this_process_has_on_its_path(tmp_path, monkeypatch):
+    for folder in ("ours", "other"):
+        (tmp_path / folder / "work").mkdir(parents=True)
+    (tmp_path / "ours" / "work" / "steps.py").write_text("def f(a): ...")
+    finder = Finder(str(tmp_path / "ours"), tuple(path_with(str(tmp_path / "ours"))))
+
+    class Forgets(list):
+        """A path of which everything is forgotten as soon as it was looked at."""
+
+        def __iter__(self):
+            importlib.invalidate_caches()
+            return super().__iter__()
+
+    monkeypatch.setattr(sys, "path", Forgets([str(tmp_path / "other"), *sys.path]))
+    assert arguments(find(parse_function("work.steps:f", None), finder)) == ["a"]
 
 
 def test_a_folder_without_init_is_a_package_too(project):

@@ -44,10 +44,22 @@ class Finder:
             spec = PathFinder.find_spec(inner, path) or (_by_others(inner) if count == 1 else None)
             if spec is None:
                 return "missing" if count == 1 else "unread"
-            places = spec.submodule_search_locations
-            path = None if places is None else list(places)
+            path = _inside(spec, parts[count - 1], path)
         origin = spec.origin if spec is not None and spec.has_location else None
         return origin if origin is not None and origin.endswith(".py") and os.path.isfile(origin) else "unread"
+
+
+def _inside(spec: ModuleSpec, name: str, path: Sequence[str]) -> list[str] | None:
+    """Where the modules of a package are; None: it is none.
+
+    What a spec says of a package without an __init__ is looked for anew, on the path of this very process, whenever
+    anybody forgets what was found before.
+    """
+    if spec.submodule_search_locations is None:
+        return None
+    if spec.loader is not None and spec.origin is not None:
+        return list(spec.submodule_search_locations)
+    return [place for entry in path if os.path.isdir(place := os.path.join(entry, name))]
 
 
 def _by_others(top: str) -> ModuleSpec | None:
