@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from time import time
 from typing import Any
 
 from pipeline_runner.axes import Status
@@ -172,8 +173,14 @@ class History:
         for name, stage in state.stages.items():
             if stage.status is None and stage.started:
                 stage.done = self._done_so_far(run, name)
+        _count_on_the_way(state)
         state.status, state.seconds = told.status, told.took_s
         return state
+
+    def at_work_s(self, run: str) -> float:
+        """Since when a run is at work, in seconds."""
+        since, _ = self._tries(run)
+        return max((time() - event.at for event in self._events("seq = ?", since)), default=0.0)
 
     def events(self, run: str) -> Iterator[Event]:
         """What happened in its last try, without what was printed. Empty where nothing of it can be read."""
@@ -329,6 +336,17 @@ def _printed(run: str, stage: str | None, item: int | None) -> tuple[str, list[A
     if item is not None:
         where, given = f"{where} AND item = ?", [*given, str(item)]
     return where, given
+
+
+def _count_on_the_way(state: RunState) -> None:
+    """Of stages that make one trip together, only what the last one gave is written down before all have ended: what
+    has come out of it has been through the others."""
+    through: dict[str | None, int] = {}
+    for name, stage in reversed(state.stages.items()):
+        head = stage.fused_into or name
+        if stage.started and stage.status is None:
+            stage.done = max(stage.done, through.get(head, 0))
+            through[head] = stage.done + stage.failed
 
 
 def _decoded(kind: str, body: str) -> Event | None:

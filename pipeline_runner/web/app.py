@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from pipeline_runner.errors import PipelineError, UsageError
 from pipeline_runner.pages import page
 from pipeline_runner.pages.account import account
 from pipeline_runner.record.glance import Glance, NothingYet
-from pipeline_runner.record.history import History, UnknownCall
+from pipeline_runner.record.history import History, Told, UnknownCall
 from pipeline_runner.reporters.summary import Next
 from pipeline_runner.web.guard import Guard
 from pipeline_runner.web.kept import Kept, Page
@@ -72,8 +73,12 @@ class _Pages:
         return _response(found.body, 200, found.tag)
 
     def _runs(self, most: int) -> Page:
+        def tell(history: History) -> list[Told]:
+            runs = history.runs(most + 1)
+            return [replace(one, took_s=history.at_work_s(one.run)) if one.status is None else one for one in runs]
+
         try:
-            runs = self._glance.look(lambda history: history.runs(most + 1))
+            runs = self._glance.look(tell)
         except NothingYet:
             runs = []
         told = [(one, self._following(one.run, one.about, self._glance.folder)) for one in runs[:most]]
