@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 _RUN = re.compile(r"[0-9]{4,8}|[0-9]{8}-([0-9]{0,6}|[0-9]{6}-[0-9a-f]{0,6})")  # a run's name, or its beginning
 COMMANDS = (
     *("run", "validate", "plan", "graph", "methods", "tune", "schema", "init"),
-    *("runs", "show", "logs", "diff", "report", "replay", "clean"),
+    *("runs", "show", "logs", "diff", "report", "ui", "replay", "clean"),
 )
-
-LATER = {"ui": "`prun report RUN` tells a run as one page"}  # commands of the language that there are not yet
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -85,9 +83,6 @@ def _mistyped(word: str) -> None:
     """A word that is no file, and much like a command. Errors: SystemExit."""
     if word[:1] in "-./" or "." in word or os.path.exists(word):
         return
-    if instead := LATER.get(word):
-        _say(f"prun: `prun {word}` is not in this version yet; {instead}")
-        raise SystemExit(2)
     if meant := nearest(word, COMMANDS):
         _say(f'prun: there is no command and no file "{word}"; did you mean "prun {meant}"?')
         raise SystemExit(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.classes import dataclass
@@ -109,7 +110,8 @@ def account(history: History, run: str, following: Next) -> Account:
     events = [event for event in history.events(run) if isinstance(event, _TIMED)]
     starts = [event.at for event in events if isinstance(event, RunStarted)]
     began = starts[0] if starts else told.began
-    span_s = max([told.took_s, *(event.at - began for event in events)])
+    so_far_s = time() - began if told.status is None else 0.0
+    span_s = max([told.took_s, so_far_s, *(event.at - began for event in events)])
     stages = _stages(told, state, events, began, span_s)
     return Account(
         told=told,

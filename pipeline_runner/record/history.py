@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from time import time
 from typing import Any
 
 from pipeline_runner.axes import Status
@@ -121,8 +122,10 @@ class UnknownCall(UsageError):
 class History:
     """The runs of a store. Errors: StoreError when it cannot be read."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, connection: sqlite3.Connection | None = None) -> None:
+        """With a connection, whatever is asked is asked of it; else each question has one of its own."""
         self.store = store
+        self._connection = connection
 
     def names(self) -> list[str]:
         """The names of all runs, the newest first."""
@@ -146,9 +149,9 @@ class History:
         of = dict(ran)
         return next((other for other in names[names.index(run) + 1 :] if of[other] == of[run]), None)
 
-    def runs(self) -> list[Told]:
-        """Every run in a line, the newest first."""
-        found = self._rows("SELECT id, began, body FROM run ORDER BY began DESC, id DESC")
+    def runs(self, most: int = -1) -> list[Told]:
+        """Every run in a line, or so many of them, the newest first."""
+        found = self._rows("SELECT id, began, body FROM run ORDER BY began DESC, id DESC LIMIT ?", most)
         return [self._told(str(run), float(began), _object(body)) for run, began, body in found]
 
     def told(self, run: str) -> Told:
@@ -170,8 +173,14 @@ class History:
         for name, stage in state.stages.items():
             if stage.status is None and stage.started:
                 stage.done = self._done_so_far(run, name)
+        _count_on_the_way(state)
         state.status, state.seconds = told.status, told.took_s
         return state
+
+    def at_work_s(self, run: str) -> float:
+        """Since when a run is at work, in seconds."""
+        since, _ = self._tries(run)
+        return max((time() - event.at for event in self._events("seq = ?", since)), default=0.0)
 
     def events(self, run: str) -> Iterator[Event]:
         """What happened in its last try, without what was printed. Empty where nothing of it can be read."""
@@ -180,13 +189,20 @@ class History:
 
     def lines(self, run: str, stage: str | None = None, item: int | None = None) -> Iterator[Printed]:
         """What the run's calls printed, in the order in which it was heard. A pipeline in it means its stages."""
-        where, given = "run = ? AND kind = 'Printed'", [run]
-        if stage is not None:
-            where = f"{where} AND (stage = ? OR substr(stage, 1, length(?) + 1) = ? || '.')"
-            given += [stage] * 3
-        if item is not None:
-            where, given = f"{where} AND item = ?", [*given, str(item)]
+        where, given = _printed(run, stage, item)
         yield from (event for event in self._events(where, *given) if isinstance(event, Printed))
+
+    def last_lines(self, run: str, stage: str | None, item: int | None, most: int) -> list[tuple[int, Printed]]:
+        """The last so many of `lines`, each with a number by which it is known again."""
+        where, given = _printed(run, stage, item)
+        table = "event"
+        if item is None:  # from the end backwards: by an index all lines of the run would be read, and sorted
+            table = "event NOT INDEXED"
+            first = self._count(f"SELECT min(seq) FROM event WHERE {_TOLD}", run)
+            where, given = f"{where} AND seq >= ?", [*given, first]
+        found = self._rows(f"SELECT seq, kind, body FROM {table} WHERE {where} ORDER BY seq DESC LIMIT ?", *given, most)
+        told = [(int(seq), _decoded(kind, body)) for seq, kind, body in found]
+        return [(seq, event) for seq, event in reversed(told) if isinstance(event, Printed)]
 
     def given(self, run: str, stage: str, item: int) -> bytes | None:
         """What a call that failed was given, as it was sent; None where that was not kept, or was touched."""
@@ -296,10 +312,7 @@ class History:
 
     def _events(self, where: str, *given: Any) -> Iterator[Event]:
         for kind, body in self._rows(f"SELECT kind, body FROM event WHERE {where} ORDER BY seq", *given):
-            try:
-                event = decode(kind, body)
-            except (ValueError, LookupError):  # damaged: what it told is not known any more
-                continue
+            event = _decoded(kind, body)
             if event is not None:
                 yield event
 
@@ -308,10 +321,39 @@ class History:
 
     def _rows(self, statement: str, *given: Any) -> Iterator[Any]:
         try:
-            with closing(self.store.connect()) as connection:
+            with nullcontext(self._connection) if self._connection else closing(self.store.connect()) as connection:
                 yield from connection.execute(statement, given)
         except sqlite3.Error as error:
             raise store_error(self.store.database, error) from error
+
+
+def _printed(run: str, stage: str | None, item: int | None) -> tuple[str, list[Any]]:
+    """Which rows are lines that calls printed, and what is given to ask for them."""
+    where, given = "run = ? AND kind = 'Printed'", [run]
+    if stage is not None:
+        where = f"{where} AND (stage = ? OR substr(stage, 1, length(?) + 1) = ? || '.')"
+        given += [stage] * 3
+    if item is not None:
+        where, given = f"{where} AND item = ?", [*given, str(item)]
+    return where, given
+
+
+def _count_on_the_way(state: RunState) -> None:
+    """Of stages that make one trip together, only what the last one gave is written down before all have ended: what
+    has come out of it has been through the others."""
+    through: dict[str | None, int] = {}
+    for name, stage in reversed(state.stages.items()):
+        head = stage.fused_into or name
+        if stage.started and stage.status is None:
+            stage.done = max(stage.done, through.get(head, 0))
+            through[head] = stage.done + stage.failed
+
+
+def _decoded(kind: str, body: str) -> Event | None:
+    try:
+        return decode(kind, body)
+    except (ValueError, LookupError):  # damaged: what it told is not known any more
+        return None
 
 
 def _object(body: str) -> Mapping[str, Any]:

@@ -116,19 +116,16 @@ def test_ctrl_c_ends_a_serial_stage_in_the_middle_of_its_call(tmp_path):
     runner.stderr.close()
 
 
-@pytest.mark.parametrize(
-    ("words", "instead"), [(["validae", "x.yaml"], "prun validate"), (["ui"], "not in this version yet; `prun report")]
-)
-def test_a_command_that_there_is_not_is_told_the_one_that_there_is(words, instead):
+def test_a_command_that_there_is_not_is_told_the_one_that_there_is():
     told = subprocess.run(
-        [sys.executable, "-m", "pipeline_runner", *words],
+        [sys.executable, "-m", "pipeline_runner", "validae", "x.yaml"],
         env={**os.environ, "PYTHONPATH": ROOT},
         capture_output=True,
         text=True,
         check=False,
     )
     assert told.returncode == 2
-    assert instead in told.stderr
+    assert "prun validate" in told.stderr
 
 
 def test_letters_of_other_alphabets_may_name_a_stage(run):
