@@ -415,8 +415,9 @@ class Engine:
         """What the chain's calls are drawn from: without those that need not be made."""
         record, stages, head = self._books.record, course.chain.stages, course.head
         reads = [self._books.read(plan.spec) for plan in course.stages]
+        idle = lambda: course.feed.idle  # noqa: E731
         if record is None or head.spec.hook:
-            return intake_of(self.plan, head, varying, self.results, self.moved, writing=writing)
+            return intake_of(self.plan, head, varying, self.results, self.moved, writing=writing, idle=idle)
         course.salts = [self._books.salt(plan.spec) + read for plan, read in zip(course.stages, reads, strict=True)]
         intake, calls = intake_of(
             self.plan,
@@ -428,6 +429,7 @@ class Engine:
             course.salts[0],
             writing=writing,
             files=lambda deps: record.deps_of_call(head.spec.name, deps),
+            idle=idle,
         )
         if course.head.spec.always and not self._sources_ended_well(course):
             return intake, calls  # what was done after another failure is to be done again

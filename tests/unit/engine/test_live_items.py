@@ -5,6 +5,7 @@ from threading import Thread
 
 import pytest
 
+from pipeline_runner.engine import live_items
 from pipeline_runner.engine.live_items import LiveItems
 
 pytestmark = pytest.mark.timeout(20)
@@ -43,6 +44,26 @@ def test_a_draw_of_many_gives_those_that_are_there():
         assert values(intake.draw(100)) == [number]
     queue.put(None)
     assert intake.draw(100) is None
+
+
+def test_where_a_worker_is_idle_nobody_waits_for_a_second_item(monkeypatch):
+    monkeypatch.setattr(live_items, "PATIENCE_S", 3600)
+    items, queue = fed()
+    intake = LiveItems(items, idle=lambda: True)
+    queue.put(1)
+    assert values(intake.draw(100)) == [1]
+    queue.put(None)
+
+
+def test_a_worker_that_becomes_idle_ends_the_wait_for_a_second_item(monkeypatch):
+    monkeypatch.setattr(live_items, "PATIENCE_S", 3600)
+    monkeypatch.setattr(live_items, "LOOKS", 1_000_000)
+    items, queue = fed()
+    answers = iter([False] * 3)
+    intake = LiveItems(items, idle=lambda: next(answers, True))
+    queue.put(1)
+    assert values(intake.draw(100)) == [1]
+    queue.put(None)
 
 
 def test_no_more_is_taken_than_was_asked_for():
