@@ -459,7 +459,7 @@ class Engine:
         lease = course.lease
         if lease is None:
             raise AssertionError("a chunk was drawn before its pool was leased: this is our bug")
-        budget_s = course.sizes.budget_s(course.head.choice.method.lazy)
+        budget_s = course.sizes.budget_s
         leave = self._leave.needed(course.asks_as(None))
         address = self._beacon.here if backend.in_process else self._beacon.address
         # What is timed, weighed or struck must be known to have begun when it begins.

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline_runner.calls import Calls
 
 PATIENCE_S = 0.005  # for the rest of a chunk, once it has begun
+MOST = 1 << 13  # items in one draw: a generator of Python takes some ms for them, and several draws are in flight
 LOOKS = 10  # meanwhile, whether a worker has become idle: then what is there goes at once
 
 
@@ -49,6 +50,7 @@ class LiveItems:
         return self._hungry and not self._here
 
     def draw(self, most: int) -> Calls | None:
+        most = min(most, MOST)
         if len(self._here) < most and not self._ended:
             self._ask_for(most)
         part = [self._here.popleft() for _ in range(min(most, len(self._here)))]

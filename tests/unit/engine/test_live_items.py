@@ -74,6 +74,13 @@ def test_no_more_is_taken_than_was_asked_for():
     assert asked == [0, 1, 2, 3, 4]
 
 
+def test_however_much_is_asked_for_little_is_held_at_once():
+    intake = LiveItems(iter(range(3 * live_items.MOST)))
+    sizes = [len(calls) for calls in iter(lambda: intake.draw(1 << 20), None)]
+    assert sum(sizes) == 3 * live_items.MOST
+    assert max(sizes) <= live_items.MOST
+
+
 def test_what_the_source_raises_comes_after_its_items():
     def dying():
         yield from (1, 2)

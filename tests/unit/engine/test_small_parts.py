@@ -89,7 +89,7 @@ def test_what_is_seen_soon_counts_for_more_than_what_was_recorded():
 
 def test_a_whole_input_is_guided_by_what_was_recorded_and_does_not_fall_to_dust():
     unknown = Sizes(2, None).whole(8000, 8000)
-    assert Sizes(2, None, 5e-4).whole(8000, 8000) == 200 < unknown
+    assert Sizes(2, None, 1e-4).whole(8000, 8000) == 300 < unknown
     assert Sizes(2, None, 10.0).whole(8000, 8000) == unknown // DUST
     assert Sizes(2, None, 1e-9).whole(8000, 8000) <= 2 * unknown
 
@@ -125,7 +125,7 @@ def test_all_at_once_is_four_chunks_a_worker():
 def test_all_at_once_of_calls_whose_time_is_known_ends_in_smaller_chunks():
     sizes = Sizes(2, None)
     sizes.learn(1000, 1.0)
-    assert [sizes.whole(2000, left) for left in (2000, 200, 40, 4)] == [100, 50, 10, 2]
+    assert [sizes.whole(2000, left) for left in (2000, 200, 40, 4)] == [30, 30, 10, 2]
 
 
 # Leave
