@@ -5,7 +5,7 @@ from __future__ import annotations
 AIM_S = 0.03  # of work in a chunk: a message costs 0.25–0.8 ms of CPU, so this loses about 2 %
 LEAST_S = 0.002  # of work in one of the last chunks, which are the smallest
 BUDGET_S = 0.05  # after which a worker hands the rest back: a wrong guess costs a resend, not a wait, and who is killed
-# loses no more than this. Of a method that takes all its input at once the rest waits for the next round, which knows more.
+# loses no more than this. Of a method that takes all its input at once the rest waits for the next round.
 GROWTH = 1 << 12  # at most so many times the largest size that was seen to last
 SURE = 8  # a size is settled when one that was so many times smaller has been seen to last
 MOST = 1 << 16  # calls

@@ -1,7 +1,7 @@
-"""Runs a plan: start what is ready, take one message, publish what it means; until all is over.
+"""Runs a plan: start what is ready, hear what is new, publish what it means; until all is over.
 
-This thread alone decides and changes state. Drivers, beacon and signal handlers put messages in its
-inbox and do nothing else.
+This thread alone decides and changes state, and it hears the workers itself. Drivers and signal handlers put messages
+in its inbox and do nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from queue import Empty, SimpleQueue
 from time import monotonic, time
 from typing import Any, assert_never
 
@@ -24,6 +23,7 @@ from pipeline_runner.engine.chaos import Chaos
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Feed, Flight, Owed
+from pipeline_runner.engine.inbox import Inbox
 from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, constants_of, in_its_folder, intake_of
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.engine.jobs import job, job_of_each, step_of
@@ -36,7 +36,6 @@ from pipeline_runner.engine.messages import (
     ChunkOver,
     LinesSaid,
     Message,
-    Nudge,
     PoolOpened,
     RoundOver,
     StepReached,
@@ -85,7 +84,7 @@ class Engine:
         self._books = Books(plan, keep, listeners, record)
         self.state, self.results, self.lock = self._books.state, self._books.results, self._books.lock
         self.kept, self.moved, self.mask = self._books.kept, self._books.moved, self._books.mask
-        self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._inbox = Inbox()
         self._arena = Arena()
         self._running: dict[int, Course] = {}  # by number, in the order of their start
         self._outcomes = Outcomes(self._books, self._stop, self._arrived)
@@ -130,7 +129,7 @@ class Engine:
         folders = {self.plan.pipeline.folder_of(stage.spec) for stage in self.plan.stages.values()}
         for folder in (*folders, self.plan.pipeline.folder):
             add_to_path(os.path.abspath(folder))
-        self._beacon = Beacon(self._inbox.put, self._arena)
+        self._beacon = Beacon(self._inbox.put, self._arena, self._inbox.bell())
         try:
             self._books.publish(
                 events.RunStarted(
@@ -159,6 +158,7 @@ class Engine:
         finally:
             self._rounds.pools.close()
             forking.hurry_no_more(self)
+            self._inbox.close()
             self._beacon.close()
             self._arena.retire()
             if self.state.status is None:
@@ -169,23 +169,18 @@ class Engine:
         return self.state
 
     def _turn(self) -> None:
-        """Wait for a message, take it and all that have come meanwhile, and commit what they meant at once: the more
-        there is to do, the fewer commits it takes."""
-        self._take(self._next_message())
+        """Wait for news, take it and all that has come meanwhile, and commit what it meant at once: the more there is
+        to do, the fewer commits it takes."""
+        self._beacon.hear(self._patience() if self._inbox.fall_asleep() else 0.0)
+        self._inbox.wake_up()
         for _ in range(AT_ONCE):
-            try:
-                self._take(self._inbox.get_nowait())
-            except Empty:
+            message = self._inbox.take()
+            if message is None:
                 break
+            self._take(message)
         self._look_after()
         self._start_ready()
         self._books.commit()
-
-    def _next_message(self) -> Message:
-        try:
-            return self._inbox.get(timeout=self._patience())
-        except Empty:
-            return Nudge()
 
     def _take(self, message: Message) -> None:
         match message:
@@ -215,8 +210,6 @@ class Engine:
                 self._rounds.here(message)
             case WorkerRefused():
                 self._refused = message
-            case Nudge():
-                pass
             case _:
                 assert_never(message)
 

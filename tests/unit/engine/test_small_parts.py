@@ -131,8 +131,7 @@ def test_all_at_once_of_calls_whose_time_is_known_ends_in_smaller_chunks():
 # Leave
 
 
-def leave(workers, stages=2):
-    waves = [SimpleNamespace()] * stages
+def leave(workers, waves=((0, 1, 2, 3),), lanes=()):
     chains = [SimpleNamespace(head=number) for number in range(4)]
     planned = SimpleNamespace(
         spec=SimpleNamespace(limits={}, priority=0),
@@ -140,12 +139,12 @@ def leave(workers, stages=2):
     )
     plan = SimpleNamespace(
         workers=workers,
-        waves=[waves],
+        waves=waves,
         groups=[],
         stages=dict.fromkeys(range(4), planned),
         pipeline=SimpleNamespace(limits={}),
     )
-    return Leave(plan, chains)
+    return Leave(plan, chains, lanes)
 
 
 def test_as_many_may_begin_as_there_are_workers():
@@ -177,9 +176,21 @@ def test_a_stranger_who_ends_frees_nothing():
     assert door.ask(0, 2) == []
 
 
-def test_one_stage_alone_needs_no_leave():
-    assert not leave(2, stages=1).needed(0)
-    assert leave(2).needed(0)
+@pytest.mark.parametrize(
+    ("waves", "lanes", "asks"),
+    [
+        ([[0, 1, 2, 3]], [], True),
+        ([[0], [1], [2], [3]], [], False),
+        ([[0, 1], [2], [3]], [], True),
+        ([[0, 1], [2, 3]], [{0, 1, 2, 3}], False),
+        ([[0], [1, 2], [3]], [{1, 2, 3}], False),  # all others wait for the first
+        ([[0, 1], [2, 3]], [{0, 1}, {2, 3}], True),  # 2 may wait for 0 alone, and 1 be at work
+        ([[0, 1], [2], [3]], [{0, 1, 3}], True),
+        ([[0, 1], [2, 3]], [{0, 1, 2}], True),
+    ],
+)
+def test_leave_is_asked_for_only_where_two_pools_may_be_at_work_at_one_time(waves, lanes, asks):
+    assert leave(2, waves, lanes).needed(0) is asks
 
 
 # Retries
