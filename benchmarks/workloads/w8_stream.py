@@ -71,7 +71,7 @@ def _ours(size: SimpleNamespace, slow: bool) -> Figures:
 
     scale = Scale(size)
     pipeline = Pipeline("stream", [Stage("work", call=work.same, over=scale.source())])
-    with pipeline.start(workers=WORKERS, keep=(), state=Path("state")) as run:
+    with pipeline.start(workers=WORKERS, keep=None, state=Path("state")) as run:  # passed on: nothing is kept
         return scale.read(run["work"], slow)
 
 

@@ -1,4 +1,8 @@
-"""Hears the workers: what begins, what ends with which outcome, and who dies. One thread, one selector."""
+"""Hears the workers: what begins, what ends with which outcome, and who dies.
+
+It has no thread of its own: who waits for news listens to the sockets (`hear`). A thread between the two was one more
+to be woken, and to wait for the interpreter, for each chunk.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +44,7 @@ from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH, REACHED, RO
 from pipeline_runner.worker.slate import At
 
 REFUSE_S = 2.0  # a worker that there is no descriptor for waits so long for one
+AT_ONCE = 1 << 16  # bytes that are read in one go; of a larger frame the rest goes where it is to be
 LOOK_S = 0.05  # how often to look what a call that goes on has written
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of SO_PEERCRED
 
@@ -58,7 +63,8 @@ class _Worker:
         self.ended: int | None = None  # and that it has ended
         self._slate: int | None = None  # descriptor of what it writes down
         self._said: At | None = None  # what it said that it is at, for one without a slate
-        self._head = bytearray()
+        self.dying = False  # what is still to be read is the last
+        self._head = b""
         self._body: bytearray | None = None
         self._filled = 0
 
@@ -72,47 +78,64 @@ class _Worker:
         at = self._said if self._slate is None else slate.read(self._slate)
         return None if at is None or at.chunk == self.ended else at
 
-    def frames(self) -> tuple[list[bytearray], bool]:
+    def frames(self) -> tuple[list[bytes | bytearray], bool]:
         """Whole frames that have arrived, and whether the other side is still there."""
-        frames: list[bytearray] = []
+        frames: list[bytes | bytearray] = []
         while True:
             try:
-                alive = self._read(frames)
+                got, most = self._read(frames)
             except BlockingIOError:
                 return frames, True
             except OSError:
                 return frames, False
-            if not alive:
-                return frames, False
-
-    def _read(self, frames: list[bytearray]) -> bool:
-        if self._body is None:
-            got = self._greeted() if self.pid < 0 else self.connection.recv(self._lacking(), socket.MSG_DONTWAIT)
             if not got:
-                return False
-            self._head += got
-            if len(self._head) == LENGTH.size:
-                self._body = bytearray(LENGTH.unpack(self._head)[0])
-                self._head.clear()
-                self._filled = 0
-            return True
-        with memoryview(self._body) as view:
-            size = self.connection.recv_into(view[self._filled :], 0, socket.MSG_DONTWAIT)
-        self._filled += size
-        if self._filled == len(self._body):
-            frames.append(self._body)
-            self._body = None
-        return size > 0
+                return frames, False
+            if got < most and not self.dying:  # no more is there: to ask once more is to wait for the interpreter again
+                return frames, True
 
-    def _lacking(self) -> int:
-        return LENGTH.size - len(self._head)
+    def _read(self, frames: list[bytes | bytearray]) -> tuple[int, int]:
+        """Take what is there, once; how much it was, and how much it could have been."""
+        if self._body is not None:
+            with memoryview(self._body) as view:
+                most = len(view) - self._filled
+                got = self.connection.recv_into(view[self._filled :], 0, socket.MSG_DONTWAIT)
+            self._filled += got
+            if self._filled == len(self._body):
+                frames.append(self._body)
+                self._body = None
+            return got, most
+        if self.pid < 0:
+            greeting = self._greeted()
+            self._head += greeting
+            self._cut(frames)
+            return len(greeting), len(greeting)
+        arrived = self.connection.recv(AT_ONCE, socket.MSG_DONTWAIT)
+        self._head = self._head + arrived if self._head else arrived
+        self._cut(frames)
+        return len(arrived), AT_ONCE
+
+    def _cut(self, frames: list[bytes | bytearray]) -> None:
+        """The whole frames of what has arrived; the rest waits, in its own place where its length is known."""
+        at, end = 0, len(self._head)
+        while end - at >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._head, at)
+            if at + LENGTH.size + length > end:
+                self._body = bytearray(length)
+                self._filled = end - at - LENGTH.size
+                self._body[: self._filled] = self._head[at + LENGTH.size :]
+                at = end
+                break
+            frames.append(self._head[at + LENGTH.size : at + LENGTH.size + length])
+            at += LENGTH.size + length
+        self._head = self._head[at:]
 
     def _greeted(self) -> bytes:
         """The first bytes, which come with the files that it writes to."""
         # Not socket.recv_fds, which forgets its flags.
         flags = socket.MSG_DONTWAIT | getattr(socket, "MSG_CMSG_CLOEXEC", 0)
         files = array("i")
-        got, ancillary, _, _ = self.connection.recvmsg(self._lacking(), socket.CMSG_SPACE(3 * files.itemsize), flags)
+        room = socket.CMSG_SPACE(3 * files.itemsize)
+        got, ancillary, _, _ = self.connection.recvmsg(LENGTH.size - len(self._head), room, flags)
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 files.frombytes(data[: len(data) // files.itemsize * files.itemsize])
@@ -145,7 +168,8 @@ class Beacon:
     Only processes of the same user are heard.
     """
 
-    def __init__(self, tell: Callable[[Message], None], arena: Arena | None = None) -> None:
+    def __init__(self, tell: Callable[[Message], None], arena: Arena | None = None, bell: int | None = None) -> None:
+        """`bell`: a descriptor that ends the wait for news when it can be read."""
         self._tell = tell
         self._arena = Arena() if arena is None else arena
         self._jobs: dict[int, bytes] = {}
@@ -160,14 +184,14 @@ class Beacon:
         self.here = f"here:{self.address}"
         self._doors: dict[int, threading.Event] = {}  # by chunk: calls of this process that wait for leave
         serve_here(self.here, lambda lease: _Here(tell, lease, self._plain, self._doors, self._arena))
-        self._wake, self._woken = os.pipe()
+        self._bell = bell
+        self._looked_at = 0.0  # when it was seen last what workers are at
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._pausing = False  # no look at who knocks, for a moment
         self._short_since: float | None = None  # that there was no descriptor for who knocks
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-        self._selector.register(self._wake, selectors.EVENT_READ, None)
-        self._thread = threading.Thread(target=self._listen, name="prun-beacon", daemon=True)
-        self._thread.start()
+        if bell is not None:
+            self._selector.register(bell, selectors.EVENT_READ, lambda: os.read(bell, 1 << 10))
 
     def _bind(self) -> str:
         if sys.platform == "linux":
@@ -200,34 +224,29 @@ class Beacon:
         """Stop hearing. Workers that are still there end by themselves."""
         forget_here(self.here)
         self._plain.clear()
-        os.write(self._woken, b".")
-        self._thread.join(5)
         for worker in self._workers.values():
             worker.close()
         self._listener.close()
         self._selector.close()
-        os.close(self._wake)
-        os.close(self._woken)
+        if self._bell is not None:
+            os.close(self._bell)
         if self._spare is not None:
             os.close(self._spare)
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _listen(self) -> None:
-        looked_at = 0.0
-        while True:
-            ready = self._selector.select(LOOK_S if self._workers or self._pausing else None)
-            if self._pausing:
-                self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-                self._pausing = False
-            for key, _ in ready:
-                if key.data is None:
-                    return
-                key.data()
-            if self._workers and monotonic() - looked_at > LOOK_S:
-                for worker in list(self._workers.values()):
-                    self._look_at(worker)
-                looked_at = monotonic()
+    def hear(self, patience_s: float) -> None:
+        """Tell all that has been said. If nothing has, wait for it, or for the bell, but no longer than this."""
+        ready = self._selector.select(min(patience_s, LOOK_S) if self._workers or self._pausing else patience_s)
+        if self._pausing:
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+            self._pausing = False
+        for key, _ in ready:
+            key.data()
+        if self._workers and monotonic() - self._looked_at > LOOK_S:
+            for worker in list(self._workers.values()):
+                self._look_at(worker)
+            self._looked_at = monotonic()
 
     def _look_at(self, worker: _Worker) -> None:
         """See what a worker is at, and what a call has written that goes on."""
@@ -339,6 +358,7 @@ class Beacon:
 
     def _died(self, worker: _Worker) -> None:
         if not worker.gone:
+            worker.dying = True
             frames, _ = worker.frames()  # what it said before it died is still in the socket
             for frame in frames:
                 self._take(worker, pickle.loads(frame))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 AIM_S = 0.03  # of work in a chunk: a message costs 0.25–0.8 ms of CPU, so this loses about 2 %
 LEAST_S = 0.002  # of work in one of the last chunks, which are the smallest
-BUDGET_S = 0.05  # after which a worker hands the rest back, so that a wrong guess costs a resend, not a wait
-WHOLE_AIM_S = 0.1  # for methods that take all their input at once: larger, since all of it is dispatched blind
-WHOLE_BUDGET_S = 0.5  # the rest then waits for the next round, whose sizes know better
+BUDGET_S = 0.05  # after which a worker hands the rest back: a wrong guess costs a resend, not a wait, and who is killed
+# loses no more than this. Of a method that takes all its input at once the rest waits for the next round.
 GROWTH = 1 << 12  # at most so many times the largest size that was seen to last
 SURE = 8  # a size is settled when one that was so many times smaller has been seen to last
 MOST = 1 << 16  # calls
@@ -48,11 +47,10 @@ class Sizes:
             return min(window, self._workers + self.known)
         return min(window, AHEAD * self._workers) if self._each_bytes >= MOST_BYTES else window
 
-    def budget_s(self, lazy: bool) -> float:
+    @property
+    def budget_s(self) -> float:
         """How long a chunk may take before it hands back its rest; 0 where the user chose the size."""
-        if self._fixed:
-            return 0.0
-        return BUDGET_S if lazy else WHOLE_BUDGET_S
+        return 0.0 if self._fixed else BUDGET_S
 
     def learn(self, calls: int, took_s: float) -> None:
         """A chunk of so many calls took so long."""
@@ -101,6 +99,6 @@ class Sizes:
         unknown = min(-(-calls // (4 * self._workers)), self._most())
         if not self.known:
             return max(1, unknown)
-        size = min(self._lasting(WHOLE_AIM_S), self._most(), self._share(left))
+        size = min(self._meant(), self._share(left))
         # All of it is dispatched before it is seen whether calls take as long as they did: it must not fall to dust.
         return max(1, size, unknown // DUST if self._blind else 1)

@@ -1,7 +1,7 @@
-"""Runs a plan: start what is ready, take one message, publish what it means; until all is over.
+"""Runs a plan: start what is ready, hear what is new, publish what it means; until all is over.
 
-This thread alone decides and changes state. Drivers, beacon and signal handlers put messages in its
-inbox and do nothing else.
+This thread alone decides and changes state, and it hears the workers itself. Drivers and signal handlers put messages
+in its inbox and do nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from queue import Empty, SimpleQueue
 from time import monotonic, time
 from typing import Any, assert_never
 
@@ -24,6 +23,7 @@ from pipeline_runner.engine.chaos import Chaos
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Feed, Flight, Owed
+from pipeline_runner.engine.inbox import Inbox
 from pipeline_runner.engine.inputs import RunNames, StageUnfinished, Values, constants_of, in_its_folder, intake_of
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.engine.jobs import job, job_of_each, step_of
@@ -36,7 +36,6 @@ from pipeline_runner.engine.messages import (
     ChunkOver,
     LinesSaid,
     Message,
-    Nudge,
     PoolOpened,
     RoundOver,
     StepReached,
@@ -85,7 +84,7 @@ class Engine:
         self._books = Books(plan, keep, listeners, record)
         self.state, self.results, self.lock = self._books.state, self._books.results, self._books.lock
         self.kept, self.moved, self.mask = self._books.kept, self._books.moved, self._books.mask
-        self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._inbox = Inbox()
         self._arena = Arena()
         self._running: dict[int, Course] = {}  # by number, in the order of their start
         self._outcomes = Outcomes(self._books, self._stop, self._arrived)
@@ -130,7 +129,7 @@ class Engine:
         folders = {self.plan.pipeline.folder_of(stage.spec) for stage in self.plan.stages.values()}
         for folder in (*folders, self.plan.pipeline.folder):
             add_to_path(os.path.abspath(folder))
-        self._beacon = Beacon(self._inbox.put, self._arena)
+        self._beacon = Beacon(self._inbox.put, self._arena, self._inbox.bell())
         try:
             self._books.publish(
                 events.RunStarted(
@@ -159,6 +158,7 @@ class Engine:
         finally:
             self._rounds.pools.close()
             forking.hurry_no_more(self)
+            self._inbox.close()
             self._beacon.close()
             self._arena.retire()
             if self.state.status is None:
@@ -169,23 +169,18 @@ class Engine:
         return self.state
 
     def _turn(self) -> None:
-        """Wait for a message, take it and all that have come meanwhile, and commit what they meant at once: the more
-        there is to do, the fewer commits it takes."""
-        self._take(self._next_message())
+        """Wait for news, take it and all that has come meanwhile, and commit what it meant at once: the more there is
+        to do, the fewer commits it takes."""
+        self._beacon.hear(self._patience() if self._inbox.fall_asleep() else 0.0)
+        self._inbox.wake_up()
         for _ in range(AT_ONCE):
-            try:
-                self._take(self._inbox.get_nowait())
-            except Empty:
+            message = self._inbox.take()
+            if message is None:
                 break
+            self._take(message)
         self._look_after()
         self._start_ready()
         self._books.commit()
-
-    def _next_message(self) -> Message:
-        try:
-            return self._inbox.get(timeout=self._patience())
-        except Empty:
-            return Nudge()
 
     def _take(self, message: Message) -> None:
         match message:
@@ -215,8 +210,6 @@ class Engine:
                 self._rounds.here(message)
             case WorkerRefused():
                 self._refused = message
-            case Nudge():
-                pass
             case _:
                 assert_never(message)
 
@@ -415,8 +408,9 @@ class Engine:
         """What the chain's calls are drawn from: without those that need not be made."""
         record, stages, head = self._books.record, course.chain.stages, course.head
         reads = [self._books.read(plan.spec) for plan in course.stages]
+        idle = lambda: course.feed.idle  # noqa: E731
         if record is None or head.spec.hook:
-            return intake_of(self.plan, head, varying, self.results, self.moved, writing=writing)
+            return intake_of(self.plan, head, varying, self.results, self.moved, writing=writing, idle=idle)
         course.salts = [self._books.salt(plan.spec) + read for plan, read in zip(course.stages, reads, strict=True)]
         intake, calls = intake_of(
             self.plan,
@@ -428,6 +422,7 @@ class Engine:
             course.salts[0],
             writing=writing,
             files=lambda deps: record.deps_of_call(head.spec.name, deps),
+            idle=idle,
         )
         if course.head.spec.always and not self._sources_ended_well(course):
             return intake, calls  # what was done after another failure is to be done again
@@ -457,7 +452,7 @@ class Engine:
         lease = course.lease
         if lease is None:
             raise AssertionError("a chunk was drawn before its pool was leased: this is our bug")
-        budget_s = course.sizes.budget_s(course.head.choice.method.lazy)
+        budget_s = course.sizes.budget_s
         leave = self._leave.needed(course.asks_as(None))
         address = self._beacon.here if backend.in_process else self._beacon.address
         # What is timed, weighed or struck must be known to have begun when it begins.

@@ -110,6 +110,11 @@ class Feed:
         something first."""
         return not self._drawn_out and (bool(self._owed) or not self._intake.dry)
 
+    @property
+    def idle(self) -> bool:
+        """Whether a worker surely has nothing to do. Of a method that wants all its input first, none has anything."""
+        return self._lazy and len(self.flights) < self.workers
+
     def again(self, owed: Owed) -> None:
         """These calls are to run again, before any that are new; unless the stage has been given up."""
         with self._lock:

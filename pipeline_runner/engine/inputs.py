@@ -193,17 +193,21 @@ def intake_of(
     *,
     writing: Writing | None = None,
     files: FilesOf | None = None,
+    idle: Callable[[], bool] = lambda: False,
 ) -> tuple[Intake, int | None]:
     """What the stage's calls are drawn from, and how many they are where that is known.
 
     `tell_apart` gives, for a source, how its items are told apart; None: by their numbers, or not at all.
-    `salt` stands for what every call is given beside its items, `files` for the files that each reads for itself.
+    `salt` stands for what every call is given beside its items, `files` for the files that each reads for itself;
+    `idle` says whether a worker waits for calls.
     Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
     """
     over = stage.spec.over
     folder = plan.pipeline.folder_of(stage.spec)
     values = Values(plan, results, partial=stage.spec.always)
-    opened, calls = _Opener(plan, folder, results, values, moved, tell_apart).open(over, shortest=stage.spec.shortest)
+    opened, calls = _Opener(plan, folder, results, values, moved, tell_apart, idle).open(
+        over, shortest=stage.spec.shortest
+    )
     by_index = numbered(stage.spec)
     if salt or by_index:
         opened = Deepened(opened, salt, numbered=by_index)
@@ -221,6 +225,7 @@ class _Opener:
     values: Values
     moved: Callable[[], None]
     tell_apart: Callable[[Source, Path], TellApart | None]
+    idle: Callable[[], bool]
 
     def open(self, source: Source | None, *, shortest: bool = False, column: bool = False) -> tuple[Intake, int | None]:
         opened, calls = self._whole(source, shortest=shortest, column=column)
@@ -252,7 +257,7 @@ class _Opener:
                     return self._described(source, FromSequence(there)), len(there)
                 known = size(whole, self.folder)
                 if known is None and isinstance(whole, Generate | Items):
-                    return self._described(source, LiveItems(items(whole, self.folder))), None
+                    return self._described(source, LiveItems(items(whole, self.folder), self.idle)), None
                 return self._described(source, FromItems(items(whole, self.folder), known)), known
 
     def _described(self, source: Source, intake: Intake) -> Intake:

@@ -131,7 +131,8 @@ class Waiting:
 class Loads(Sizes):
     """A lane's chunks are as large as its intake makes them."""
 
-    def budget_s(self, lazy: bool) -> float:
+    @property
+    def budget_s(self) -> float:
         return BUDGET_S
 
     def next(self, left: int | None) -> int:

@@ -41,9 +41,9 @@ class Leave:
         self._at_work: dict[int, int] = {}  # chunk → its course
         self._waiting: list[_Visitor] = []
         self._arrivals = count()
-        self._side_by_side = len(chains) - self._here.count(True) - sum(len(lane) - 1 for lane in lanes) > 1 and (
-            any(len(wave) > 1 for wave in plan.waves) or any(len(group.chains) > 1 for group in plan.groups)
-        )
+        pools = {number: -1 - lane for lane, members in enumerate(lanes) for number in members}
+        pools = {number: pools.get(number, number) for number, here in enumerate(self._here) if not here}
+        self._side_by_side = len(set(pools.values())) > 1 and _overlap(plan, pools)
 
     def needed(self, course: int) -> bool:
         """Whether its chunks must ask. Calls in the runner's own process use no worker, but hold tokens too."""
@@ -89,3 +89,17 @@ class Leave:
                 if has_worker:
                     kept_for_others.update(holds)
         self._waiting = left
+
+
+def _overlap(plan: Plan, pools: Mapping[int, int]) -> bool:
+    """Whether two pools may ever be at work at one time. `pools`: of each chain that has one."""
+    if any(len(group.chains) > 1 for group in plan.groups):
+        return True  # streams join them
+    later: set[int] = set()
+    for wave in reversed(plan.waves):  # each group is one chain, of the same number
+        own = {pools[number] for number in wave if number in pools}
+        # What comes later waits for one of this wave: for all of it only where it is but one.
+        if len(own) > 1 or (own and len(wave) > 1 and later - own):
+            return True
+        later |= own
+    return False

@@ -1,19 +1,21 @@
 """Items of a user's iterator, taken in a thread of its own: one that is there never waits for one that is not.
 
 Whoever feeds a generator by hand, or makes an item from the result of the one before, would else wait for ever: a chunk
-of several items would be held back until its last one has come.
+of several items would be held back until its last one has come. Where a worker is idle nobody waits for a second item.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeline_runner.calls import Calls
 
 PATIENCE_S = 0.005  # for the rest of a chunk, once it has begun
+MOST = 1 << 13  # items in one draw: a generator of Python takes some ms for them, and several draws are in flight
+LOOKS = 10  # meanwhile, whether a worker has become idle: then what is there goes at once
 
 
 class LiveItems:
@@ -24,8 +26,10 @@ class LiveItems:
 
     arrivals = 0
 
-    def __init__(self, items: Iterator[Any]) -> None:
+    def __init__(self, items: Iterator[Any], idle: Callable[[], bool] = lambda: False) -> None:
+        """`idle`: whether a worker has nothing to do."""
         self._items = items
+        self._idle = idle
         self._here: deque[Any] = deque()
         self._wanted = 0  # items that should be here
         self._hungry = False  # one is enough
@@ -46,6 +50,7 @@ class LiveItems:
         return self._hungry and not self._here
 
     def draw(self, most: int) -> Calls | None:
+        most = min(most, MOST)
         if len(self._here) < most and not self._ended:
             self._ask_for(most)
         part = [self._here.popleft() for _ in range(min(most, len(self._here)))]
@@ -70,7 +75,9 @@ class LiveItems:
         if self._thread is None:
             self._thread = threading.Thread(target=self._take, name="prun-source", daemon=True)
             self._thread.start()
-        self._enough.wait(PATIENCE_S)
+        for _ in range(LOOKS):
+            if self._idle() or self._enough.wait(PATIENCE_S / LOOKS):
+                break
         self._hungry = True
         while not (self._here or self._ended):
             self._enough.clear()

@@ -93,11 +93,6 @@ class CallsKept:
 
 
 @dataclass(frozen=True)
-class Nudge:
-    """Look again: a feed has moved, a handle was asked for."""
-
-
-@dataclass(frozen=True)
 class Cancel:
     """End the run. signal: by which, if by one."""
 
@@ -115,6 +110,5 @@ Message = (
     | WorkerRefused
     | RoundOver
     | PoolOpened
-    | Nudge
     | Cancel
 )

@@ -77,6 +77,8 @@ class Results:
                 self._taps.append(tap)
 
     def put(self, indices: range, pack: Pack) -> None:
+        if not self._read:  # digests are for those who make calls of the values: 8 bytes a call, perhaps of millions
+            pack = pack._replace(digests=None)
         with self._lock:
             if self._keep:
                 self._segments.append((indices, pack))

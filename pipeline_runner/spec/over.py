@@ -117,6 +117,8 @@ class OverBuilder:
                 return self._wrong(node.mark, f'the text "{value}" gives no items', f'write {{glob: "{value}"}}')
             case int() if not isinstance(value, bool):
                 return self._wrong(node.mark, f"the number {value} gives no items", f"write {{range: {value}}}")
+            case range():
+                return Range(value.start, value.stop, value.step)
             case Iterable() if _of_python(value):
                 return Items(value)
         return self._wrong(node.mark, f"{_told(value)} gives no items", _CURE)
@@ -369,7 +371,7 @@ def _is_reference(node: Node) -> bool:
 
 
 def _of_python(value: Any) -> bool:
-    """Items that YAML cannot hold: a tuple, a range, an array, a generator."""
+    """Items that YAML cannot hold: a tuple, an array, a generator."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | list | Mapping)
 
 

@@ -235,7 +235,7 @@ def door(workers, *courses, **tokens):
         for number, (priority, holds) in enumerate(courses)
     }
     plan = SimpleNamespace(
-        workers=workers, waves=[[1, 2]], groups=[], stages=stages, pipeline=SimpleNamespace(limits=tokens)
+        workers=workers, waves=[list(stages)], groups=[], stages=stages, pipeline=SimpleNamespace(limits=tokens)
     )
     return Leave(plan, [SimpleNamespace(head=number) for number in stages])
 

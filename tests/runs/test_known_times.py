@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
-from pipeline_runner import Pipeline
-from pipeline_runner.events import CallsDone
+from pipeline_runner import Pipeline, Stage
+from pipeline_runner.events import CallsDone, ChunkEnded
 
 pytestmark = pytest.mark.timeout(60)
 HERE = Path(__file__).parent
@@ -31,6 +32,15 @@ def first_chunk(pipeline):
 def test_a_second_run_begins_with_more_than_one_call_a_chunk(pipeline):
     assert first_chunk(pipeline) == 1
     assert first_chunk(pipeline) > 1
+
+
+@pytest.mark.parametrize("method", ["multiprocessing.Pool.map", "multiprocessing.Pool.imap"])
+def test_who_is_killed_loses_no_more_than_a_few_hundredths_of_a_second_of_a_worker(method, tmp_path):
+    """Outcomes are told when a chunk has ended: one of calls whose time nobody knew hands its rest back soon."""
+    told = []
+    stage = Stage("s", call=time.sleep, over=[0.03] * 40, method=method)
+    Pipeline("p", [stage]).run(workers=2, state=tmp_path, on_event=told.append)
+    assert max(event.calls for event in told if isinstance(event, ChunkEnded)) <= 2
 
 
 def test_the_plan_tells_what_chunks_go_by(pipeline):

@@ -6,9 +6,11 @@ import asyncio
 import functools
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -50,6 +52,19 @@ def value(call, method=None, over=(1, 2, 3)):
 def test_a_closure_goes_through_every_library(method):
     by = 10
     assert value(lambda x: x * by, method) == [10, 20, 30]
+
+
+def test_the_number_of_a_call_tells_which_item_of_a_range_it_has(tmp_path):
+    pipeline = Pipeline("p", [Stage("s", call=int, over=range(3, 9, 2))])
+    assert pipeline.run(workers=2, state=tmp_path)["s"] == [3, 5, 7]
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
+        assert set(journal.execute("SELECT digests FROM done")) == {(None,)}
+    assert pipeline.run(workers=2, state=tmp_path, resume=True).state.stages["s"].reused == 3
+
+
+def test_batches_of_a_range_of_python(tmp_path):
+    stage = Stage("s", call=list, over={"batches": range(3, 9, 2), "size": 2})
+    assert Pipeline("p", [stage]).run(workers=2)["s"] == [[3, 5], [7]]
 
 
 class Scale:

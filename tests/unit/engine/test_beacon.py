@@ -7,13 +7,14 @@ import pickle
 import resource
 import signal
 import socket
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
+from threading import Event, Thread, get_ident
 from time import process_time
 
 import pytest
 
-from pipeline_runner.engine.beacon import Beacon
+from pipeline_runner.engine.beacon import AT_ONCE, Beacon, _Worker
 from pipeline_runner.engine.messages import ChunkBegun, ChunkOver, WorkerGone, WorkerHere, WorkerRefused
 from pipeline_runner.worker.job import Job
 from pipeline_runner.worker.link import BEGIN, ENDED, HELLO, LENGTH
@@ -51,11 +52,29 @@ def heard():
     return SimpleQueue()
 
 
+@contextmanager
+def listening(tell):
+    """A beacon that a thread listens to, as the engine's does."""
+    beacon, over = Beacon(tell), Event()
+
+    def listen():
+        while not over.is_set():
+            beacon.hear(0.02)
+
+    listener = Thread(target=listen)
+    listener.start()
+    try:
+        yield beacon
+    finally:
+        over.set()
+        listener.join()
+        beacon.close()
+
+
 @pytest.fixture
 def beacon(heard):
-    beacon = Beacon(heard.put)
-    yield beacon
-    beacon.close()
+    with listening(heard.put) as beacon:
+        yield beacon
 
 
 def test_a_worker_is_heard_from_hello_to_the_end(beacon, heard):
@@ -72,10 +91,11 @@ def test_a_worker_is_heard_from_hello_to_the_end(beacon, heard):
 
 def test_a_job_is_sent_before_the_engine_can_give_leave_to_begin():
     # The engine answers at once here, from the very call that tells it.
-    beacon = Beacon(
-        lambda message: beacon.give_leave(message.pid, message.chunk) if isinstance(message, ChunkBegun) else None
-    )
-    try:
+    def tell(message):
+        if isinstance(message, ChunkBegun):
+            beacon.give_leave(message.pid, message.chunk)
+
+    with listening(tell) as beacon:
         beacon.publish(1, JOB)
         worker = Worker(beacon.address)
         worker.say(HELLO, 0, os.getpid())
@@ -83,8 +103,6 @@ def test_a_job_is_sent_before_the_engine_can_give_leave_to_begin():
         assert pickle.loads(worker.hear()) == JOB
         assert worker.hear() == b""
         worker.socket.close()
-    finally:
-        beacon.close()
 
 
 def test_what_a_worker_said_before_it_died_is_heard_before_its_death(beacon, heard):
@@ -202,12 +220,11 @@ def test_a_chunk_that_was_told_to_have_ended_is_nobodys_when_its_worker_dies(bea
     assert kinds[-2:] == [ChunkOver, WorkerGone]
 
 
-def test_a_death_tells_what_all_others_are_at(heard):
-    beacon = Beacon(heard.put)
+def test_a_death_tells_what_all_others_are_at(beacon, heard):
+    other = os.fork()
+    if not other:
+        signal.pause()
     try:
-        other = os.fork()
-        if not other:
-            signal.pause()
         one, two = Writer(beacon.address, os.getpid()), Writer(beacon.address, other)
         assert {type(heard.get()) for _ in range(2)} == {WorkerHere}
         two.slate.write(At(5, alone=False))
@@ -219,4 +236,60 @@ def test_a_death_tells_what_all_others_are_at(heard):
     finally:
         os.kill(other, signal.SIGKILL)
         os.waitpid(other, 0)
+
+
+class Counted:
+    """A connection that counts how often it is read."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self.reads = 0
+
+    def recv(self, *args):
+        self.reads += 1
+        return self._connection.recv(*args)
+
+    def recv_into(self, *args):
+        self.reads += 1
+        return self._connection.recv_into(*args)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_short_news_are_read_in_one_go(frames):
+    here, there = socket.socketpair()
+    with here, there:
+        counted = Counted(here)
+        worker = _Worker(counted)
+        worker.pid = os.getpid()
+        there.sendall((LENGTH.pack(5) + b"hello") * frames)
+        assert worker.frames() == ([b"hello"] * frames, True)
+        assert counted.reads == 1
+
+
+def test_a_long_frame_comes_whole_with_what_is_before_and_after_it():
+    here, there = socket.socketpair()
+    said = [b"first", os.urandom(3 * AT_ONCE), b"last"]
+    with here, there:
+        worker = _Worker(here)
+        worker.pid = os.getpid()
+        sender = Thread(target=lambda: there.sendall(b"".join(LENGTH.pack(len(frame)) + frame for frame in said)))
+        sender.start()
+        heard = []
+        while len(heard) < 3:
+            heard += worker.frames()[0]
+        sender.join()
+        assert heard == said
+
+
+def test_what_is_said_is_told_by_the_thread_that_listens():
+    told = []
+    beacon = Beacon(lambda message: told.append(get_ident()))
+    try:
+        worker = Worker(beacon.address)
+        worker.say(HELLO, 3, os.getpid())
+        while not told:
+            beacon.hear(1.0)
+        assert told == [get_ident()]
+        worker.socket.close()
+    finally:
         beacon.close()

@@ -5,6 +5,7 @@ from threading import Thread
 
 import pytest
 
+from pipeline_runner.engine import live_items
 from pipeline_runner.engine.live_items import LiveItems
 
 pytestmark = pytest.mark.timeout(20)
@@ -45,12 +46,39 @@ def test_a_draw_of_many_gives_those_that_are_there():
     assert intake.draw(100) is None
 
 
+def test_where_a_worker_is_idle_nobody_waits_for_a_second_item(monkeypatch):
+    monkeypatch.setattr(live_items, "PATIENCE_S", 3600)
+    items, queue = fed()
+    intake = LiveItems(items, idle=lambda: True)
+    queue.put(1)
+    assert values(intake.draw(100)) == [1]
+    queue.put(None)
+
+
+def test_a_worker_that_becomes_idle_ends_the_wait_for_a_second_item(monkeypatch):
+    monkeypatch.setattr(live_items, "PATIENCE_S", 3600)
+    monkeypatch.setattr(live_items, "LOOKS", 1_000_000)
+    items, queue = fed()
+    answers = iter([False] * 3)
+    intake = LiveItems(items, idle=lambda: next(answers, True))
+    queue.put(1)
+    assert values(intake.draw(100)) == [1]
+    queue.put(None)
+
+
 def test_no_more_is_taken_than_was_asked_for():
     asked = []
     intake = LiveItems(asked.append(n) or n for n in range(100))
     assert values(intake.draw(3)) == [0, 1, 2]
     assert values(intake.draw(2)) == [3, 4]
     assert asked == [0, 1, 2, 3, 4]
+
+
+def test_however_much_is_asked_for_little_is_held_at_once():
+    intake = LiveItems(iter(range(3 * live_items.MOST)))
+    sizes = [len(calls) for calls in iter(lambda: intake.draw(1 << 20), None)]
+    assert sum(sizes) == 3 * live_items.MOST
+    assert max(sizes) <= live_items.MOST
 
 
 def test_what_the_source_raises_comes_after_its_items():

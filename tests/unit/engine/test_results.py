@@ -43,6 +43,13 @@ def test_an_ordered_reader_gets_values_in_call_order():
     assert reader.got == [(0, "a"), (1, "b"), (2, "c"), (3, "d")]
 
 
+@pytest.mark.parametrize(("read", "kept"), [(True, b"12345678"), (False, None)])
+def test_digests_are_kept_only_where_calls_are_made_of_the_values(read, kept):
+    made = Results(in_order=True, keep=True, lock=threading.Condition(), read=read)
+    made.put(range(1), pack("a")._replace(digests=b"12345678"))
+    assert [held.digests for _, held in made.segments()] == [kept]
+
+
 def test_an_unordered_reader_gets_values_as_they_come():
     made, reader = results(), Reader()
     made.read_along(reader, ordered=False)

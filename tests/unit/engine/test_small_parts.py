@@ -89,7 +89,7 @@ def test_what_is_seen_soon_counts_for_more_than_what_was_recorded():
 
 def test_a_whole_input_is_guided_by_what_was_recorded_and_does_not_fall_to_dust():
     unknown = Sizes(2, None).whole(8000, 8000)
-    assert Sizes(2, None, 5e-4).whole(8000, 8000) == 200 < unknown
+    assert Sizes(2, None, 1e-4).whole(8000, 8000) == 300 < unknown
     assert Sizes(2, None, 10.0).whole(8000, 8000) == unknown // DUST
     assert Sizes(2, None, 1e-9).whole(8000, 8000) <= 2 * unknown
 
@@ -125,14 +125,13 @@ def test_all_at_once_is_four_chunks_a_worker():
 def test_all_at_once_of_calls_whose_time_is_known_ends_in_smaller_chunks():
     sizes = Sizes(2, None)
     sizes.learn(1000, 1.0)
-    assert [sizes.whole(2000, left) for left in (2000, 200, 40, 4)] == [100, 50, 10, 2]
+    assert [sizes.whole(2000, left) for left in (2000, 200, 40, 4)] == [30, 30, 10, 2]
 
 
 # Leave
 
 
-def leave(workers, stages=2):
-    waves = [SimpleNamespace()] * stages
+def leave(workers, waves=((0, 1, 2, 3),), lanes=()):
     chains = [SimpleNamespace(head=number) for number in range(4)]
     planned = SimpleNamespace(
         spec=SimpleNamespace(limits={}, priority=0),
@@ -140,12 +139,12 @@ def leave(workers, stages=2):
     )
     plan = SimpleNamespace(
         workers=workers,
-        waves=[waves],
+        waves=waves,
         groups=[],
         stages=dict.fromkeys(range(4), planned),
         pipeline=SimpleNamespace(limits={}),
     )
-    return Leave(plan, chains)
+    return Leave(plan, chains, lanes)
 
 
 def test_as_many_may_begin_as_there_are_workers():
@@ -177,9 +176,21 @@ def test_a_stranger_who_ends_frees_nothing():
     assert door.ask(0, 2) == []
 
 
-def test_one_stage_alone_needs_no_leave():
-    assert not leave(2, stages=1).needed(0)
-    assert leave(2).needed(0)
+@pytest.mark.parametrize(
+    ("waves", "lanes", "asks"),
+    [
+        ([[0, 1, 2, 3]], [], True),
+        ([[0], [1], [2], [3]], [], False),
+        ([[0, 1], [2], [3]], [], True),
+        ([[0, 1], [2, 3]], [{0, 1, 2, 3}], False),
+        ([[0], [1, 2], [3]], [{1, 2, 3}], False),  # all others wait for the first
+        ([[0, 1], [2, 3]], [{0, 1}, {2, 3}], True),  # 2 may wait for 0 alone, and 1 be at work
+        ([[0, 1], [2], [3]], [{0, 1, 3}], True),
+        ([[0, 1], [2, 3]], [{0, 1, 2}], True),
+    ],
+)
+def test_leave_is_asked_for_only_where_two_pools_may_be_at_work_at_one_time(waves, lanes, asks):
+    assert leave(2, waves, lanes).needed(0) is asks
 
 
 # Retries
