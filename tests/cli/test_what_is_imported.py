@@ -64,19 +64,23 @@ NOT_IN_A_WORKER = (
     ),
     *("sqlite3", "json", "argparse"),
     *("pipeline_runner.spec", "pipeline_runner.plan", "pipeline_runner.engine", "pipeline_runner.record"),
-    *("pipeline_runner.cli", "pipeline_runner.backends", "pipeline_runner.reporters", "pipeline_runner.syntax"),
+    *("pipeline_runner.cli.go", "pipeline_runner.backends", "pipeline_runner.reporters", "pipeline_runner.syntax"),
 )
 MOST_IN_A_WORKER = 195
 
 ASK = """
-import json, sys
+import sys, _posixsubprocess
 from pipeline_runner.__main__ import main
+executed, execute = [], _posixsubprocess.fork_exec
+_posixsubprocess.fork_exec = lambda words, *more: (executed.append(str(words)), execute(words, *more))[1]
 try:
     main()
 except SystemExit:
     pass
+loaded = sorted(sys.modules)
+import json
 with open("runner.json", "w") as file:
-    json.dump(sorted(sys.modules), file)
+    json.dump({"loaded": loaded, "executed": executed}, file)
 """
 
 
@@ -89,7 +93,7 @@ def loaded(python, tmp_path):
         done = python("-c", ASK, "pipeline.yaml", "--json", "-j", "2")
         assert done.returncode == 0, done.stderr
     worker = json.loads(done.stdout)["stages"]["one"]["value"]
-    return json.loads((tmp_path / "runner.json").read_text()), worker
+    return json.loads((tmp_path / "runner.json").read_text())["loaded"], worker
 
 
 def found(modules, forbidden):
@@ -114,6 +118,10 @@ def test_stages_in_the_order_in_which_they_run_are_planned_without_networkx(pyth
     )
     done = python("-c", ASK, "pipeline.yaml", "--quiet", "--show", "all")
     assert done.returncode == 0, done.stderr
-    runner = json.loads((tmp_path / "runner.json").read_text())
+    runner = json.loads((tmp_path / "runner.json").read_text())["loaded"]
     assert "pydantic" in runner
     assert found(runner, ("networkx", "difflib")) == []
+
+
+def test_a_run_that_is_like_the_last_one_starts_no_second_interpreter(loaded, tmp_path):
+    assert json.loads((tmp_path / "runner.json").read_text())["executed"] == []
