@@ -12,12 +12,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.cli.leaving import ENDING
 from pipeline_runner.cli.terminal import Terminal
 from pipeline_runner.engine.warm import warm
