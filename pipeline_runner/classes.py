@@ -1,7 +1,9 @@
-"""Dataclasses that are finished when they are first used: the standard library's, for what is needed of them.
+"""Dataclasses that are finished when it is worth it: the standard library's, for what is needed of them.
 
-It takes 0.6 ms to write the methods of one. A small run defines 115, uses 40, and spent a third of its time on them;
-the others are for problems that nobody has, and for events that do not happen.
+It takes 0.6 ms to write the methods of one. A small run defines 115 and uses 45, most of them once or twice; the
+others are for problems that nobody has, and for events that do not happen. So the first values of a class are made by
+a loop over its fields, in some microseconds each, and its methods are written when there are many of them, or when
+somebody asks for another method than `__init__`.
 """
 
 from __future__ import annotations
@@ -10,13 +12,21 @@ import dataclasses
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
+    from dataclasses import replace as replace
 else:
+
+    def replace(value: Any, /, **changes: Any) -> Any:
+        """As `dataclasses.replace`."""
+        fields = _fields(type(value))
+        if fields is None:
+            return dataclasses.replace(value, **changes)
+        return type(value)(**{name: getattr(value, name) for name in fields} | changes)
 
     def dataclass(cls: type | None = None, /, **options: bool) -> Any:
         """As `dataclasses.dataclass`, except that the class has its methods when they are first asked for."""
@@ -29,8 +39,29 @@ else:
         return cls
 
 
+MANY = 16  # values of one class, after which it is worth while to have written its methods
 _OPTIONS = {"frozen", "kw_only", "eq", "repr"}  # others make another class, or are too rare to be worth it
 _ASKED = ("__dataclass_fields__", "__dataclass_params__", "__match_args__")
+
+
+def names(cls: Any) -> tuple[str, ...]:
+    """The names of the fields of a dataclass."""
+    fields = _fields(cls)
+    return tuple(field.name for field in dataclasses.fields(cls)) if fields is None else tuple(fields)
+
+
+def left_out(cls: Any) -> dict[str, Any]:
+    """What the fields of a dataclass are that need not be given: made for this once."""
+    fields = _fields(cls)
+    if fields is None:
+        raise TypeError(cls)
+    return {name: field.left_out() for name, field in fields.items() if not field.lacking}
+
+
+def _fields(cls: type) -> Mapping[str, _Plain] | None:
+    return _lazy[cls].fields() if cls in _lazy else None
+
+
 _lock = threading.RLock()
 # A process that is forked while another thread finishes a class would wait for that thread, which it does not have.
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
@@ -54,10 +85,13 @@ class _Lazy:
         self._options = options
         self._own = dict(vars(cls))
         self._stand_in: type | None = None
+        self._made_by_hand = 0
+        self._fields: Mapping[str, _Plain] | None = None
 
     def begin(self) -> None:
         frozen, eq = self._options.get("frozen", False), self._options.get("eq", True)
-        methods = ["__init__", *["__repr__"] * self._options.get("repr", True), *["__eq__"] * eq]
+        self._put("__init__", self._making_by_hand())
+        methods = [*["__repr__"] * self._options.get("repr", True), *["__eq__"] * eq]
         for name in methods + ["__hash__"] * (eq and frozen) + ["__replace__"] * (sys.version_info >= (3, 13)):
             self._put(name, self._leading_here(name))
         if eq and not frozen:
@@ -67,6 +101,11 @@ class _Lazy:
             self._put("__delattr__", _refusing(self._cls, "__delattr__", "delete"))
         for name in _ASKED:
             self._put(name, _Asked(self, name))
+        for name, told in self._own.items():
+            if isinstance(told, dataclasses.Field):  # what stands for a default
+                delattr(self._cls, name)
+                if told.default is not dataclasses.MISSING:
+                    setattr(self._cls, name, told.default)
 
     def _put(self, name: str, value: object) -> None:
         implied = name == "__hash__" and self._own.get(name, "") is None and "__eq__" in self._own  # by Python itself
@@ -80,6 +119,54 @@ class _Lazy:
 
         return first
 
+    def _making_by_hand(self) -> Callable[..., None]:
+        """An `__init__` that needs no writing. Whatever is not plainly right, the real one is to tell."""
+
+        def make(instance: object, *args: Any, **kwargs: Any) -> None:
+            self._made_by_hand += 1
+            values = self._values(args, kwargs) if self._made_by_hand <= MANY else None
+            if values is None:
+                self.finish()
+                vars(self._cls)["__init__"](instance, *args, **kwargs)
+                return
+            vars(instance).update(values)
+            if after := getattr(instance, "__post_init__", None):
+                after()
+
+        return make
+
+    def _values(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """The values of all fields, in their order; None: these arguments are not right, or we cannot tell."""
+        fields = self.fields()
+        positions = () if fields is None else [name for name, field in fields.items() if not field.kw_only]
+        given = dict(zip(positions, args, strict=False))
+        if fields is None or len(given) < len(args) or given.keys() & kwargs.keys() or kwargs.keys() - fields.keys():
+            return None
+        given |= kwargs
+        if any(name not in given and field.lacking for name, field in fields.items()):
+            return None
+        return {name: given[name] if name in given else field.left_out() for name, field in fields.items()}
+
+    def fields(self) -> Mapping[str, _Plain] | None:
+        """Those of the classes above, and its own; None: there are others than plain ones."""
+        if self._fields is None:
+            found: dict[str, _Plain] = {}
+            for base in self._cls.__mro__[:0:-1]:
+                if base in _lazy:
+                    above = _lazy[base].fields()
+                    if above is None:
+                        return None
+                    found |= above
+            for name, told in self._own.get("__annotations__", {}).items():
+                default = self._own.get(name, dataclasses.MISSING)
+                again = name in found and default is dataclasses.MISSING  # it may have the default of a class above
+                later = isinstance(default, dataclasses.Field) and not default.init
+                if again or later or not isinstance(told, str) or any(word in told for word in _NO_FIELDS):
+                    return None
+                found[name] = _plain(default, self._options.get("kw_only", False))
+            self._fields = found
+        return self._fields
+
     def finish(self) -> type:
         with _lock:
             if self._stand_in is None:
@@ -87,22 +174,34 @@ class _Lazy:
                 for name in ("__init__", "__repr__", "__eq__", "__hash__", "__replace__", *_ASKED):
                     if name in vars(made):
                         self._put(name, vars(made)[name])
-                for name in made.__dataclass_fields__:  # type: ignore[attr-defined]
-                    if isinstance(self._own.get(name), dataclasses.Field):  # what stood for a default
-                        self._take_over(name, made)
             return self._stand_in
-
-    def _take_over(self, name: str, made: type) -> None:
-        if name in vars(made):
-            setattr(self._cls, name, vars(made)[name])
-        else:
-            delattr(self._cls, name)
 
     def _made(self) -> type:
         """The same fields in the same order, from stand-ins of the same classes above."""
         above = tuple(_lazy[base].finish() for base in self._cls.__bases__ if base in _lazy)
         told = {name: value for name, value in self._own.items() if name not in ("__dict__", "__weakref__")}
         return dataclasses.dataclass(type(self._cls.__name__, above, told), **self._options)
+
+
+_NO_FIELDS = ("ClassVar", "InitVar", "KW_ONLY")  # what annotations may say besides
+
+
+class _Plain:
+    """What there is to know of a field to fill it."""
+
+    def __init__(self, kw_only: bool, lacking: bool, left_out: Callable[[], Any]) -> None:
+        self.kw_only = kw_only
+        self.lacking = lacking  # it has to be given
+        self.left_out = left_out  # makes its value where it is not given
+
+
+def _plain(default: Any, kw_only: bool) -> _Plain:
+    if not isinstance(default, dataclasses.Field):
+        return _Plain(kw_only, default is dataclasses.MISSING, lambda: default)
+    value, make = default.default, default.default_factory
+    if make is dataclasses.MISSING:
+        return _Plain(kw_only, value is dataclasses.MISSING, lambda: value)
+    return _Plain(kw_only, False, make)
 
 
 class _Asked:
@@ -113,6 +212,9 @@ class _Asked:
         self._name = name
 
     def __get__(self, _: object, owner: type) -> Any:
+        fields = self._lazy.fields() if self._name == "__match_args__" else None
+        if fields is not None:
+            return tuple(name for name, field in fields.items() if not field.kw_only)
         return vars(self._lazy.finish())[self._name]
 
 

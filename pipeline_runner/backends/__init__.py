@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method
+
+GROUP = "pipeline_runner.backends"
 
 
 @dataclass(frozen=True)
@@ -33,17 +37,44 @@ class Table:
         return tuple(dict.fromkeys(backend.keyword for backend in self.backends))
 
 
+def _plugged_in() -> list[Backend]:
+    """Those of installed plug-ins."""
+    if not any(map(_may_plug_in, sys.path)):
+        return []
+    from importlib.metadata import entry_points  # as long to import as twenty modules of ours
+
+    return [entry.load() for entry in entry_points(group=GROUP)]
+
+
+def _may_plug_in(folder: str) -> bool:
+    """Whether something is installed there that names our group of entry points."""
+    try:
+        about = [name for name in os.listdir(folder or ".") if name.endswith((".dist-info", ".egg-info", "EGG-INFO"))]
+    except NotADirectoryError:  # a zip: who knows
+        return True
+    except OSError:
+        return False
+    return any(_names_group(os.path.join(folder, name, "entry_points.txt")) for name in about)
+
+
+def _names_group(path: str) -> bool:
+    try:
+        with open(path, "rb") as told:
+            return GROUP.encode() in told.read()
+    except OSError:
+        return False
+
+
 @cache
 def table() -> Table:
     """Build the table once. Errors: ValueError when two rows claim one name."""
-    from importlib.metadata import entry_points  # 20 ms, and a run whose plan was kept needs no table
     from pkgutil import iter_modules
 
     here = [
         import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__) if not info.name.startswith("_")
     ]
     found = [module.BACKEND for module in here if hasattr(module, "BACKEND")]
-    found += [entry.load() for entry in entry_points(group="pipeline_runner.backends")]
+    found += _plugged_in()
     backends = tuple(sorted(found, key=lambda backend: (backend.rank, backend.name)))
     owners: dict[str, Backend] = {}
     methods: dict[str, Method] = {}

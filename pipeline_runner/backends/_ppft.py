@@ -21,10 +21,11 @@ from ppft import Server
 from ppft._pp import _Task, _Worker
 from ppft.transport import CPipeTransport
 
-from pipeline_runner.backends._launch import PoolKilled, Roster, WorkerVanished, without_ctrl_c, workers_brand
+from pipeline_runner.backends._launch import PoolKilled, Roster, WorkerVanished, workers_brand
 from pipeline_runner.calls import Receipt
 from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import PoolSettings, Process
+from pipeline_runner.servers import without_ctrl_c
 from pipeline_runner.worker.brand import Brand
 
 BOOT = (

@@ -58,6 +58,10 @@ def _obey(words: Sequence[str]) -> None:
         wanted = [words[0]] if words and words[0] in COMMANDS else COMMANDS
         build(wanted)(args=words, prog_name="prun")
         return
+    if not asked.get("dry_run") and os.path.isfile(asked.get("file", "")):
+        from pipeline_runner.cli.early import fork_helpers
+
+        fork_helpers()  # before all that workers need not have
     from pipeline_runner.cli.go import Asked, go
 
     try:  # what ends it otherwise, ends it with the codes that typer has for that

@@ -12,12 +12,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.cli.leaving import ENDING
 from pipeline_runner.cli.terminal import Terminal
 from pipeline_runner.engine.warm import warm
@@ -25,6 +25,7 @@ from pipeline_runner.errors import UsageError
 from pipeline_runner.record.owner import refuse_second
 from pipeline_runner.record.plans import Kept, Place, find, keep, place
 from pipeline_runner.reporters.screen import Colours, Screen, screen
+from pipeline_runner.servers import launch_no_more, tidy_up
 from pipeline_runner.witness import Witness, witnessed
 from pipeline_runner.worker import limits
 
@@ -380,12 +381,9 @@ class Ending:
             self._terminal.leave_if_gone()
             return
         if self._told:
-            launching = sys.modules.get("pipeline_runner.backends._launch")
-            if launching is not None:
-                launching.launch_no_more()
+            launch_no_more()
             self._end_all(limits.fork_servers())  # which then take their addresses away
-            if launching is not None:
-                launching.tidy_up()
+            tidy_up()
             os._exit(128 + number)
         self._told = True
         self._terminal.leave_if_gone()

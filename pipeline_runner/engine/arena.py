@@ -16,12 +16,12 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 from weakref import finalize
 
 from pipeline_runner.buffers import KNOWN, owners
 from pipeline_runner.calls import Calls, Pack, Part
+from pipeline_runner.classes import replace
 from pipeline_runner.engine.memory import available_bytes
 from pipeline_runner.worker.apart import put
 from pipeline_runner.worker.limits import C

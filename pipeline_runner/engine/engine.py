@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from time import monotonic, time
 from typing import Any, assert_never
 
 from pipeline_runner import events, forking
 from pipeline_runner.axes import OnError, Status
 from pipeline_runner.calls import Cause, Failed, Failure, Ticket
+from pipeline_runner.classes import replace
 from pipeline_runner.engine.arena import Arena
 from pipeline_runner.engine.beacon import Beacon
 from pipeline_runner.engine.books import Books, Listener

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from time import monotonic, time
 from typing import assert_never
 
 from pipeline_runner import events
 from pipeline_runner.axes import OnError
 from pipeline_runner.calls import Calls, Done, Failed, Failure, Pack, Rest, Timed, Wrote
+from pipeline_runner.classes import replace
 from pipeline_runner.engine.books import Books
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Flight, Owed

@@ -4,11 +4,10 @@ go on to the feed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from pipeline_runner.calls import Calls, Pack
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.lineage import through

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from pipeline_runner.classes import replace
 from pipeline_runner.events import CallFailed, CallRetried, CallsOutdated, DepsRead, Event, PoolReplaced, Printed
 from pipeline_runner.masks import Mask
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from dataclasses import fields
 from functools import cache
 from typing import Any
 
 from pipeline_runner import events
 from pipeline_runner.axes import Status
 from pipeline_runner.calls import Cause, Failure
+from pipeline_runner.classes import names
 from pipeline_runner.events import Event
 
 
@@ -24,7 +24,7 @@ _as_json = json.JSONEncoder(ensure_ascii=True).encode
 
 @cache
 def _names(kind: str) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(_kinds()[kind]))
+    return names(_kinds()[kind])
 
 
 def decode(kind: str, body: str) -> Event | None:
@@ -33,7 +33,7 @@ def decode(kind: str, body: str) -> Event | None:
     if made is None:
         return None
     given = json.loads(body)
-    known = {field.name for field in fields(made)}
+    known = names(made)
     try:
         return made(**{name: _in(name, value) for name, value in given.items() if name in known})
     except (TypeError, AttributeError) as error:

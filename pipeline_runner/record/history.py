@@ -9,14 +9,13 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from time import time
 from typing import Any
 
 from pipeline_runner.axes import Status
 from pipeline_runner.calls import Pack
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.errors import UsageError, did_you_mean
 from pipeline_runner.events import Event, Printed, RunEnded, RunStarted, StageEnded
 from pipeline_runner.record.codec import decode

@@ -14,13 +14,12 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner import witness
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, left_out, replace
 from pipeline_runner.methods import Backend, Method
 from pipeline_runner.plan.cpus import usable
 from pipeline_runner.plan.plan import Choice, Plan
@@ -253,11 +252,7 @@ def _home(method: str | None, backend: str | None) -> str:
     raise LookupError(method or backend)
 
 
-_DEFAULTS = {
-    field.name: field.default if field.default_factory is MISSING else field.default_factory()
-    for field in fields(StageSpec)
-    if field.default is not MISSING or field.default_factory is not MISSING
-}
+_DEFAULTS = left_out(StageSpec)
 
 
 def _stage(said: Mapping[str, Any]) -> StageSpec:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import OnError, Style
 from pipeline_runner.backends import table
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
-from pipeline_runner.spec import models
+from pipeline_runner.spec.checked import checked, told
 from pipeline_runner.spec.compose import Part, with_parts
 from pipeline_runner.spec.compose import unsuited as beside_pipeline
 from pipeline_runner.spec.conditions import condition
@@ -25,7 +23,6 @@ from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.hooks import SEEN, WHY, as_hook, hooks, unsuited, without_sources
 from pipeline_runner.spec.include import with_included
 from pipeline_runner.spec.merge import PASSED_ON, as_node, with_defaults, with_passed, with_profile
-from pipeline_runner.spec.models import LATER_BACKENDS
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params, parameters_of
 from pipeline_runner.spec.pipeline import HOOKS, Command, Function, PipelineSpec, Retry, StageName, StageSpec
@@ -50,7 +47,7 @@ from pipeline_runner.spec.rewire import outward
 from pipeline_runner.spec.run import read_command
 from pipeline_runner.spec.secrets import secrets, with_placeholders
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
-from pipeline_runner.spec.translate import translate
+from pipeline_runner.spec.words import LATER_BACKENDS
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import (
     Entry,
@@ -64,6 +61,9 @@ from pipeline_runner.syntax.reader import (
 )
 from pipeline_runner.witness import saw
 from pipeline_runner.worker.shell import COMMAND
+
+if TYPE_CHECKING:
+    from pipeline_runner.spec import models
 
 NOT_YET_TOP = LATER_BACKENDS
 
@@ -273,13 +273,10 @@ class _Builder:
             filled = _stage_values(hook.node, names, self.problems, hook=True)
             if filled is None:
                 raise AssertionError("a hook is a mapping: this is our bug")
-            keys = None
-            try:
-                keys = models.Stage.model_validate(filled[0])
-            except ValidationError as error:
-                for detail in error.errors(include_url=False):
-                    detail["loc"] = (*hook.path, *detail["loc"])
-                    self.problems.append(translate(detail, self.root))
+            keys, wrong = checked("Stage", filled[0])
+            for detail in wrong:
+                detail["loc"] = (*hook.path, *detail["loc"])
+                self.problems.append(told(detail, self.root))
             if problem := unsuited(hook, filled[0]):
                 self.problems.append(problem)
             spec = _StageBuilder(self, hook.name, hook.entry, hook.node, filled, names, keys).build()
@@ -336,21 +333,16 @@ class _Builder:
         return values
 
     def _validate(self, values: dict[Any, Any]) -> models.Pipeline | None:
-        try:
-            return models.Pipeline.model_validate(values)
-        except ValidationError as error:
-            self.problems += [translate(detail, self.root) for detail in error.errors(include_url=False)]
-        return None
+        keys, wrong = checked("Pipeline", values)
+        self.problems += [told(detail, self.root) for detail in wrong]
+        return keys
 
     def _check_profiles(self) -> None:
         for name, entry in self._section("profiles").entries.items():
-            try:
-                models.Profile.model_validate(plain(entry.value))
-            except ValidationError as error:
-                for detail in error.errors(include_url=False):
-                    if "${" not in str(detail.get("input")):
-                        detail["loc"] = ("profiles", str(name), *detail["loc"])
-                        self.problems.append(translate(detail, self.root))
+            for detail in checked("Profile", plain(entry.value))[1]:
+                if "${" not in str(detail.get("input")):
+                    detail["loc"] = ("profiles", str(name), *detail["loc"])
+                    self.problems.append(told(detail, self.root))
 
     def _not_yet_top(self) -> None:
         for key in NOT_YET_TOP:
@@ -398,10 +390,7 @@ def _environment(
 
 def _alone(values: dict[Any, Any]) -> models.Stage | None:
     """A stage's keys in a file where something is wrong elsewhere."""
-    try:
-        return models.Stage.model_validate(values)
-    except ValidationError:
-        return None
+    return checked("Stage", values)[0]
 
 
 def _allowed(key: object, stage: MapNode) -> tuple[tuple[str, ...], str]:

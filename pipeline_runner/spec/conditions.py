@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
+from pipeline_runner.classes import replace
 from pipeline_runner.errors import Problem
 from pipeline_runner.spec.pipeline import Condition
 from pipeline_runner.spec.problems import BadCondition, ReferenceMisplaced

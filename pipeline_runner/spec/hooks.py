@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pipeline_runner.axes import OnError
+from pipeline_runner.classes import replace
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.pipeline import HOOKS, Command, StageName, StageSpec

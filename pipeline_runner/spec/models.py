@@ -12,10 +12,9 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.backends import table
 from pipeline_runner.spec import durations, sizes
+from pipeline_runner.spec.words import STAGE_NAME, backend_words
 from pipeline_runner.syntax.expressions import Expression, Reference, Text
 
-LATER_BACKENDS = ("dask", "ray", "mpi")  # known words; each needs an extra that this version does not have
-STAGE_NAME = "^[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff-]*$"  # not \\w, which editors take for ASCII
 FUNCTION = r"^[^:\s][^:]*:[^\s:.]+(\.[^\s:.]+)*$"
 
 
@@ -55,11 +54,6 @@ class Words(Shape):
 def method_names() -> tuple[str, ...]:
     """What `method` may say: canonical names and aliases."""
     return tuple(sorted(table().names))
-
-
-def backend_words() -> tuple[str, ...]:
-    """What `backend` may say, with the words whose extra is still to come."""
-    return tuple(dict.fromkeys((*table().keywords, *LATER_BACKENDS)))
 
 
 # pydantic wants to know every "$ref" itself: schema.py makes these into references afterwards.

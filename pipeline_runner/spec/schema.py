@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from pipeline_runner.spec import models
-from pipeline_runner.spec.models import FUNCTION, STAGE_NAME, Pipeline, Written
+from pipeline_runner.spec.models import FUNCTION, Pipeline, Written
+from pipeline_runner.spec.words import STAGE_NAME
 
 _REFERENCE = {
     "type": "string",

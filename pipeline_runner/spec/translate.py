@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from pipeline_runner.backends import table
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
-from pipeline_runner.spec.models import Pipeline, Profile, Retry, Stage, Written, backend_words
+from pipeline_runner.spec.models import Pipeline, Profile, Retry, Stage, Written
 from pipeline_runner.spec.problems import (
     BadDuration,
     BadSize,
@@ -25,6 +25,7 @@ from pipeline_runner.spec.problems import (
     WrongWord,
     describe,
 )
+from pipeline_runner.spec.words import backend_words
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node
 
 _WANTS = {

@@ -64,19 +64,25 @@ NOT_IN_A_WORKER = (
     ),
     *("sqlite3", "json", "argparse"),
     *("pipeline_runner.spec", "pipeline_runner.plan", "pipeline_runner.engine", "pipeline_runner.record"),
-    *("pipeline_runner.cli", "pipeline_runner.backends", "pipeline_runner.reporters", "pipeline_runner.syntax"),
+    *("pipeline_runner.cli.go", "pipeline_runner.backends", "pipeline_runner.reporters", "pipeline_runner.syntax"),
 )
 MOST_IN_A_WORKER = 195
 
 ASK = """
-import json, sys
+import sys, _posixsubprocess
 from pipeline_runner.__main__ import main
+executed, execute = [], _posixsubprocess.fork_exec
+_posixsubprocess.fork_exec = lambda words, *more: (executed.append(str(words)), execute(words, *more))[1]
 try:
     main()
 except SystemExit:
     pass
+loaded = sorted(sys.modules)
+import json
+from pipeline_runner import classes
+written = [cls.__name__ for cls, lazy in classes._lazy.items() if lazy._stand_in is not None]
 with open("runner.json", "w") as file:
-    json.dump(sorted(sys.modules), file)
+    json.dump({"loaded": loaded, "executed": executed, "written": written}, file)
 """
 
 
@@ -89,7 +95,7 @@ def loaded(python, tmp_path):
         done = python("-c", ASK, "pipeline.yaml", "--json", "-j", "2")
         assert done.returncode == 0, done.stderr
     worker = json.loads(done.stdout)["stages"]["one"]["value"]
-    return json.loads((tmp_path / "runner.json").read_text()), worker
+    return json.loads((tmp_path / "runner.json").read_text())["loaded"], worker
 
 
 def found(modules, forbidden):
@@ -114,6 +120,29 @@ def test_stages_in_the_order_in_which_they_run_are_planned_without_networkx(pyth
     )
     done = python("-c", ASK, "pipeline.yaml", "--quiet", "--show", "all")
     assert done.returncode == 0, done.stderr
-    runner = json.loads((tmp_path / "runner.json").read_text())
-    assert "pydantic" in runner
+    runner = json.loads((tmp_path / "runner.json").read_text())["loaded"]
+    assert "yaml" in runner
     assert found(runner, ("networkx", "difflib")) == []
+
+
+def test_a_first_run_of_an_ordinary_file_imports_no_pydantic(python, tmp_path):
+    (tmp_path / "deeds.py").write_text("def same(x):\n    return x\n")
+    (tmp_path / "pipeline.yaml").write_text(
+        "version: 1\nname: plain\nparams: {n: 3}\ndefaults: {retry: 1}\nstages:\n"
+        "  one: {call: 'deeds:same', over: {range: '${params.n}'}, timeout: 30s, env: {A: 1}}\n"
+        "  two: {run: 'true', needs: one}\n"
+        "profiles: {quick: {workers: 1, stages: {one: {timeout: 5s}}}}\n"
+    )
+    done = python("-c", ASK, "pipeline.yaml", "--quiet")
+    assert done.returncode == 0, done.stderr
+    runner = json.loads((tmp_path / "runner.json").read_text())["loaded"]
+    assert "yaml" in runner
+    assert found(runner, ("pydantic", "pydantic_core", "importlib.metadata")) == []
+
+
+def test_a_run_that_is_like_the_last_one_starts_no_second_interpreter(loaded, tmp_path):
+    assert json.loads((tmp_path / "runner.json").read_text())["executed"] == []
+
+
+def test_a_small_run_writes_the_methods_of_hardly_any_dataclass(loaded, tmp_path):
+    assert len(json.loads((tmp_path / "runner.json").read_text())["written"]) <= 4

@@ -64,6 +64,12 @@ def family(dataclass):
             return True
 
     @dataclass
+    class Later:
+        a: int
+        later: int = field(init=False, repr=False, compare=False)
+        before: int = field(init=False, default=3)
+
+    @dataclass
     class After:
         a: int
         b: int = 2
@@ -71,7 +77,7 @@ def family(dataclass):
         def __post_init__(self):
             self.b += self.a
 
-    return {cls.__name__: cls for cls in (Base, Below, Open, Hashed, Itself, Same, After)}
+    return {cls.__name__: cls for cls in (Base, Below, Open, Hashed, Itself, Same, Later, After)}
 
 
 ARGUMENTS = {
@@ -81,6 +87,7 @@ ARGUMENTS = {
     "Hashed": {"a": 1},
     "Itself": {"a": 1},
     "Same": {"a": 1},
+    "Later": {"a": 1},
     "After": {"a": 1},
 }
 
@@ -126,12 +133,14 @@ def test_a_class_is_what_the_standard_library_makes_of_it(name):
 @pytest.mark.parametrize(
     "use",
     [
-        lambda cls: cls(a=1),
+        lambda cls: [cls(a=1) for _ in range(classes.MANY + 1)],
+        lambda cls: hash(cls(a=1)),
+        lambda cls: cls(a=1) == cls(a=1),
+        lambda cls: repr(cls(a=1)),
         dataclasses.fields,
         dataclasses.is_dataclass,
-        lambda cls: cls.__match_args__,
         lambda cls: dataclasses.asdict(cls(a=1)),
-        lambda cls: type("Sub", (cls,), {})(a=1),
+        lambda cls: [type("Sub", (cls,), {})(a=1) for _ in range(classes.MANY + 1)],
         lambda cls: dataclasses.make_dataclass("Sub", ["b"], bases=(cls,), frozen=True)(a=1, b=2),
     ],
 )
@@ -143,6 +152,34 @@ def test_a_class_is_finished_by_whoever_needs_it_first(use):
     assert not isinstance(vars(Late)["__dataclass_fields__"], dict)
     use(Late)
     assert isinstance(vars(Late)["__dataclass_fields__"], dict)
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_the_first_values_of_a_class_are_like_all_others(name):
+    ours, usual = family(dataclass)[name], family(dataclasses.dataclass)[name]
+    assert ours.__match_args__ == usual.__match_args__
+    for _ in range(classes.MANY + 2):
+        one, other = ours(**ARGUMENTS[name]), usual(**ARGUMENTS[name])
+        assert list(vars(one).items()) == list(vars(other).items())
+        for attribute in ("later", "before", "items", "hidden"):
+            assert getattr(one, attribute, "none") == getattr(other, attribute, "none")
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_fields_are_named_and_replaced_as_the_standard_library_does(name):
+    ours, usual = family(dataclass)[name], family(dataclasses.dataclass)[name]
+    assert classes.names(ours) == tuple(field.name for field in dataclasses.fields(usual))
+    one, other = ours(**ARGUMENTS[name]), usual(**ARGUMENTS[name])
+    first = next(iter(ARGUMENTS[name]), "items")
+    made, expected = classes.replace(one, **{first: 7}), dataclasses.replace(other, **{first: 7})
+    assert (type(made), vars(made)) == (ours, vars(expected))
+    with pytest.raises(TypeError):
+        classes.replace(one, unknown=1)
+
+
+def test_two_values_do_not_share_what_is_made_for_each():
+    opened = family(dataclass)["Open"]
+    assert opened().items is not opened().items
 
 
 def test_a_value_that_is_read_back_before_any_was_made_is_equal_to_one_that_is_made():

@@ -10,17 +10,15 @@ from importlib import import_module
 import pytest
 
 from pipeline_runner.axes import StartMethod
-from pipeline_runner.backends import _launch, _pool
+from pipeline_runner.backends import _pool
 from pipeline_runner.backends._launch import (
     Ended,
     Roster,
     context,
-    hidden_main,
     kill_process,
-    launch_no_more,
-    without_ctrl_c,
 )
 from pipeline_runner.methods import PoolSettings
+from pipeline_runner.servers import hidden_main, launch_lock, launch_no_more, without_ctrl_c
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -155,6 +153,6 @@ def test_what_is_being_launched_is_awaited_and_nothing_is_launched_after_it():
         second.start()
         assert not launched.wait(0.1)
     finally:
-        _launch._launch_lock.release()
+        launch_lock.release()
         first.join()
         second.join()
