@@ -112,7 +112,7 @@ class Earlier:
         """
         found = self._find(index, digests, most, wanted)
         if found is None and self._known:
-            self._known, self._last = None, None
+            self._known = self._last = self._digests = None
             self._rows = list(self._all())
             self._by_number()
             found = self._find(index, digests, most, wanted)
