@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pipeline_runner.spec.pipeline import StageName
 
 Warn = Callable[[str], None]
+SELDOM = 20_000  # objects made between two looks for garbage: of what a run makes most stays as long as it
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def go(asked: Asked) -> int:
     if asked.dry_run and asked.report is not None:
         raise UsageError("a dry run leaves nothing to report; `prun graph FILE --format html` draws what would run")
     terminal, told = Terminal(), screen()
+    gc.set_threshold(SELDOM)
 
     def warn(warning: str) -> None:
         if not asked.quiet:

@@ -43,6 +43,7 @@ class Books:
         self._keep = keep
         self._listeners = list(listeners)
         self._untold: list[Event] = []  # written down, and not yet told to the listeners
+        self._kept = {name: self._all_kept(name) for name in plan.stages}
         self.results = {
             name: Results(
                 in_order=stage.choice.returns is not Returns.UNORDERED,
@@ -109,6 +110,9 @@ class Books:
 
     def kept(self, name: StageName) -> bool:
         """Whether all values of a stage are there at the end."""
+        return self._kept[name]
+
+    def _all_kept(self, name: StageName) -> bool:
         if self.plan.stages[name].choice.returns is Returns.NONE:
             return False
         return self._keep(name) or any(edge.kind is EdgeKind.BARRIER for edge in self.plan.readers(name))

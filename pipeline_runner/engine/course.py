@@ -81,6 +81,11 @@ class Course:
         return limited or self.head.spec.max_calls_per_worker is not None
 
     @property
+    def alone(self) -> bool:
+        """Whether it is one stage of one call."""
+        return len(self.stages) == 1 and self.head.spec.over is None
+
+    @property
     def timeout_s(self) -> float | None:
         return self.head.spec.timeout_s
 

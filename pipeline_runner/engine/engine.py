@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, time
 from typing import Any, assert_never
 
@@ -44,14 +44,17 @@ from pipeline_runner.engine.messages import (
     WorkerRefused,
 )
 from pipeline_runner.engine.outcomes import Outcomes
-from pipeline_runner.engine.places import Writing, names
-from pipeline_runner.engine.reuse import Before, NotThere, Reusing
+from pipeline_runner.engine.places import Writing, names, take
+from pipeline_runner.engine.reuse import Before, NotThere, Reusing, at_hand
 from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
 from pipeline_runner.engine.verdict import ENDED_WELL, FOLLOWS, verdict
 from pipeline_runner.errors import TooFewDescriptors, told_plainly
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.skips import is_off
+from pipeline_runner.record.deps import varying
+from pipeline_runner.record.inputs import numbered
+from pipeline_runner.record.lineage import deepened
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState, failure_told
@@ -72,7 +75,7 @@ class Engine:
         plan: Plan,
         *,
         run: str,
-        folder: Callable[[], str],
+        folder: Callable[[], str],  # makes ${run.dir} when it is first asked for
         keep: Callable[[StageName], bool],
         listeners: Iterable[Listener] = (),
         record: Record | None = None,
@@ -80,7 +83,6 @@ class Engine:
     ) -> None:
         self.plan = plan = plan.with_hooks()
         self.id = run
-        self._folder = folder  # makes ${run.dir} when it is first asked for
         self._books = Books(plan, keep, listeners, record)
         self.state, self.results, self.lock = self._books.state, self._books.results, self._books.lock
         self.kept, self.moved, self.mask = self._books.kept, self._books.moved, self._books.mask
@@ -91,6 +93,8 @@ class Engine:
         self._rounds = Rounds(
             self._books, self._outcomes, self._running, tell=self._inbox.put, over=self._conclude, chaos=chaos
         )
+        self._names = RunNames(run, folder)
+        self._whole, self._partial = (Values(plan, self.results, partial=partial) for partial in (False, True))
         self._chaos = chaos
         chains = [course.chain for course in self._books.courses]
         self._leave = Leave(plan, chains, [lane.members for lane in self._books.lanes])
@@ -232,11 +236,15 @@ class Engine:
     def _start_ready(self) -> None:
         """Start chains whose sources are there, while there are workers for them."""
         self._cancel_doomed()
-        while (number := self._schedule.next(self._busy)) is not None:
+        for _ in range(AT_ONCE):
+            if (number := self._schedule.next(self._busy)) is None:
+                break
             course = self._books.courses[number]
             if not course.over:
                 self._start(course)
                 self._cancel_doomed()
+        else:  # those that need not run end at once, and it may be thousands: what was said meanwhile is heard first
+            self._inbox.put(Nudge())
         for lane in self._books.lanes:
             if lane.number in self._running:
                 self._look_after_lane(lane)
@@ -266,11 +274,11 @@ class Engine:
 
     def _scope(self, course: Course) -> dict[str, Any]:
         """What the templates of a chain may read."""
-        run = RunNames(self.id, self._folder)
+        run = self._names
         if course.head.spec.hook:
             failures = list(map(failure_told, self.state.failures))
             run = replace(run, status=str(self._ended), failures=failures)
-        return {"stages": Values(self.plan, self.results, partial=course.head.spec.always), "run": run}
+        return {"stages": self._partial if course.head.spec.always else self._whole, "run": run}
 
     def _start(self, course: Course) -> None:
         if not self._may_run(course):
@@ -283,6 +291,9 @@ class Engine:
         head = course.head
         try:
             in_its_folder(self.plan.pipeline, head.spec)
+            before = self._before(course)
+            if before and course.alone and self._reused(course, before[0]):
+                return
             scope = self._scope(course)
             writing = (
                 Writing(head.spec, self.plan.pipeline.folder_of(head.spec), self._books.taken)
@@ -292,7 +303,7 @@ class Engine:
             if writing is not None and head.spec.over is None:
                 scope |= names(writing.places(0, None))  # its `with` may be a list, which is filled in only here
             constants = [constants_of(plan.spec, scope) for plan in course.stages]
-            intake, calls = self._intake(course, constants[0].per_call, writing)
+            intake, calls = self._intake(course, before, constants[0].per_call, writing)
             wanted = [self._books.wanted(name) for name in course.chain.stages]
             fixed = [given.fixed for given in constants]
             described = (
@@ -303,24 +314,43 @@ class Engine:
         except Exception as error:  # a user's value that does not unpickle, a source that is not there, dill's errors
             self._fail_stage(course, failure_of(told_plainly(error), Cause.RAISED))
             return
+        self._tell_started(course, calls)
+        if isinstance(described, Step):
+            self._board(course, intake, described)
+            return
+        self._beacon.publish(course.number, described)
+        work = self._times.get(head.spec.name)
+        each_s = None if work is None else work.each_s
+        course.sizes = Sizes(min(head.workers, calls or head.workers), head.spec.chunk, each_s)
+        course.feed = self._feed(course, intake, head.window, head.workers)
+        self._rounds.begin(course, calls)
+
+    def _reused(self, course: Course, before: Before) -> bool:
+        """Whether the one call of a stage need not be made. Then the stage has ended: nobody fills in its `with`, opens
+        a pool, or begins a thread, to find that there is nothing to do. Errors: OutTwice."""
+        stage = course.head.spec
+        if varying(stage):
+            return False
+        standing = at_hand(before, deepened(range(1), None, before.salt, numbered=numbered(stage)))
+        if standing is None:
+            return False
+        take(self._books.taken, stage.name, 0, standing.files)
+        self._tell_started(course, 1)
+        self._outcomes.kept(CallsKept(course.number, [standing.call]))
+        course.made = 1
+        self._end(course, Status.DONE)
+        return True
+
+    def _tell_started(self, course: Course, calls: int | None) -> None:
         for plan in course.stages:
             self._books.publish(
                 events.StageStarted(
                     stage=plan.spec.name,
                     method=plan.choice.method.name,
                     calls=calls,
-                    fused_into=None if plan is head else head.spec.name,
+                    fused_into=None if plan is course.head else course.head.spec.name,
                 )
             )
-        if isinstance(described, Step):
-            self._board(course, intake, described)
-            return
-        self._beacon.publish(course.number, described)
-        before = self._times.get(head.spec.name)
-        each_s = None if before is None else before.each_s
-        course.sizes = Sizes(min(head.workers, calls or head.workers), head.spec.chunk, each_s)
-        course.feed = self._feed(course, intake, head.window, head.workers)
-        self._rounds.begin(course, calls)
 
     def _feed(self, course: Course, intake: Intake, window: int, workers: int) -> Feed:
         return Feed(
@@ -404,14 +434,29 @@ class Engine:
         self._tell_replaced(lane, next(iter(lane.aboard.values())).course.chain.head, error)
         self._rounds.begin(lane)
 
-    def _intake(self, course: Course, varying: Mapping[str, Any], writing: Writing | None) -> tuple[Intake, int | None]:
+    def _before(self, course: Course) -> list[Before]:
+        """What is kept of each stage of a chain; nothing where none of it counts. Errors: DepMissing."""
+        record, stages = self._books.record, course.chain.stages
+        reads = [self._books.read(plan.spec) for plan in course.stages]
+        if record is None or course.head.spec.hook:
+            return []
+        course.salts = [self._books.salt(plan.spec) + read for plan, read in zip(course.stages, reads, strict=True)]
+        if course.head.spec.always and not self._sources_ended_well(course):
+            return []  # what was done after another failure is to be done again
+        return [
+            Before(record.earlier(name, wanted=wanted or name is not stages[-1]), wanted, salt)
+            for name, salt in zip(stages, course.salts, strict=True)
+            for wanted in [self._books.wanted(name)]
+        ]
+
+    def _intake(
+        self, course: Course, before: Sequence[Before], varying: Mapping[str, Any], writing: Writing | None
+    ) -> tuple[Intake, int | None]:
         """What the chain's calls are drawn from: without those that need not be made."""
         record, stages, head = self._books.record, course.chain.stages, course.head
-        reads = [self._books.read(plan.spec) for plan in course.stages]
         idle = lambda: course.feed.idle  # noqa: E731
         if record is None or head.spec.hook:
             return intake_of(self.plan, head, varying, self.results, self.moved, writing=writing, idle=idle)
-        course.salts = [self._books.salt(plan.spec) + read for plan, read in zip(course.stages, reads, strict=True)]
         intake, calls = intake_of(
             self.plan,
             head,
@@ -424,13 +469,8 @@ class Engine:
             files=lambda deps: record.deps_of_call(head.spec.name, deps),
             idle=idle,
         )
-        if course.head.spec.always and not self._sources_ended_well(course):
-            return intake, calls  # what was done after another failure is to be done again
-        before = [
-            Before(record.earlier(name, wanted=wanted or name is not stages[-1]), wanted, salt)
-            for name, salt in zip(stages, course.salts, strict=True)
-            for wanted in [self._books.wanted(name)]
-        ]
+        if not before:
+            return intake, calls
         taken = sum(name in self.plan.taken for name in stages)
         course.reuses = any(step.kept is not None for step in before)
         if not course.reuses and not taken:

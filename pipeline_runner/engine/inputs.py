@@ -150,7 +150,8 @@ def in_its_folder(pipeline: PipelineSpec, stage: StageSpec) -> None:
 def read_whole(stage: StageSpec) -> tuple[list[StageName], list[StageName]]:
     """The stages whose whole results each call of a stage may read: those that its `with` names, in the order that
     its recipe has them in, and those of which it may read what they have written somewhere."""
-    return whole_reads(stage), awaited(stage)
+    named = whole_reads(stage)
+    return named, awaited(stage, named)
 
 
 def constants_of(stage: StageSpec, scope: Scope) -> Constants:

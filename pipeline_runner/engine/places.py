@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,22 +55,27 @@ class Writing:
         self._told = any(reference.root in ("out", "outs") for reference in references(spoken(stage)))
         self._parents: dict[str, str] = {}  # folders, and where they really are
         self._owner = us()
+        self._only: Places | None = None  # where there is one call
 
     def places(self, index: int, item: Any) -> Places:
         """Where a call writes. Errors: OutTwice, OutOutside, ExpressionError."""
+        if self._only is not None:
+            return self._only
         scope = {"item": item, "index": index}
         shown = [as_text(render(template, scope)) for template in self._stage.outs]
-        return Places(self._owner, index, tuple(self._place(out, index) for out in shown))
+        places = Places(self._owner, index, tuple(self._place(out, index) for out in shown))
+        if self._stage.over is None:
+            self._only = places
+        return places
 
     def _place(self, out: str, index: int) -> Place:
         path = os.path.normpath(os.path.join(self._folder, out))
-        final = os.path.realpath(os.path.join(self._really(os.path.dirname(path)), os.path.basename(path)))
+        final = os.path.join(self._really(os.path.dirname(path)), os.path.basename(path))
+        if os.path.islink(final):
+            final = os.path.realpath(final)
         if final == self._root or not (self._stage.allow_outside or final.startswith(self._root + os.sep)):
             raise OutOutside(out, final, self._root)
-        call = self._stage.name, index
-        first = self._taken.setdefault(final, call)
-        if first != call:
-            raise OutTwice(out, first, call)
+        take(self._taken, self._stage.name, index, [final], told=out)
         return Place(out, final, self._given(out, final), out.endswith("/"), self._told)
 
     def _really(self, folder: str) -> str:
@@ -85,6 +90,15 @@ class Writing:
         if self._stage.workdir is None and here == final:
             return os.path.join(folder, os.path.basename(aside(final)), name)
         return os.path.join(aside(final), os.path.basename(final))
+
+
+def take(taken: Taken, stage: str, index: int, files: Sequence[str], told: str = "") -> None:
+    """Note that a call writes these files, or has written them. Errors: OutTwice."""
+    call = stage, index
+    for file in files:
+        first = taken.setdefault(file, call)
+        if first != call:
+            raise OutTwice(told or file, first, call)
 
 
 def spoken(stage: StageSpec) -> list[Any]:

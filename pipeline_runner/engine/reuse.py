@@ -11,6 +11,7 @@ from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.engine.intake import Intake
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.lineage import through
+from pipeline_runner.record.reading import NotAtHand
 
 AT_ONCE = 4096  # calls that are looked up together
 
@@ -32,12 +33,15 @@ class Found(Protocol):
 
     calls: int
     own: bool  # of this run, from an earlier try
+    files: Sequence[str]  # that they have written
 
     def take(self, calls: int, digests: bytes | None) -> Pack | None: ...
 
 
 class Earlier(Protocol):
     """What an earlier run has of a stage: record.Earlier is one."""
+
+    hurried: bool  # whoever asks has no time to wait for much to be read: then NotAtHand is raised
 
     def find(self, index: int, digests: bytes | None, most: int, *, wanted: bool) -> Found | None: ...
 
@@ -60,6 +64,32 @@ class Reused:
     digests: bytes | None
     values: Pack | None  # where anybody reads them
     adopt: bool = False  # another run has made them
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The one call of a stage, which need not be made, and the files that it wrote."""
+
+    call: Reused
+    files: Sequence[str]
+
+
+def at_hand(before: Before, digests: bytes | None) -> Standing | None:
+    """What is kept of a stage's one call, looked up by a thread that has no time. None: it has to be made, or much
+    would have to be read to tell."""
+    if before.kept is None:
+        return None
+    before.kept.hurried = True
+    try:
+        found = before.kept.find(0, digests, 1, wanted=before.wanted)
+    except NotAtHand:
+        return None
+    finally:
+        before.kept.hurried = False
+    if found is None:
+        return None
+    values = found.take(1, digests)
+    return Standing(Reused(0, range(1), digests, values if before.wanted else None, not found.own), found.files)
 
 
 class Reusing:

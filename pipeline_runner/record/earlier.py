@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
 from pipeline_runner.classes import dataclass
 from pipeline_runner.record.large import stored
-from pipeline_runner.record.reading import Reading
+from pipeline_runner.record.reading import QUICK, NotAtHand, Reading
 from pipeline_runner.record.seal import intact
 
 _ROW = "run, stage, recipe, first, calls, digests, data, file, start, seal"
@@ -56,6 +57,7 @@ class Found:
 
     def __init__(self, row: Row, at: int, calls: int, used: bytearray) -> None:
         self._row, self._at, self.calls, self._used = row, at, calls, used
+        self.files: Sequence[str] = ()  # that they have written, where that was looked at
         self.own = row.own  # whether the run that asks has these calls already, under the numbers that it asks for
 
     def take(self, calls: int, digests: bytes | None) -> Pack | None:
@@ -79,11 +81,22 @@ class Earlier:
     """
 
     def __init__(
-        self, reading: Reading, run: str, stage: str, recipe: bytes, *, anybodys: bool = False, wanted: bool = False
+        self,
+        reading: Reading,
+        run: str,
+        stage: str,
+        recipe: bytes,
+        *,
+        anybodys: bool = False,
+        wanted: bool = False,
+        known: tuple[Any, ...] | None = None,
     ) -> None:
         self._reading, self._run, self._stage, self._recipe = reading, run, stage, recipe
         self._anybodys, self._wanted = anybodys, wanted
-        self._rows = list(self._all())
+        self.hurried = False
+        # A row that was read before, of the one call of a stage: others are looked for only if it is not that call's.
+        self._known = known if known and (not wanted or known[7] is not None or known[8] is not None) else None
+        self._rows = [Kept(self._known[0], 0, 1)] if self._known else list(self._all())
         self._by_number()
         self._digests: array[int] | None = None  # sorted, of all calls; beside them, their places
         self._used: dict[int, bytearray] = {}  # by row: which of its calls were taken
@@ -97,6 +110,15 @@ class Earlier:
 
         `digests` are those of all of these calls. `wanted`: with their values.
         """
+        found = self._find(index, digests, most, wanted)
+        if found is None and self._known:
+            self._known = self._last = self._digests = None
+            self._rows = list(self._all())
+            self._by_number()
+            found = self._find(index, digests, most, wanted)
+        return found
+
+    def _find(self, index: int, digests: bytes | None, most: int, wanted: bool) -> Found | None:
         while (at := bisect_right(self._starts, index) - 1) >= 0 and index < self._numbered[at].stop:
             kept = self._numbered[at]
             row = self._read(kept.seq)
@@ -211,12 +233,15 @@ class Earlier:
 
     def _intact(self, seq: int) -> Row | None:
         try:
-            row = self._reading.row(f"SELECT {_ROW} FROM done WHERE seq = ?", seq)
+            known = self._known[1:] if self._known and self._known[0] == seq else None
+            row = known or self._reading.row(f"SELECT {_ROW} FROM done WHERE seq = ?", seq)
         except sqlite3.Error:
             return None
         if row is None:
             return None
         run, stage, recipe, first, calls, digests, body, file, start, mark = row
+        if self.hurried and isinstance(file, str) and self._reading.store.value_size(file) > QUICK:
+            raise NotAtHand
         data, large, whole = stored(self._reading.store, body, file if isinstance(file, str) else None)
         parts = (run, stage, recipe, first, calls, digests, data, file, start)
         own = (run, stage) == (self._run, self._stage)

@@ -10,14 +10,18 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from time import time_ns
 from typing import Any
 
+from pipeline_runner.record.reading import NotAtHand
 from pipeline_runner.record.seal import intact, seal
 from pipeline_runner.record.store import Store
 from pipeline_runner.worker import contents
 
+A_FILE = 1 << 12  # bytes that could be read while one more file of a folder is looked at
 SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system that is in use: FAT's
 
 Look = tuple[int, int, int, int]  # size, mtime, ctime, inode
@@ -35,10 +39,24 @@ class Files:
         self._known: dict[str, tuple[Look, str]] = {}
         self._fresh: list[Memory] = []
 
-    def digest(self, path: str | os.PathLike[str]) -> str:
-        """What is in a file, or in all files of a folder. Errors: OSError."""
+    def digest(self, path: str | os.PathLike[str], most: int | None = None) -> str:
+        """What is in a file, or in all files of a folder. Errors: OSError; NotAtHand, where more than `most` bytes
+        would have to be read to tell it."""
         where = os.path.abspath(path)
-        return contents.folder(where, self._of_file) if os.path.isdir(where) else self._of_file(where)
+        if os.path.isdir(where):
+            return contents.folder(where, self._of_file if most is None else _Haste(self._of_file, most))
+        return self._of_file(where, most)
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """Have at hand what is remembered of these files, which will be asked for soon."""
+        with self._lock:
+            given = [path for path in paths if path not in self._known]
+            if self._connection is None or not given:
+                return
+            question = f"SELECT path, look, digest, seal FROM file WHERE path IN ({', '.join('?' * len(given))})"
+            with suppress(sqlite3.Error):  # damaged: each is asked for by itself
+                for path, *row in self._connection.execute(question, given):
+                    self._believe(path, *row)
 
     def told(self, folder: Path, path: Any) -> tuple[Any, str]:
         """A path with what is in it: what a call that reads it is told by. Of one that cannot be read, its name."""
@@ -57,11 +75,13 @@ class Files:
         if self._connection is not None:
             self._connection.close()
 
-    def _of_file(self, path: str) -> str:
+    def _of_file(self, path: str, most: int | None = None) -> str:
         look = _look(path)
         known = self._remembered(path)
         if known is not None and known[0] == look:
             return known[1]
+        if most is not None and look[0] > most:
+            raise NotAtHand
         digest = contents.file(path)
         if _look(path) == look and look[1] < (now := time_ns()) - SETTLED_NS and look[2] < now - SETTLED_NS:
             self._remember(path, look, digest)
@@ -69,15 +89,17 @@ class Files:
 
     def _remembered(self, path: str) -> tuple[Look, str] | None:
         with self._lock:
-            if path in self._known or self._connection is None:
-                return self._known.get(path)
-            try:
-                row = self._connection.execute("SELECT look, digest, seal FROM file WHERE path = ?", (path,)).fetchone()
-            except sqlite3.Error:  # damaged: the file is read again
-                return None
-        if row is None or not isinstance(row[0], bytes) or not intact(self._key, row[2], path, row[0], row[1]):
-            return None
-        return _unpacked(row[0]), row[1]
+            if path not in self._known and self._connection is not None:
+                with suppress(sqlite3.Error):  # damaged: the file is read again
+                    row = self._connection.execute("SELECT look, digest, seal FROM file WHERE path = ?", (path,))
+                    if (found := row.fetchone()) is not None:
+                        self._believe(path, *found)
+            return self._known.get(path)
+
+    def _believe(self, path: str, look: Any, digest: Any, mark: Any) -> None:
+        """Take over a row of the store, if it is intact."""
+        if isinstance(look, bytes) and intact(self._key, mark, path, look, digest):
+            self._known[path] = _unpacked(look), digest
 
     def _remember(self, path: str, look: Look, digest: str) -> None:
         with self._lock:
@@ -85,6 +107,19 @@ class Files:
             if self._connection is not None:
                 packed = _packed(look)
                 self._fresh.append((path, packed, digest, seal(self._key, path, packed, digest)))
+
+
+class _Haste:
+    """Digests of a folder's files, as long as there is time."""
+
+    def __init__(self, of_file: Callable[[str, int], str], most: int) -> None:
+        self._of_file, self._left = of_file, most
+
+    def __call__(self, path: str) -> str:
+        self._left -= A_FILE
+        if self._left < 0:
+            raise NotAtHand
+        return self._of_file(path, self._left)
 
 
 def _look(path: str) -> Look:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline_runner.spec.pipeline import FromStage, Glob, Range, Source, StageName, StageSpec
@@ -15,11 +15,14 @@ def whole_reads(stage: StageSpec) -> list[StageName]:
     return list(dict.fromkeys(StageName(str(reference.path[0])) for reference in named))
 
 
-def awaited(stage: StageSpec) -> list[StageName]:
+def awaited(stage: StageSpec, named: Collection[StageName] | None = None) -> list[StageName]:
     """The stages that count although no result of theirs is read, since they may have written what the calls read:
-    those that it only `needs`. Where `deps` say which files the calls read, what is in those counts instead."""
-    named = whole_reads(stage)
-    return [] if stage.deps else [name for name in stage.needs if name not in named]
+    those that it only `needs`. Where `deps` say which files the calls read, what is in those counts instead.
+    `named`: those whose whole results its `with` names, where they are known."""
+    if stage.deps or not stage.needs:
+        return []
+    named = whole_reads(stage) if named is None else named
+    return [name for name in stage.needs if name not in named]
 
 
 def numbered(spec: StageSpec) -> bool:

@@ -17,7 +17,7 @@ from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
 from pipeline_runner.events import CallFailed, CallsDone, ChunkEnded, ChunkStarted, Event, RunStarted
 from pipeline_runner.record.codec import encode
-from pipeline_runner.record.errors import damaged, store_error
+from pipeline_runner.record.errors import damaged, store_error, usable
 from pipeline_runner.record.files import Memory
 from pipeline_runner.record.given import sealed
 from pipeline_runner.record.large import file_of
@@ -27,6 +27,7 @@ from pipeline_runner.record.seal import seal
 from pipeline_runner.record.store import INLINE, Store
 from pipeline_runner.spec.pipeline import StageName
 
+AT_ONCE = 512  # recipes that are asked for together
 SHARED = 1 << 12  # bytes of a chunk's values that a run which adopts some of them has in the database itself
 
 
@@ -51,7 +52,7 @@ class Journal:
         self._about = about
         self._recipes = recipes
         self._keys = {name: recipe.key for name, recipe in recipes.items()}
-        self._open = False
+        self._rows: dict[str, list[tuple[Any, ...]]] = {}  # that are not written yet, by the statement that writes them
         self._in_files: set[str] = set()  # values that this run has put into files
         self._connection = store.connect()
         self._inode = os.stat(store.database).st_ino
@@ -162,9 +163,18 @@ class Journal:
 
     def commit(self) -> None:
         """What was written since the last commit is now there whatever happens."""
-        if self._open:
-            self._do("COMMIT")
-            self._open = False
+        if not self._rows:
+            return
+        rows, self._rows = self._rows, {}
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for statement, of_it in rows.items():
+                self._connection.executemany(statement, of_it)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if damaged(error):
+                self._store.distrust()
+            raise store_error(self._store.database, error) from error
 
     @property
     def taken(self) -> bool:
@@ -189,23 +199,23 @@ class Journal:
             "INSERT INTO run (id, began, body) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
             (self._run, at, json.dumps(sealed(self._store.key, self._run, {**self._about, "recipes": recipes}))),
         )
-        for name, recipe in self._recipes.items():
-            if (key := self._keys[name]) is not None:
-                self._insert("INSERT OR IGNORE INTO recipe VALUES (?, ?)", (key, json.dumps(dict(recipe.parts))))
+        for name in self._unknown():
+            row = self._keys[name], json.dumps(dict(self._recipes[name].parts))
+            self._insert("INSERT OR IGNORE INTO recipe VALUES (?, ?)", row)
+
+    def _unknown(self) -> list[StageName]:
+        """Stages whose recipes are not in the store yet."""
+        keys = [key for key in self._keys.values() if key is not None]
+        known: set[bytes] = set()
+        with usable(self._store.database):
+            for at in range(0, len(keys), AT_ONCE):
+                some = keys[at : at + AT_ONCE]
+                question = f"SELECT key FROM recipe WHERE key IN ({', '.join('?' * len(some))})"
+                known.update(key for (key,) in self._connection.execute(question, some))
+        return [name for name, key in self._keys.items() if key is not None and key not in known]
 
     def _insert(self, statement: str, row: tuple[Any, ...]) -> None:
-        if not self._open:
-            self._do("BEGIN IMMEDIATE")
-            self._open = True
-        self._do(statement, row)
-
-    def _do(self, statement: str, row: tuple[Any, ...] = ()) -> None:
-        try:
-            self._connection.execute(statement, row)
-        except sqlite3.Error as error:
-            if damaged(error):
-                self._store.distrust()
-            raise store_error(self._store.database, error) from error
+        self._rows.setdefault(statement, []).append(row)
 
 
 def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.record.ahead import Known
 from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.outs import Standing
@@ -35,14 +36,17 @@ class Looking:
         recipe: bytes | None,
         files: Files,
         wanted: bool,
+        known: Known | None = None,
     ) -> Earlier | Standing | None:
-        """What there is of a stage; None: it is not to be looked for. `wanted`: only with values."""
+        """What there is of a stage; None: it is not to be looked for. `wanted`: only with values. `known`: what of it
+        was found before, if it was looked for."""
         if recipe is None or not self.at_all(plan, stage):
             return None
-        earlier = Earlier(reading, run, stage, recipe, anybodys=self.anybodys(plan, stage), wanted=wanted)
-        outs = plan.stages[stage].spec.outs
-        return (
-            Standing(earlier, reading, recipe, len(outs), plan.pipeline.folder_of(plan.stages[stage].spec), files)
-            if outs
-            else earlier
-        )
+        known = known or Known()
+        anybodys = self.anybodys(plan, stage)
+        earlier = Earlier(reading, run, stage, recipe, anybodys=anybodys, wanted=wanted, known=known.row)
+        spec = plan.stages[stage].spec
+        if not spec.outs:
+            return earlier
+        folder = plan.pipeline.folder_of(spec)
+        return Standing(earlier, reading, recipe, len(spec.outs), folder, files, known.written)

@@ -8,29 +8,43 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline_runner.record.earlier import Earlier, Found
 from pipeline_runner.record.files import Files
-from pipeline_runner.record.reading import Reading
+from pipeline_runner.record.reading import QUICK, Reading
 from pipeline_runner.record.recipe import call_key
 from pipeline_runner.record.seal import intact, seal
 from pipeline_runner.record.store import Store
 
+_WRITTEN = "SELECT path, digest, seal FROM out WHERE key = ?"
+
 Row = tuple[str, bytes, bytes, str, bytes]
+
+
+class Written(NamedTuple):
+    """A file of a call, as the store has it; not yet known to be intact."""
+
+    path: str  # from the state folder on
+    digest: str
+    seal: bytes
+
+    def really(self, store: Store) -> str:
+        """Where it is."""
+        return os.path.normpath(os.path.join(store.really, self.path))
 
 
 def out_key(store: Store, folder: Path, recipe: bytes, index: int, digest: bytes | None) -> bytes:
     """The key of what a call writes: the same call in another folder writes other files."""
-    project = os.path.relpath(os.path.realpath(folder), os.path.realpath(store.folder))
-    return hashlib.sha256(call_key(recipe, index, digest) + os.fsencode(project)).digest()
+    return hashlib.sha256(call_key(recipe, index, digest) + store.way_to(folder)).digest()
 
 
 def rows(store: Store, recipe: bytes, key: bytes, written: Sequence[tuple[str, str]]) -> Iterator[Row]:
     """What the store keeps of the files that one call has written."""
     for path, digest in written:
-        name = os.path.relpath(path, os.path.realpath(store.folder))
+        name = os.path.relpath(path, store.really)
         yield name, recipe, key, digest, seal(store.key, name, recipe, key, digest)
 
 
@@ -41,7 +55,14 @@ class Standing:
     """
 
     def __init__(
-        self, earlier: Earlier, reading: Reading, recipe: bytes, outs: int, folder: Path, files: Files
+        self,
+        earlier: Earlier,
+        reading: Reading,
+        recipe: bytes,
+        outs: int,
+        folder: Path,
+        files: Files,
+        known: Mapping[bytes, Sequence[Written]],
     ) -> None:
         self._earlier = earlier
         self._reading = reading
@@ -50,10 +71,20 @@ class Standing:
         self._outs = outs  # how many each call has
         self._folder = folder
         self._files = files
+        self._known = known  # by the keys of calls: what they have written, as far as it was asked before
         self.missing = ""  # the first file that was not found as it was written
 
     def __bool__(self) -> bool:
         return bool(self._earlier)
+
+    @property
+    def hurried(self) -> bool:
+        """Whether whoever asks has no time: NotAtHand is raised where much would have to be read."""
+        return self._earlier.hurried
+
+    @hurried.setter
+    def hurried(self, hurried: bool) -> None:
+        self._earlier.hurried = hurried
 
     def find(self, index: int, digests: bytes | None, most: int, *, wanted: bool) -> Found | None:
         """As Earlier.find, as far as the outs of these calls stand."""
@@ -61,32 +92,35 @@ class Standing:
         if found is None:
             return None
         standing = 0
+        files: list[str] = []
         while standing < found.calls:
             digest = None if digests is None else digests[8 * standing : 8 * (standing + 1)]
-            if not self._stands(out_key(self._store, self._folder, self._recipe, index + standing, digest)):
+            written = self._standing(out_key(self._store, self._folder, self._recipe, index + standing, digest))
+            if not written:
                 break
+            files += written
             standing += 1
-        found.calls = standing
+        found.calls, found.files = standing, files
         return found if standing else None
 
-    def _stands(self, key: bytes) -> bool:
+    def _standing(self, key: bytes) -> list[str]:
+        """What a call has written, if all of it is there as it was written."""
         written = list(self._written(key))
         changed = next((path for path, digest in written if not self._is(path, digest)), "")
         self.missing = self.missing or changed
-        return len(written) >= self._outs and not changed
+        return [path for path, _ in written] if len(written) >= self._outs and not changed else []
 
     def _written(self, key: bytes) -> Iterator[tuple[str, str]]:
         try:
-            found = list(self._reading.rows("SELECT path, digest, seal FROM out WHERE key = ?", key))
+            found = self._known.get(key) or [Written(*row) for row in self._reading.rows(_WRITTEN, key)]
         except sqlite3.Error:  # damaged: the call is made again
             return
-        for name, digest, stored in found:
-            path = os.path.normpath(os.path.join(os.path.realpath(self._store.folder), name))
-            if intact(self._store.key, stored, name, self._recipe, key, digest):
-                yield path, digest
+        for written in found:
+            if intact(self._store.key, written.seal, written.path, self._recipe, key, written.digest):
+                yield written.really(self._store), written.digest
 
     def _is(self, path: str, digest: str) -> bool:
         try:
-            return self._files.digest(path) == digest
+            return self._files.digest(path, QUICK if self.hurried else None) == digest
         except OSError:
             return False

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pipeline_runner.record.store import Store
+
+AT_ONCE = 512  # runs that are asked for together
+QUICK = 1 << 18  # bytes that are read at once by whoever has no time to wait: a quarter of a millisecond
 
 # Runs whose results are not for others. Few have the word at all, and only those are read: it may be a parameter's.
 _UNCACHED = """
 SELECT id FROM run WHERE body LIKE '%"uncached": true%'
 AND CASE WHEN json_valid(body) THEN json_extract(body, '$.uncached') ELSE 1 END
 """
+
+
+class NotAtHand(Exception):
+    """To tell whether a call is kept much would have to be read, and whoever asks has no time for that."""
 
 
 class Reading:
@@ -29,6 +36,7 @@ class Reading:
         self.store = store
         self._lock = threading.Lock()
         self._opened: sqlite3.Connection | None = None
+        self._known: dict[str, bool] = {}  # by run: whether its results are not for others
         self._runs: tuple[int, str] | None = None  # how many there were, and the last of them, when they were looked at
 
     def rows(self, question: str, *given: Any) -> Iterator[tuple[Any, ...]]:
@@ -41,6 +49,16 @@ class Reading:
         with self._lock:
             found: tuple[Any, ...] | None = self._connection.execute(question, given).fetchone()
             return found
+
+    def uncached(self, runs: Collection[str]) -> set[str]:
+        """Those of a few runs whose results are not for others."""
+        new = [run for run in runs if run not in self._known]
+        for at in range(0, len(new), AT_ONCE):
+            some = new[at : at + AT_ONCE]
+            question = f"{_UNCACHED} AND id IN ({', '.join('?' * len(some))})"
+            found = {run for (run,) in self.rows(question, *some)}
+            self._known.update((run, run in found) for run in some)
+        return {run for run in runs if self._known[run]}
 
     def note_uncached(self) -> None:
         """Have the table `uncached` name the runs whose results are not for others."""

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import field
+from functools import cached_property
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.masks import MASK
@@ -48,7 +49,7 @@ class Recipe:
     sources: tuple[StageName, ...] = ()  # the stages that it reads; "source 0" is the key of the first
     unknown: str = ""
 
-    @property
+    @cached_property
     def key(self) -> bytes | None:
         return None if self.unknown else key_of(self.parts)
 

@@ -14,6 +14,7 @@ from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Calls, Pack
 from pipeline_runner.events import CallsOutdated, Event, JournalMended, JournalTaken, StageRenamed
 from pipeline_runner.plan.plan import Plan
+from pipeline_runner.record.ahead import Ahead
 from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.deps import Read, fixed, read, salt
 from pipeline_runner.record.earlier import Earlier
@@ -72,6 +73,8 @@ class Record:
             self._lock.release()
             raise
         self._reading = Reading(store)
+        cached = {name: key for name, key in self._keys.items() if key is not None and looking.anybodys(plan, name)}
+        self._ahead = Ahead(self._reading, self.files, run, plan, cached)
 
     def take(self, event: Event) -> None:
         self._journal.take(event)
@@ -121,12 +124,14 @@ class Record:
             fresh = [row for row in fresh if not self._mask.held(os.fsencode(row[0]))]  # a secret in a path
         self._journal.remember(fresh)
         self._journal.commit()
+        self._ahead.forget()
 
     def earlier(self, stage: StageName, *, wanted: bool) -> Earlier | Standing | None:
         """What there is of a stage from before, under the recipe that the stage has now."""
         if stage in self._plan.hooks:
             return None  # it follows every try of a run
-        earlier = self._looking.up(self._reading, self.run, self._plan, stage, self._keys[stage], self.files, wanted)
+        known, key = self._ahead.of(stage), self._keys[stage]
+        earlier = self._looking.up(self._reading, self.run, self._plan, stage, key, self.files, wanted, known)
         return earlier or None
 
     def times(self) -> dict[StageName, Work]:

@@ -13,6 +13,7 @@ import secrets
 from pathlib import Path
 
 BYTES = 32
+SHORT = 1 << 16  # bytes that are copied together, since one step is a third of the time of many
 
 
 def load_key() -> bytes:
@@ -86,11 +87,17 @@ def _read(file: Path) -> bytes | None:
 
 def seal(key: bytes, *parts: bytes | str | int | None) -> bytes:
     """The seal of a row: its parts in order, each with its length, so that none can flow into the next."""
-    mac = hmac.new(key, digestmod=hashlib.sha256)
+    pieces: list[bytes] = []
+    size = 0
     for part in parts:
         data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogatepass")
-        mac.update(len(data).to_bytes(8, "little"))
-        mac.update(data)
+        size += len(data)
+        pieces += (len(data).to_bytes(8, "little"), data)
+    if size < SHORT:
+        return hmac.digest(key, b"".join(pieces), "sha256")
+    mac = hmac.new(key, digestmod=hashlib.sha256)
+    for piece in pieces:
+        mac.update(piece)
     return mac.digest()
 
 

@@ -38,6 +38,8 @@ class Store:
             raise StoreError(folder, "there is no run here yet", "run a pipeline first, or name another with --state")
         with usable(folder):
             self._make()
+        self.really = os.path.realpath(folder)
+        self._ways: dict[Path, bytes] = {}
         self.key = load_key()
         with usable(folder):
             self._prepare(thorough)
@@ -62,6 +64,12 @@ class Store:
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
         return connection
 
+    def way_to(self, folder: Path) -> bytes:
+        """Where a project's folder is from here on: it stays the same where both are moved together."""
+        if folder not in self._ways:
+            self._ways[folder] = os.fsencode(os.path.relpath(os.path.realpath(folder), self.really))
+        return self._ways[folder]
+
     def lock(self, pipeline: str, run: str) -> Lock:
         """Be the only runner of this pipeline. Errors: Locked, at once."""
         path = lock_file(self.folder, pipeline)
@@ -81,6 +89,13 @@ class Store:
             with contextlib.suppress(OSError):
                 aside.unlink()
             raise
+
+    def value_size(self, name: str) -> int:
+        """How many bytes a value's file has; 0 when it is not there."""
+        try:
+            return (self.values / name).stat().st_size
+        except OSError:
+            return 0
 
     def read_value(self, name: str) -> bytes | None:
         """A value's bytes, or None when its file is not there."""

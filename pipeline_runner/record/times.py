@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import closing
+from itertools import islice
 
 from pipeline_runner.axes import Status
 from pipeline_runner.classes import dataclass
@@ -13,9 +14,8 @@ from pipeline_runner.spec.pipeline import StageName
 
 LOOKED_BACK = 5  # runs that are asked
 
-_RUNS = """
-SELECT id FROM run WHERE json_valid(body) AND json_extract(body, '$.identity') = ? ORDER BY began DESC, id DESC LIMIT ?
-"""
+_RUNS = "SELECT id FROM run ORDER BY began DESC, id DESC"  # without what they were given, which may be long
+_OF = "SELECT 1 FROM run WHERE id = ? AND json_valid(body) AND json_extract(body, '$.identity') = ?"
 # As the index has it: SQLite uses a partial index where it finds its words again.
 _TIMES = """
 SELECT stage, json_extract(body, '$.work_s'), json_extract(body, '$.made') FROM event
@@ -41,7 +41,9 @@ def recorded_times(store: Store, pipeline: str, stages: Collection[StageName]) -
     """The work of those stages that were made, each as its newest run had it. Errors: StoreError."""
     found: dict[StageName, Work] = {}
     with usable(store.database), closing(store.connect()) as connection:
-        for (run,) in connection.execute(_RUNS, (pipeline, LOOKED_BACK)).fetchall():
+        runs = (run for (run,) in connection.execute(_RUNS).fetchall())
+        ours = (run for run in runs if connection.execute(_OF, (run, pipeline)).fetchone())
+        for run in islice(ours, LOOKED_BACK):
             for stage, work_s, made in connection.execute(_TIMES, (run, Status.DONE.value)):
                 if stage in stages:
                     found.setdefault(StageName(stage), Work(float(work_s), made or 0))

@@ -22,6 +22,7 @@ from pipeline_runner.spec.functions import parse_function
 from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.hooks import SEEN, WHY, as_hook, hooks, unsuited, without_sources
 from pipeline_runner.spec.include import with_included
+from pipeline_runner.spec.marks import StageMarks, value_mark
 from pipeline_runner.spec.merge import PASSED_ON, as_node, with_defaults, with_passed, with_profile
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params, parameters_of
@@ -244,7 +245,7 @@ class _Builder:
             return None
         passed = {key: as_node(values[key], node.entries[key].value.mark) for key in PASSED_ON if key in values}
         inner = self._inner(found, with_passed(root, passed), stage, {**self.environ, **env})
-        marks = stage._marks(stage.filled[1])
+        marks = stage._marks
         for hook in inner.hooks.values():
             where = hook.marks[""]
             self.warnings.append(f'{where}: "{hook.hook}" is left out: the run is that of {opened[0].name}')
@@ -423,7 +424,7 @@ class _StageBuilder:
 
     def build(self) -> StageSpec | None:
         before = len(self.problems)
-        values, places = self.filled
+        values, _ = self.filled
         self._call_or_run()
         self._later()
         style = self.keys.args if self.keys else None
@@ -477,7 +478,7 @@ class _StageBuilder:
             outs=tuple(keys.outs or ()),
             allow_outside=bool(keys.allow_outside),
             description=keys.description or "",
-            marks=self._marks(places),
+            marks=self._marks,
             node=self.node,
         )
 
@@ -493,10 +494,11 @@ class _StageBuilder:
         return entry.key.mark if entry else self.entry.key.mark
 
     def _value_mark(self, key: str) -> Mark:
-        entry = self.node.entries.get(key)
-        if entry is None:
-            return self.entry.key.mark
-        return entry.value.mark if isinstance(entry.value, Scalar) else entry.key.mark
+        return value_mark(self.entry, self.node, key)
+
+    @property
+    def _marks(self) -> StageMarks:
+        return StageMarks(self.entry, self.node, self.filled[1])
 
     def _has(self, key: str) -> bool:
         node = self.node.get(key)
@@ -547,7 +549,6 @@ class _StageBuilder:
         given = values.get("with")
         if given is None:
             return
-        mark = self._value_mark("with")
         match given:
             case list() if "over" in self.node.entries:
                 self._tell(ListWithOver(mark=self._key_mark("with"), stage=self.name))
@@ -557,11 +558,12 @@ class _StageBuilder:
                         node = self.node.get("with")
                         entry = node.entries.get(key) if isinstance(node, MapNode) else None
                         wants = "names of arguments as keys"
-                        where = entry.key.mark if entry else mark
+                        where = entry.key.mark if entry else self._value_mark("with")
                         self._tell(WrongType(mark=where, key="with", wants=wants, got=describe(key)))
             case list():
                 pass
             case _:
+                mark = self._value_mark("with")
                 self._tell(WrongType(mark=mark, key="with", wants=_WITH, got=_describe(given), cure=_WITH_CURE))
 
     def _needs(self, values: dict[Any, Any]) -> list[str]:
@@ -583,14 +585,6 @@ class _StageBuilder:
             self._tell(function)
             return None
         return function
-
-    def _marks(self, places: Mapping[str, Mark]) -> dict[str, Mark]:
-        marks = {"": self.entry.key.mark}
-        marks |= {str(key): self._value_mark(str(key)) for key in self.node.entries}
-        needs = self.node.get("needs")
-        for item in needs.items if isinstance(needs, ListNode) else (needs,) if isinstance(needs, Scalar) else ():
-            marks[f"needs.{plain(item)}"] = item.mark
-        return {**marks, **places}
 
 
 _WITH = "a mapping of arguments (or, without over, a list of them)"

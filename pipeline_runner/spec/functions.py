@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from functools import cache
 
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.pipeline import InFile, Named
@@ -14,16 +15,28 @@ _SHAPE = "write module:function, or file.py:function for a file beside the pipel
 
 def parse_function(text: str, mark: Mark | None) -> Named | InFile | BadFunction:
     """The function that a text names, or what is wrong with the text."""
+    function = _sound(text)
+    return function if function is not None else _unsound(text, mark)
+
+
+@cache
+def _sound(text: str) -> Named | InFile | None:
+    """The same one for all stages that name it: there may be thousands of them."""
+    place, colon, attribute = text.rpartition(":")
+    if not colon or not _is_dotted(attribute):
+        return None
+    if place.endswith(".py"):
+        return InFile(place, attribute)
+    return Named(place, attribute) if _is_dotted(place) else None
+
+
+def _unsound(text: str, mark: Mark | None) -> BadFunction:
     place, colon, attribute = text.rpartition(":")
     if not colon:
         return BadFunction(mark=mark, text=text, why='there is no ":"', cure=_guess(text))
     if not _is_dotted(attribute):
         why = f'"{attribute}" cannot be a function\'s name' if attribute else 'nothing follows the ":"'
         return BadFunction(mark=mark, text=text, why=why, cure=_SHAPE)
-    if place.endswith(".py"):
-        return InFile(place, attribute)
-    if _is_dotted(place):
-        return Named(place, attribute)
     if "/" in place or "\\" in place:
         return BadFunction(mark=mark, text=text, why="a file's name ends in .py", cure=f"write {place}.py:{attribute}")
     why = f'"{place}" cannot be a module\'s name' if place else 'nothing stands before the ":"'

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import field
 from typing import Any, NoReturn
 
 import yaml
@@ -25,6 +24,13 @@ MOST_DEPTH = 40
 MOST_DIGITS = 1000  # reading a number takes time in the square of them
 
 Value = str | int | float | bool | None
+
+_PART = (1 << 24) - 1  # lines, columns and widths are less: so many characters are not read
+
+
+def placed(line: int, column: int, width: int) -> int:
+    """A stretch of a file as one number."""
+    return line << 48 | column << 24 | width
 
 
 # ----------------------------------------------------------------------------------------------- nodes
@@ -45,15 +51,38 @@ class SourceText:
         return Mark(self.file, line + 1, column + 1, max(1, min(width, len(text) - column)), text)
 
 
-@dataclass(frozen=True, slots=True)
 class Scalar:
-    """One value."""
+    """One value. Where it stands is cut from the file when somebody asks: of thousands nobody does."""
 
-    value: Value
-    mark: Mark
-    plain: bool  # written without quotes
-    lines: int = 1  # of the file, from the mark's
-    source: SourceText | None = field(default=None, repr=False, compare=False)
+    __slots__ = ("_place", "lines", "plain", "source", "value")
+
+    def __init__(
+        self, value: Value, place: Mark | int, plain: bool, lines: int = 1, source: SourceText | None = None
+    ) -> None:
+        """`place`: a mark, or line, column and width in `source`, as `placed` packs them."""
+        self.value = value
+        self._place = place
+        self.plain = plain  # written without quotes
+        self.lines = lines  # of the file, from the mark's
+        self.source = source
+
+    @property
+    def mark(self) -> Mark:
+        if isinstance(self._place, Mark) or self.source is None:
+            return self._place  # type: ignore[return-value]
+        return self.source.mark(self._place >> 48, self._place >> 24 & _PART, self._place & _PART)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scalar) and self._told() == other._told()
+
+    def __hash__(self) -> int:
+        return hash(self._told())
+
+    def __repr__(self) -> str:
+        return f"Scalar({self.value!r}, {self.mark!r}, plain={self.plain}, lines={self.lines})"
+
+    def _told(self) -> tuple[object, ...]:
+        return self.value, self.mark, self.plain, self.lines
 
     def inside(self, start: int, width: int) -> Mark:
         """The place of value[start : start + width], or of the whole scalar where escapes or folding hide it."""
@@ -356,26 +385,32 @@ class _Reader:
         self.problems: list[Problem] = []
         self.anchors: dict[str, _Anchor] = {}
         self.missing: set[Mark] = set()  # where an unknown alias stands
-        self.events = self._events()
+        self.loader: Any = None
         self.nodes = 0
         self.repeated = 0  # of the nodes, those that aliases wrote out
         self.deepest = 0  # depth reached since the innermost open anchor began
 
-    def _events(self) -> Iterator[Any]:
-        """The parser's events. Whatever it raises ends the reading with a marked problem."""
+    def document(self) -> Node | None:
+        """The root. Whatever the parser raises ends the reading with a marked problem."""
         try:
-            yield from yaml.parse(self.text, Loader=getattr(yaml, "CLoader", yaml.Loader))
+            self.loader = getattr(yaml, "CLoader", yaml.Loader)(self.text)
+            try:
+                return self._document()
+            finally:
+                self.loader.dispose()
         except yaml.MarkedYAMLError as error:
             raise _Stop(_explain(error, self.source)) from error
+        except (_Stop, AssertionError):
+            raise
         except Exception as error:
             # Not only YAMLError: its scanners were measured to leak ValueError, IndexError and more.
             last = len(self.source.lines) - 1
             raise _Stop(NotYaml(mark=self.source.mark(last, 0), what=str(error) or type(error).__name__)) from error
 
-    def document(self) -> Node | None:
+    def _document(self) -> Node | None:
         root: Node | None = None
         documents = 0
-        for event in self.events:
+        while not isinstance(event := self.loader.get_event(), yaml.StreamEndEvent):
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
@@ -388,20 +423,22 @@ class _Reader:
 
     def _node(self, event: Any, depth: int) -> Node:
         self.nodes += 1
-        self.deepest = max(self.deepest, depth)
-        if depth > MOST_DEPTH:
-            self._stop(TooDeep(mark=self._mark(event)))
+        if depth > self.deepest:
+            self.deepest = depth
+            if depth > MOST_DEPTH:
+                self._stop(TooDeep(mark=self._mark(event)))
         if self.nodes > MOST_NODES:
             self._stop(TooLarge(mark=self._mark(event), what="too many values in the file", most=MOST_NODES))
-        if isinstance(event, yaml.AliasEvent):
+        kind = type(event)
+        if kind is yaml.AliasEvent:
             return self._alias(event, depth)
         if event.tag is not None:
             line, column = event.start_mark.line, event.start_mark.column
             tag = self.source.lines[line][column:].split(maxsplit=1)[0]
             self.problems.append(TagRefused(mark=self.source.mark(line, column, len(tag)), tag=tag))
-        if event.anchor is None:
-            return self._content(event, depth)
-        return self._anchored(event, depth)
+        if event.anchor is not None:
+            return self._anchored(event, depth)
+        return self._scalar(event) if kind is yaml.ScalarEvent else self._content(event, depth)
 
     def _anchored(self, event: Any, depth: int) -> Node:
         anchor = self.anchors[event.anchor] = _Anchor()
@@ -444,25 +481,21 @@ class _Reader:
 
     def _sequence(self, start: Any, depth: int) -> ListNode:
         items: list[Node] = []
-        for event in self.events:
-            if isinstance(event, yaml.SequenceEndEvent):
-                return ListNode(tuple(items), self._span(start, event))
+        while type(event := self.loader.get_event()) is not yaml.SequenceEndEvent:
             items.append(self._node(event, depth + 1))
-        raise AssertionError("the parser ended a list without saying so: it never does")
+        return ListNode(tuple(items), self._span(start, event))
 
     def _mapping(self, start: Any, depth: int) -> MapNode:
         entries: dict[Value, Entry] = {}
         merged: list[MapNode] = []
-        for event in self.events:
-            if isinstance(event, yaml.MappingEndEvent):
-                for other in merged:
-                    for name, entry in other.entries.items():
-                        entries.setdefault(name, entry)
-                return MapNode(entries, self._span(start, event))
+        next_event = self.loader.get_event
+        while type(event := next_event()) is not yaml.MappingEndEvent:
             key = self._node(event, depth + 1)
-            value = self._node(next(self.events), depth + 1)
-            self._entry(key, value, entries, merged)
-        raise AssertionError("the parser ended a mapping without saying so: it never does")
+            self._entry(key, self._node(next_event(), depth + 1), entries, merged)
+        for other in merged:
+            for name, entry in other.entries.items():
+                entries.setdefault(name, entry)
+        return MapNode(entries, self._span(start, event))
 
     def _entry(self, key: Node, value: Node, entries: dict[Value, Entry], merged: list[MapNode]) -> None:
         if not isinstance(key, Scalar):
@@ -485,17 +518,22 @@ class _Reader:
         return [node for node in given if isinstance(node, MapNode)]
 
     def _scalar(self, event: Any) -> Scalar:
-        is_plain = not event.style
-        mark = self._span(event, event)
-        lines = event.end_mark.line - event.start_mark.line + 1
-        if is_plain and event.start_mark.line == event.end_mark.line and event.value == "":
-            lines = 0
-        value = self._resolve(event.value, mark) if is_plain else event.value
-        if event.style == '"' and (strange := _NEVER_A_VALUE.search(event.value)):
-            self.problems.append(BadCharacter(mark=mark, character=strange[0]))
-        return Scalar(value, mark, is_plain, min(lines, len(self.source.lines) - mark.line + 1), self.source)
+        text, start, end, style = event.value, event.start_mark, event.end_mark, event.style
+        if start.line == end.line and start.line < len(self.source.lines) and (text or style):
+            place: Mark | int = placed(start.line, start.column, end.column - start.column)
+            lines = 1
+        else:
+            place = mark = self._span(event, event)
+            lines = end.line - start.line + 1 if style or text or start.line != end.line else 0
+            lines = min(lines, len(self.source.lines) - mark.line + 1)
+        scalar = Scalar(text, place, not style, lines, self.source)
+        if not style:
+            scalar.value = self._resolve(text, scalar)
+        elif style == '"' and (strange := _NEVER_A_VALUE.search(text)):
+            self.problems.append(BadCharacter(mark=scalar.mark, character=strange[0]))
+        return scalar
 
-    def _resolve(self, text: str, mark: Mark) -> Value:
+    def _resolve(self, text: str, scalar: Scalar) -> Value:
         """A plain scalar's value in YAML 1.2's core schema."""
         if text in _NULL:
             return None
@@ -509,7 +547,7 @@ class _Reader:
         if not (is_int or is_based or _FLOAT.fullmatch(text)):
             return text
         if len(text) > MOST_DIGITS:
-            self.problems.append(BadNumber(mark=mark, why=f"{len(text):,} characters long"))
+            self.problems.append(BadNumber(mark=scalar.mark, why=f"{len(text):,} characters long"))
             return 0
         if is_int:
             return int(text)
@@ -517,7 +555,7 @@ class _Reader:
             return int(text, 0)
         number = float(text)
         if math.isinf(number):
-            self.problems.append(BadNumber(mark=mark, why="too large to be held"))
+            self.problems.append(BadNumber(mark=scalar.mark, why="too large to be held"))
         return number
 
     def _mark(self, event: Any) -> Mark:

@@ -86,7 +86,12 @@ def aside(final: str) -> str:
 
 def us() -> str:
     """This process, as others may ask after it: its host, its number, and since when, for numbers come again."""
-    return f"{_host()} {os.getpid()} {limits.began(os.getpid())}"
+    return _told(os.getpid())
+
+
+@cache
+def _told(pid: int) -> str:
+    return f"{_host()} {pid} {limits.began(pid)}"
 
 
 @cache
