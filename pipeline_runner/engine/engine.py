@@ -109,6 +109,7 @@ class Engine:
         self._cancelled: Cancel | None = None
         self._refused: WorkerRefused | None = None
         self._stopped = False  # a failure stopped the run
+        self._more_ready = False  # than were started in this turn
 
     # What others may do: put a message in the inbox.
 
@@ -175,7 +176,7 @@ class Engine:
     def _turn(self) -> None:
         """Wait for news, take it and all that has come meanwhile, and commit what it meant at once: the more there is
         to do, the fewer commits it takes."""
-        self._beacon.hear(self._patience() if self._inbox.fall_asleep() else 0.0)
+        self._beacon.hear(self._patience() if not self._more_ready and self._inbox.fall_asleep() else 0.0)
         self._inbox.wake_up()
         for _ in range(AT_ONCE):
             message = self._inbox.take()
@@ -236,6 +237,7 @@ class Engine:
     def _start_ready(self) -> None:
         """Start chains whose sources are there, while there are workers for them."""
         self._cancel_doomed()
+        self._more_ready = False
         for _ in range(AT_ONCE):
             if (number := self._schedule.next(self._busy)) is None:
                 break
@@ -244,7 +246,7 @@ class Engine:
                 self._start(course)
                 self._cancel_doomed()
         else:  # those that need not run end at once, and it may be thousands: what was said meanwhile is heard first
-            self._inbox.put(Nudge())
+            self._more_ready = True
         for lane in self._books.lanes:
             if lane.number in self._running:
                 self._look_after_lane(lane)
