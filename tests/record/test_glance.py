@@ -94,9 +94,9 @@ def test_a_folder_without_a_journal_is_none_yet_and_is_not_made(tmp_path):
 
 
 def test_it_cannot_be_written_through(store):
-    with closing(glances._Untouched(store.folder).opened(alone=False)) as connection:
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            connection.execute(ADD, ("mine",))
+    connection = glances._Untouched(store.folder).opened(alone=False)
+    with closing(connection), pytest.raises(sqlite3.OperationalError, match="readonly"):
+        connection.execute(ADD, ("mine",))
 
 
 def test_traces_change_with_every_commit(store):
