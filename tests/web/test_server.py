@@ -249,11 +249,13 @@ def test_a_signal_ends_it_and_nothing_stays(serve, tmp_path, number):
 
 def test_a_browser_is_led_there_without_the_address_in_its_arguments(serve, tmp_path):
     (tmp_path / "runtime").mkdir()
-    (tmp_path / "browser").write_text('#!/bin/sh\necho "$@" > arguments.new; mv arguments.new arguments\n')
+    os.mkfifo(tmp_path / "seen")
+    (tmp_path / "browser").write_text(
+        '#!/bin/sh\necho "$@" > arguments.new; mv arguments.new arguments; read x < seen\n'
+    )
     (tmp_path / "browser").chmod(0o755)
     variables = {"BROWSER": str(tmp_path / "browser"), "XDG_RUNTIME_DIR": str(tmp_path / "runtime")}
     ui = serve("--state", "elsewhere", **variables)
-    ui.ask()
     while not (tmp_path / "arguments").exists():
         assert ui.process.poll() is None
     told = (tmp_path / "arguments").read_text().strip()
@@ -263,6 +265,8 @@ def test_a_browser_is_led_there_without_the_address_in_its_arguments(serve, tmp_
     assert f'content="0;url={ui.address}"' in page.read_text()
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     assert stat.S_IMODE(page.parent.stat().st_mode) == 0o700
+    assert ui.ask()[0] == 200  # while that browser is still there
+    (tmp_path / "seen").write_text("yes\n")
     assert ui.end()[0] == 130
     assert list((tmp_path / "runtime").iterdir()) == []
 
