@@ -196,6 +196,19 @@ def test_pages_fit_a_phone_and_can_be_read(prun, write, serve, look, scheme):
         assert page.evaluate(CONTRASTS) == []
 
 
+def test_the_legend_of_a_graph_is_seen_whole(prun, look, write, tmp_path):
+    write({"a": {"call": "deeds:double", "with": [1]}})
+    prun("graph", "pipeline.yaml", "--format", "html", "-o", "graph.html")
+    page = look((tmp_path / "graph.html").as_uri()).page
+    wide = page.evaluate("document.querySelector('.wide svg').getBoundingClientRect().right")
+    assert (
+        page.evaluate(
+            "Math.max(...[...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().right))"
+        )
+        < wide
+    )
+
+
 # Of each element with text of its own: its colour against the nearest colour behind it, as WCAG counts it.
 CONTRASTS = """() => {
   const rgb = text => text.match(/[\\d.]+/g).map(Number);
