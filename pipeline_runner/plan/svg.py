@@ -197,7 +197,7 @@ def _cells(text: str) -> int:
 
 TITLE = 28
 LEGEND_HEIGHT = 40
-LEGEND_WIDTH = 560
+LEGEND_WIDTH = 650
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 PAGE, PAPER, INK, PALE, LINE, BLUE = "#ffffff", "#f6f8fa", "#1f2328", "#57606a", "#8c959f", "#0969da"
 # Colours stand in each element, for programs that know no CSS; those that do may show it dark.

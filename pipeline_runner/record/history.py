@@ -148,9 +148,9 @@ class History:
         of = dict(ran)
         return next((other for other in names[names.index(run) + 1 :] if of[other] == of[run]), None)
 
-    def runs(self, most: int = -1) -> list[Told]:
-        """Every run in a line, or so many of them, the newest first."""
-        found = self._rows("SELECT id, began, body FROM run ORDER BY began DESC, id DESC LIMIT ?", most)
+    def runs(self) -> list[Told]:
+        """Every run in a line, the newest first."""
+        found = self._rows("SELECT id, began, body FROM run ORDER BY began DESC, id DESC")
         return [self._told(str(run), float(began), _object(body)) for run, began, body in found]
 
     def told(self, run: str) -> Told:
@@ -175,6 +175,10 @@ class History:
         _count_on_the_way(state)
         state.status, state.seconds = told.status, told.took_s
         return state
+
+    def tried(self, run: str) -> int:
+        """The number of the event that began its last try: of a run that has ended, nothing changes without it."""
+        return self._tries(run)[0]
 
     def at_work_s(self, run: str) -> float:
         """Since when a run is at work, in seconds."""

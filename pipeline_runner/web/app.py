@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +18,11 @@ from pipeline_runner.errors import PipelineError, UsageError
 from pipeline_runner.pages import page
 from pipeline_runner.pages.account import account
 from pipeline_runner.record.glance import Glance, NothingYet
-from pipeline_runner.record.history import History, Told, UnknownCall
+from pipeline_runner.record.history import History, UnknownCall
 from pipeline_runner.reporters.summary import Next
 from pipeline_runner.web.guard import Guard
 from pipeline_runner.web.kept import Kept, Page
+from pipeline_runner.web.listed import Listed
 
 T = TypeVar("T")
 Following = Callable[[str, Mapping[str, Any], Path], Next]
@@ -51,6 +51,7 @@ class _Pages:
         self._glance = glance
         self._following = following
         self._kept = Kept(glance)
+        self._listed = Listed()
 
     def runs(self, request: Request) -> Response:
         most = _number(request, "most", RUNS)
@@ -73,12 +74,8 @@ class _Pages:
         return _response(found.body, 200, found.tag)
 
     def _runs(self, most: int) -> Page:
-        def tell(history: History) -> list[Told]:
-            runs = history.runs(most + 1)
-            return [replace(one, took_s=history.at_work_s(one.run)) if one.status is None else one for one in runs]
-
         try:
-            runs = self._glance.look(tell)
+            runs = self._glance.look(lambda history: self._listed.of(history, most + 1))
         except NothingYet:
             runs = []
         told = [(one, self._following(one.run, one.about, self._glance.folder)) for one in runs[:most]]

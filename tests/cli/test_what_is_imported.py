@@ -21,7 +21,11 @@ HEAVY = (
     "multiprocess",
     "dill",
     "fsspec",
+    "starlette",
+    "uvicorn",
+    "anyio",
 )
+SERVES = ("starlette", "uvicorn", "anyio", "asyncio", "pipeline_runner.web")  # pages; only `prun ui` does
 
 # Of the standard library: what takes 2 ms and more, and is for cases that a plain run is not.
 NOT_IN_A_RUN = (
@@ -43,7 +47,7 @@ NOT_IN_A_RUN = (
     *("pipeline_runner.plan.choose", "pipeline_runner.plan.graph", "pipeline_runner.plan.preflight.look"),
     *("pipeline_runner.record.keys", "pipeline_runner.record.source", "pipeline_runner.record.foretell"),
     *("pipeline_runner.reporters.bars", "pipeline_runner.cli.options", "pipeline_runner.survey"),
-    *("pipeline_runner.pages", "pipeline_runner.cli.reporting"),
+    *("pipeline_runner.pages", "pipeline_runner.cli.reporting", "pipeline_runner.web"),
 )
 # Somewhat more than there are: a new module is no harm, a new library is.
 MOST_OF_OURS = 140  # modules of this package
@@ -146,3 +150,13 @@ def test_a_run_that_is_like_the_last_one_starts_no_second_interpreter(loaded, tm
 
 def test_a_small_run_writes_the_methods_of_hardly_any_dataclass(loaded, tmp_path):
     assert len(json.loads((tmp_path / "runner.json").read_text())["written"]) <= 4
+
+
+@pytest.mark.parametrize("words", [("--help",), ("ui", "--help"), ("runs",), ("report", "last", "-o", "page.html")])
+def test_only_prun_ui_itself_imports_what_serves_pages(python, tmp_path, words):
+    (tmp_path / "pipeline.yaml").write_text("version: 1\nstages: {one: {call: 'math:sqrt', with: [4]}}\n")
+    if "--help" not in words:
+        assert python("-m", "pipeline_runner", "pipeline.yaml", "-q").returncode == 0
+    done = python("-c", ASK, *words)
+    assert done.returncode == 0, done.stderr
+    assert found(json.loads((tmp_path / "runner.json").read_text()), SERVES) == []
