@@ -318,7 +318,8 @@ class Engine:
         self._beacon.publish(course.number, described)
         before = self._times.get(head.spec.name)
         each_s = None if before is None else before.each_s
-        course.sizes = Sizes(min(head.workers, calls or head.workers), head.spec.chunk, each_s)
+        workers, price = min(head.workers, calls or head.workers), head.choice.method.price
+        course.sizes = Sizes(workers, head.spec.chunk, each_s, price)
         course.feed = self._feed(course, intake, head.window, head.workers)
         self._rounds.begin(course, calls)
 
