@@ -14,7 +14,6 @@ from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surv
 from pipeline_runner.worker.brand import Brand
 from pipeline_runner.worker.start import run_one
 
-
 PRICE = 10  # a process that is started, imports and ends: 5–20 ms
 
 
