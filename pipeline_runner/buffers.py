@@ -20,8 +20,14 @@ ALIGN = 64  # bytes, as numpy has it
 KNOWN = sys.platform == "linux"  # where such files can be had without a name that could be left behind
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_READ_WRITE = 1 | 2  # PROT_READ | PROT_WRITE of mmap(2)
+READ_WRITE = 1 | 2  # PROT_READ | PROT_WRITE of mmap(2)
 _PRIVATE = 2 | 0x4000  # MAP_PRIVATE | MAP_NORESERVE: only what is written to takes memory
+
+
+class Memory(Protocol):
+    """A place that is mapped here, with all of its pages."""
+
+    def put(self, at: int, data: memoryview) -> None: ...
 
 
 class Place(Protocol):
@@ -31,6 +37,8 @@ class Place(Protocol):
     def path(self) -> str: ...
     @property
     def offset(self) -> int: ...
+    @property
+    def memory(self) -> Memory | None: ...
 
 
 owners: WeakValueDictionary[tuple[str, int], Any] = WeakValueDictionary()
@@ -80,10 +88,14 @@ def room_for(sizes: Sequence[int]) -> int:
 def write(place: Place, buffers: Sequence[memoryview]) -> Buffers:
     """Put them into a place. Errors: OSError, when there is no room for them after all.
 
-    Not through a mapping: write(2) says that memory or disk is full where a mapping would end the process, and to a
-    page that is new it is twice as fast.
+    Not through a mapping, unless there is one already: write(2) says that memory or disk is full where a mapping would
+    end the process, and to a page that is new it is twice as fast.
     """
     sizes = tuple(buffer.nbytes for buffer in buffers)
+    if (memory := place.memory) is not None:
+        for start, buffer in zip(_starts(sizes), buffers, strict=True):
+            memory.put(start, buffer)
+        return Buffers(place.path, place.offset, sizes)
     file = os.open(place.path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         for start, buffer in zip(_starts(sizes), buffers, strict=True):
@@ -128,14 +140,15 @@ class _Reader(pickle.Unpickler):
 
 
 @cache
-def _kernel() -> Any:
-    """mmap(2) and munmap(2). Asked for only where there is something to map: ctypes is slow to import."""
+def kernel() -> Any:
+    """mmap(2), munmap(2) and madvise(2). Asked for only where there is something to map: ctypes is slow to import."""
     import ctypes
 
     kernel = ctypes.CDLL(None, use_errno=True)
     kernel.mmap.restype = ctypes.c_void_p
     kernel.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
     kernel.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    kernel.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     return kernel
 
 
@@ -146,7 +159,7 @@ def _map(buffers: Buffers) -> memoryview:
     size = room_for(buffers.sizes)
     file = os.open(buffers.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        address = _kernel().mmap(None, size, _READ_WRITE, _PRIVATE, file, buffers.offset)
+        address = kernel().mmap(None, size, READ_WRITE, _PRIVATE, file, buffers.offset)
     finally:
         os.close(file)
     if address == ctypes.c_void_p(-1).value:
@@ -160,4 +173,4 @@ def _map(buffers: Buffers) -> memoryview:
 
 def _unmap(address: int, size: int, owner: object) -> None:
     _mapped.pop(address, None)
-    _kernel().munmap(address, size)
+    kernel().munmap(address, size)

@@ -70,6 +70,7 @@ class Method:
     aliases: tuple[str, ...] = ()
     note: str = ""  # a trap, or where the article is out of date
     shared: bool = False  # several threads may ask one pool at the same time, and it hands each what is its own
+    price: int = 1  # of a chunk, in messages to a worker that is there: chunks are so many times as long
 
     @property
     def styles(self) -> frozenset[Style]:

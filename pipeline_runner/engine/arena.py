@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -22,6 +22,9 @@ from weakref import finalize
 from pipeline_runner.buffers import KNOWN, owners
 from pipeline_runner.calls import Calls, Pack, Part
 from pipeline_runner.classes import replace
+
+
+from pipeline_runner.engine.mapped import Mapped
 from pipeline_runner.engine.memory import available_bytes
 from pipeline_runner.worker.apart import put
 from pipeline_runner.worker.limits import C
@@ -30,6 +33,7 @@ from pipeline_runner.worker.perform import pack_payload
 
 MEMORY = 0.5  # of what is available when the first large buffer comes
 DISK = 0.5  # of what is free there then
+OFTEN = 4  # times that the runner writes to a part: then it is kept mapped
 SLACK = 1.25  # how much larger a free part may be than what is put into it
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PUNCH_HOLE = 3  # of fallocate(2), with the size kept
@@ -46,6 +50,11 @@ class Lent:
         self._file = file  # open, as long as there is a part of it
         owners[self.path, offset] = self
 
+    @property
+    def memory(self) -> Mapped | None:
+        """The part as memory of this process, where that pays."""
+        return self._file.mapped(self.offset, self._size)
+
     def __del__(self) -> None:
         # Anywhere, in any thread, perhaps in the middle of `lend`: so it takes no lock.
         self._file.take_back(self.offset, self._size)
@@ -54,13 +63,16 @@ class Lent:
 class _File:
     """One file and its parts. What is free of it stays in memory, to be used again, as far as there is use for it."""
 
-    def __init__(self, descriptor: int, most: int) -> None:
+    def __init__(self, descriptor: int, most: int, *, in_memory: bool) -> None:
         self.path = f"/proc/{os.getpid()}/fd/{descriptor}"
         self.freed: deque[tuple[int, int]] = deque()
         self.held = 0  # bytes that it takes, free ones included
         self._descriptor = descriptor
         self._most = most
         self._retired = False
+        self._in_memory = in_memory
+        self._writes: Counter[int] = Counter()  # by offset: how often this process has written there
+        self._mapped: dict[int, Mapped | None] = {}  # by offset; None: it cannot be mapped
         self._free: dict[int, list[int]] = {}  # by size: where
         self._end = 0
         finalize(self, os.close, descriptor).atexit = False  # values may be read even then
@@ -95,6 +107,19 @@ class _File:
         self.held += size
         return Lent(self, offset, size)
 
+    def mapped(self, offset: int, size: int) -> Mapped | None:
+        """A part that this process is about to write to, mapped if it has done so often: until it is given back to the
+        system. One that is soon a worker's for good would be mapped for nothing."""
+        self._writes[offset] += 1
+        if self._writes[offset] < OFTEN:
+            return None
+        if offset not in self._mapped:
+            self._mapped[offset] = None
+            if self._in_memory:
+                with suppress(OSError):  # an old kernel, or no memory: it is written to as any other
+                    self._mapped[offset] = Mapped(self._descriptor, offset, size)
+        return self._mapped[offset]
+
     def give_back(self, at_least: int | None = None) -> None:
         """Give free memory back to the system: so much of it, or all."""
         self._collect()
@@ -107,6 +132,10 @@ class _File:
             given += size
 
     def _punch(self, offset: int, size: int) -> None:
+        del self._writes[offset]
+        mapped = self._mapped.pop(offset, None)
+        if mapped is not None:
+            mapped.close()  # what is written there later must not ask for a page that is not to be had
         C.fallocate(self._descriptor, _PUNCH_HOLE, ctypes.c_long(offset), ctypes.c_long(size))
 
     def _collect(self) -> None:
@@ -197,7 +226,7 @@ class Arena:
             return  # no other process may look into what we have open
         with suppress(OSError):
             most = int(MEMORY * available_bytes()) if self._memory is None else self._memory
-            yield _File(os.memfd_create(f"prun-arena-{os.getpid()}", os.MFD_CLOEXEC), most)
+            yield _File(os.memfd_create(f"prun-arena-{os.getpid()}", os.MFD_CLOEXEC), most, in_memory=True)
         with suppress(OSError), tempfile.TemporaryFile(prefix="prun-") as file:
             free = shutil.disk_usage(tempfile.gettempdir()).free
-            yield _File(os.dup(file.fileno()), int(DISK * free))
+            yield _File(os.dup(file.fileno()), int(DISK * free), in_memory=False)

@@ -20,10 +20,12 @@ AHEAD = 2  # chunks of large values a worker that are in flight: one at work and
 class Sizes:
     """The size of a stage's next chunk, from the measured time of the calls before it."""
 
-    def __init__(self, workers: int, fixed: int | None, each_s: float | None = None) -> None:
-        """`each_s`: how long a call took in an earlier run; what is seen soon counts for more."""
+    def __init__(self, workers: int, fixed: int | None, each_s: float | None = None, price: int = 1) -> None:
+        """`each_s`: how long a call took in an earlier run; what is seen soon counts for more. `price`: of a chunk, in
+        messages: where each has a process of its own, the start of one."""
         self._workers = workers
         self._fixed = fixed
+        self._price = price
         self._seen = (0.0, 0.0)  # calls lately, and how long they took: one value, since drivers read it meanwhile
         self._each_bytes = 0.0  # of a call's arguments, or of its value
         self._largest = 1
@@ -50,7 +52,7 @@ class Sizes:
     @property
     def budget_s(self) -> float:
         """How long a chunk may take before it hands back its rest; 0 where the user chose the size."""
-        return 0.0 if self._fixed else BUDGET_S
+        return 0.0 if self._fixed else self._price * BUDGET_S
 
     def learn(self, calls: int, took_s: float) -> None:
         """A chunk of so many calls took so long."""
@@ -77,7 +79,7 @@ class Sizes:
     def _share(self, left: int) -> int:
         """Guided: what is left is shared out in ever smaller pieces, so that workers end together. They need not be
         smaller than what is worth a message; but one of calls that we know little of is no larger than what we know."""
-        least = min(self._lasting(LEAST_S), int(self._seen[0]))
+        least = min(self._lasting(self._price * LEAST_S), int(self._seen[0]))
         return max(left // (2 * self._workers), min(left, least))
 
     def _lasting(self, s: float) -> int:
@@ -86,7 +88,7 @@ class Sizes:
         return int(s * calls / max(took_s, 1e-9))
 
     def _meant(self) -> int:
-        return min(self._lasting(AIM_S), self._most())
+        return min(self._lasting(self._price * AIM_S), self._most())
 
     def _most(self) -> int:
         return min(MOST, int(MOST_BYTES / max(self._each_bytes, 1)))

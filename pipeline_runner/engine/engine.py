@@ -323,7 +323,8 @@ class Engine:
         self._beacon.publish(course.number, described)
         work = self._times.get(head.spec.name)
         each_s = None if work is None else work.each_s
-        course.sizes = Sizes(min(head.workers, calls or head.workers), head.spec.chunk, each_s)
+        workers, price = min(head.workers, calls or head.workers), head.choice.method.price
+        course.sizes = Sizes(workers, head.spec.chunk, each_s, price)
         course.feed = self._feed(course, intake, head.window, head.workers)
         self._rounds.begin(course, calls)
 

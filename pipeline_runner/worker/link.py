@@ -34,6 +34,7 @@ class Given(NamedTuple):
 
     path: str
     offset: int
+    memory: None = None  # each is another one: to map it would cost more than it saves
 
 
 class Link(Protocol):

@@ -108,6 +108,7 @@ class Full:
 
     path: str = "/dev/full"
     offset: int = 0
+    memory = None
 
 
 def test_a_place_that_is_full_after_all_is_as_good_as_none():

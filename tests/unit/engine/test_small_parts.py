@@ -42,6 +42,15 @@ def test_slow_calls_travel_alone():
     assert sizes.next(None) == 1
 
 
+def test_where_a_chunk_is_dear_it_is_longer_and_the_last_ones_are_too():
+    cheap, dear = Sizes(2, None), Sizes(2, None, price=10)
+    for sizes in (cheap, dear):
+        sizes.learn(1024, 0.125)
+    assert cheap.next(None) == dear.next(None) // 10 == 245
+    assert dear.next(400) > cheap.next(400) == 100
+    assert dear.budget_s == 10 * cheap.budget_s
+
+
 def test_what_is_left_is_shared_out_in_smaller_pieces():
     sizes = Sizes(2, None)
     for _ in range(6):
