@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import subprocess
 import sys
 import threading
 import warnings
@@ -268,6 +267,8 @@ WARDEN = "import sys; sys.path.insert(0, sys.argv.pop()); import pipeline_runner
 def start_warden(brand: Brand) -> Warden:
     """Start it out of reach, from its first moment, of what is meant for us, our group or our terminal, and holding
     nothing of ours. It is never waited for: it ends after us."""
+    import subprocess
+
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     command = [sys.executable, "-I", "-S", "-c", WARDEN, str(brand.runner), str(brand.number), root]
     with deaf_to(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -37,6 +37,7 @@ NOT_IN_A_RUN = (
         "sysconfig",
         "difflib",
     ),
+    *("dataclasses", "inspect", "ast", "dis", "pprint", "secrets"),
     *("csv", "html", "uuid", "platform", "gzip", "argparse", "importlib.resources"),
     *("pipeline_runner.spec.build", "pipeline_runner.spec.models", "pipeline_runner.spec.problems"),
     *("pipeline_runner.syntax.reader", "pipeline_runner.syntax.formulas", "pipeline_runner.plan.make"),
