@@ -134,10 +134,12 @@ class Roster:
     def reaped(self, within_s: float) -> bool:
         """Wait until no process is left. False: time was up."""
         deadline = monotonic() + within_s
+        pause_s = 0.0005  # those that were let go are gone in a moment; whoever takes longer is not asked all the time
         while self._launching or self.alive():
             if monotonic() > deadline:
                 return False
-            threading.Event().wait(0.005)
+            threading.Event().wait(pause_s)
+            pause_s = min(0.005, 2 * pause_s)
         return True
 
     def _sweep(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -79,6 +80,8 @@ def _be(words: Sequence[str], passed: Collection[int], mask: set[int]) -> None:
 def _as_if_new(words: Sequence[str], passed: Collection[int]) -> None:
     """Nothing of the runner's: neither what it answers to signals, nor its files, its results' stdout, its script."""
     atexit._clear()
+    gc.freeze()  # what is here is never looked through, nor copied for it into each worker
+    gc.enable()
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

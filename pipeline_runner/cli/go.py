@@ -96,6 +96,7 @@ def go(asked: Asked) -> int:
 
         made = planned(asked, warn)
         gc.freeze()  # what is planned stays: with 10,000 stages, a third of a run was looking through it for garbage
+        gc.enable()
         if made.resume is None:  # of one that is resumed there may be nothing left to do
             warm(made.plan)
         result = made.pipeline.carry_out(
