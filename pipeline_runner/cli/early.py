@@ -27,6 +27,8 @@ from pipeline_runner.worker.limits import C
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KNOWN = sys.platform == "linux"  # elsewhere a fork may not go on with what system libraries have begun
 PR_SET_NAME = 15
+_util: Any = util
+_execute = _util.spawnv_passfds
 
 
 def fork_helpers() -> None:
@@ -40,13 +42,11 @@ def fork_helpers() -> None:
 @contextmanager
 def _forked() -> Iterator[None]:
     """What the library would execute here, is forked."""
-    library: Any = util
-    usual = library.spawnv_passfds
-    library.spawnv_passfds = _fork
+    _util.spawnv_passfds = _fork
     try:
         yield
     finally:
-        library.spawnv_passfds = usual
+        _util.spawnv_passfds = _execute
 
 
 def _fork(path: bytes | str, words: Sequence[str | bytes], passed: Sequence[int]) -> int:
@@ -100,7 +100,9 @@ def _as_if_new(words: Sequence[str], passed: Collection[int]) -> None:
 
 
 def _forget_the_launch() -> None:
-    """In the middle of which this process was forked: its locks are held, and what it opens is the runner's."""
+    """In the middle of which this process was forked: its locks are held, and what it opens is the runner's. What
+    calls start with the library is executed as ever."""
+    _util.spawnv_passfds = _execute
     libraries: tuple[Any, ...] = (forkserver._forkserver, resource_tracker._resource_tracker)
     for helper in libraries:
         helper.__init__()
