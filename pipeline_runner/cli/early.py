@@ -20,7 +20,7 @@ from multiprocessing import forkserver, pool, process, queues, resource_tracker,
 from types import ModuleType
 from typing import Any
 
-from pipeline_runner.servers import deaf_to, hidden_main, launch_lock, start_fork_server, start_tracker
+from pipeline_runner.servers import deaf_to, hidden_main, launch_lock, may_start_early, start_fork_server, start_tracker
 from pipeline_runner.worker import perform, start  # noqa: F401 - for workers too
 from pipeline_runner.worker.limits import C
 
@@ -33,7 +33,7 @@ _execute = _util.spawnv_passfds
 
 def fork_helpers() -> None:
     """Have both running, if that can be done. What fails here is told when they are needed."""
-    if KNOWN and threading.active_count() == 1:
+    if KNOWN and may_start_early() and threading.active_count() == 1:
         with suppress(OSError), launch_lock, _forked(), hidden_main():
             start_tracker("multiprocessing")
             start_fork_server("multiprocessing")
