@@ -1,14 +1,13 @@
 """Dataclasses that are finished when it is worth it: the standard library's, for what is needed of them.
 
-It takes 0.6 ms to write the methods of one. A small run defines 115 and uses 45, most of them once or twice; the
-others are for problems that nobody has, and for events that do not happen. So the first values of a class are made by
-a loop over its fields, in some microseconds each, and its methods are written when there are many of them, or when
-somebody asks for another method than `__init__`.
+It takes 0.6 ms to write the methods of one, and as long as fifteen of them to import what writes them. A small run
+defines 115 and uses 45, most of them once or twice; the others are for problems that nobody has, and for events that do
+not happen. So the first values of a class are made by a loop over its fields, in some microseconds each, and its
+methods are written when there are many of them, or when somebody asks for another method than `__init__`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 import threading
@@ -18,36 +17,44 @@ from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
+    from dataclasses import field as field
     from dataclasses import replace as replace
 else:
+
+    def field(**options: Any) -> Any:
+        """As `dataclasses.field`."""
+        return _Told(options)
 
     def replace(value: Any, /, **changes: Any) -> Any:
         """As `dataclasses.replace`."""
         fields = _fields(type(value))
         if fields is None:
-            return dataclasses.replace(value, **changes)
-        return type(value)(**{name: getattr(value, name) for name in fields} | changes)
+            return _library().replace(value, **changes)
+        return type(value)(
+            **{name: getattr(value, name) for name, field in fields.items() if not field.later} | changes
+        )
 
     def dataclass(cls: type | None = None, /, **options: bool) -> Any:
         """As `dataclasses.dataclass`, except that the class has its methods when they are first asked for."""
         if cls is None:
             return lambda cls: dataclass(cls, **options)
         if options.keys() - _OPTIONS or any(_finished(base) for base in cls.__mro__[1:]):
-            return dataclasses.dataclass(cls, **options)
-        _lazy[cls] = _Lazy(cls, options)
-        _lazy[cls].begin()
-        return cls
+            return _library().dataclass(_as_the_library_tells(cls), **options)
+        lazy = _Lazy(cls, options)
+        _lazy[lazy.cls] = lazy
+        lazy.begin()
+        return lazy.cls
 
 
 MANY = 16  # values of one class, after which it is worth while to have written its methods
-_OPTIONS = {"frozen", "kw_only", "eq", "repr"}  # others make another class, or are too rare to be worth it
+_OPTIONS = {"frozen", "kw_only", "eq", "repr", "slots"}  # others are too rare to be worth it
 _ASKED = ("__dataclass_fields__", "__dataclass_params__", "__match_args__")
 
 
 def names(cls: Any) -> tuple[str, ...]:
     """The names of the fields of a dataclass."""
     fields = _fields(cls)
-    return tuple(field.name for field in dataclasses.fields(cls)) if fields is None else tuple(fields)
+    return tuple(field.name for field in _library().fields(cls)) if fields is None else tuple(fields)
 
 
 def left_out(cls: Any) -> dict[str, Any]:
@@ -58,8 +65,10 @@ def left_out(cls: Any) -> dict[str, Any]:
     return {name: field.left_out() for name, field in fields.items() if not field.lacking}
 
 
-def _fields(cls: type) -> Mapping[str, _Plain] | None:
-    return _lazy[cls].fields() if cls in _lazy else None
+def _library() -> Any:
+    import dataclasses  # takes with it inspect, ast, dis and others: a tenth of a small run
+
+    return dataclasses
 
 
 _lock = threading.RLock()
@@ -68,9 +77,38 @@ os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_i
 _lazy: WeakKeyDictionary[type, _Lazy] = WeakKeyDictionary()
 
 
+def _fields(cls: type) -> Mapping[str, _Plain] | None:
+    return _lazy[cls].fields() if cls in _lazy else None
+
+
 def _finished(cls: type) -> bool:
     """Whether it is a dataclass that was none of ours."""
     return cls not in _lazy and "__dataclass_fields__" in vars(cls)
+
+
+class _Told:
+    """What was told of a field, until the standard library is to know it."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+
+
+def _told_of(default: Any) -> Mapping[str, Any] | None:
+    """What was told of a field where its default would be; None: that is its default."""
+    if isinstance(default, _Told):
+        return default.options
+    library = sys.modules.get("dataclasses")
+    if library is None or not isinstance(default, library.Field):
+        return None
+    said = {name: getattr(default, name) for name in ("default", "default_factory", "init", "kw_only")}
+    return {name: value for name, value in said.items() if value is not library.MISSING}
+
+
+def _as_the_library_tells(cls: type) -> type:
+    for name, told in list(vars(cls).items()):
+        if isinstance(told, _Told):
+            setattr(cls, name, _library().field(**told.options))
+    return cls
 
 
 class _Lazy:
@@ -81,9 +119,9 @@ class _Lazy:
     """
 
     def __init__(self, cls: type, options: dict[str, bool]) -> None:
-        self._cls = cls
         self._options = options
         self._own = dict(vars(cls))
+        self.cls = _with_slots(cls) if options.get("slots") else cls
         self._stand_in: type | None = None
         self._made_by_hand = 0
         self._fields: Mapping[str, _Plain] | None = None
@@ -97,25 +135,34 @@ class _Lazy:
         if eq and not frozen:
             self._put("__hash__", None)
         if frozen:
-            self._put("__setattr__", _refusing(self._cls, "__setattr__", "assign to"))
-            self._put("__delattr__", _refusing(self._cls, "__delattr__", "delete"))
+            self._put("__setattr__", _refusing(self.cls, "__setattr__", "assign to"))
+            self._put("__delattr__", _refusing(self.cls, "__delattr__", "delete"))
+        if frozen and self._options.get("slots"):
+            self._put("__getstate__", lambda value: [getattr(value, name) for name in names(type(value))])
+            self._put("__setstate__", lambda value, state: _set(value, zip(names(type(value)), state, strict=True)))
         for name in _ASKED:
             self._put(name, _Asked(self, name))
-        for name, told in self._own.items():
-            if isinstance(told, dataclasses.Field):  # what stands for a default
-                delattr(self._cls, name)
-                if told.default is not dataclasses.MISSING:
-                    setattr(self._cls, name, told.default)
+        if not self._options.get("slots"):
+            self._have_defaults()
+
+    def _have_defaults(self) -> None:
+        """In place of what was told of them."""
+        for name, default in self._own.items():
+            told = _told_of(default)
+            if told is not None and "default" in told:
+                setattr(self.cls, name, told["default"])
+            elif told is not None:
+                delattr(self.cls, name)
 
     def _put(self, name: str, value: object) -> None:
         implied = name == "__hash__" and self._own.get(name, "") is None and "__eq__" in self._own  # by Python itself
         if name not in self._own or implied:
-            setattr(self._cls, name, value)
+            setattr(self.cls, name, value)
 
     def _leading_here(self, name: str) -> Callable[..., Any]:
         def first(instance: object, *args: Any, **kwargs: Any) -> Any:
             self.finish()
-            return getattr(self._cls, name)(instance, *args, **kwargs)
+            return getattr(self.cls, name)(instance, *args, **kwargs)
 
         return first
 
@@ -127,9 +174,12 @@ class _Lazy:
             values = self._values(args, kwargs) if self._made_by_hand <= MANY else None
             if values is None:
                 self.finish()
-                vars(self._cls)["__init__"](instance, *args, **kwargs)
+                vars(self.cls)["__init__"](instance, *args, **kwargs)
                 return
-            vars(instance).update(values)
+            if self._options.get("slots"):
+                _set(instance, values.items())
+            else:
+                vars(instance).update(values)
             if after := getattr(instance, "__post_init__", None):
                 after()
 
@@ -137,10 +187,13 @@ class _Lazy:
 
     def _values(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """The values of all fields, in their order; None: these arguments are not right, or we cannot tell."""
-        fields = self.fields()
-        positions = () if fields is None else [name for name, field in fields.items() if not field.kw_only]
+        known = self.fields()
+        if known is None:
+            return None
+        fields = {name: field for name, field in known.items() if not field.later}
+        positions = [name for name, field in fields.items() if not field.kw_only]
         given = dict(zip(positions, args, strict=False))
-        if fields is None or len(given) < len(args) or given.keys() & kwargs.keys() or kwargs.keys() - fields.keys():
+        if len(given) < len(args) or given.keys() & kwargs.keys() or kwargs.keys() - fields.keys():
             return None
         given |= kwargs
         if any(name not in given and field.lacking for name, field in fields.items()):
@@ -151,19 +204,18 @@ class _Lazy:
         """Those of the classes above, and its own; None: there are others than plain ones."""
         if self._fields is None:
             found: dict[str, _Plain] = {}
-            for base in self._cls.__mro__[:0:-1]:
+            for base in self.cls.__mro__[:0:-1]:
                 if base in _lazy:
                     above = _lazy[base].fields()
                     if above is None:
                         return None
                     found |= above
-            for name, told in self._own.get("__annotations__", {}).items():
-                default = self._own.get(name, dataclasses.MISSING)
-                again = name in found and default is dataclasses.MISSING  # it may have the default of a class above
-                later = isinstance(default, dataclasses.Field) and not default.init
-                if again or later or not isinstance(told, str) or any(word in told for word in _NO_FIELDS):
+            for name, kind in self._own.get("__annotations__", {}).items():
+                field = _plain(self._own, name, self._options.get("kw_only", False))
+                again = name in found and name not in self._own  # it may have the default of a class above
+                if field is None or again or not isinstance(kind, str) or any(word in kind for word in _NO_FIELDS):
                     return None
-                found[name] = _plain(default, self._options.get("kw_only", False))
+                found[name] = field
             self._fields = found
         return self._fields
 
@@ -178,9 +230,10 @@ class _Lazy:
 
     def _made(self) -> type:
         """The same fields in the same order, from stand-ins of the same classes above."""
-        above = tuple(_lazy[base].finish() for base in self._cls.__bases__ if base in _lazy)
+        above = tuple(_lazy[base].finish() for base in self.cls.__bases__ if base in _lazy)
         told = {name: value for name, value in self._own.items() if name not in ("__dict__", "__weakref__")}
-        return dataclasses.dataclass(type(self._cls.__name__, above, told), **self._options)
+        made: type = _library().dataclass(_as_the_library_tells(type(self.cls.__name__, above, told)), **self._options)
+        return made
 
 
 _NO_FIELDS = ("ClassVar", "InitVar", "KW_ONLY")  # what annotations may say besides
@@ -189,19 +242,40 @@ _NO_FIELDS = ("ClassVar", "InitVar", "KW_ONLY")  # what annotations may say besi
 class _Plain:
     """What there is to know of a field to fill it."""
 
-    def __init__(self, kw_only: bool, lacking: bool, left_out: Callable[[], Any]) -> None:
+    def __init__(self, kw_only: bool, lacking: bool, later: bool, left_out: Callable[[], Any]) -> None:
         self.kw_only = kw_only
         self.lacking = lacking  # it has to be given
+        self.later = later  # it cannot be given, and is set by others
         self.left_out = left_out  # makes its value where it is not given
 
 
-def _plain(default: Any, kw_only: bool) -> _Plain:
-    if not isinstance(default, dataclasses.Field):
-        return _Plain(kw_only, default is dataclasses.MISSING, lambda: default)
-    value, make = default.default, default.default_factory
-    if make is dataclasses.MISSING:
-        return _Plain(kw_only, value is dataclasses.MISSING, lambda: value)
-    return _Plain(kw_only, False, make)
+def _plain(own: Mapping[str, Any], name: str, kw_only: bool) -> _Plain | None:
+    """A field of a class; None for one that is filled in its own way."""
+    told = _told_of(own.get(name))
+    if told is None:
+        return _Plain(kw_only, name not in own, False, lambda: own[name])
+    later = not told.get("init", True)
+    if "default_factory" in told:
+        return None if later else _Plain(told.get("kw_only", kw_only), False, False, told["default_factory"])
+    return _Plain(told.get("kw_only", kw_only), "default" not in told, later, lambda: told["default"])
+
+
+def _with_slots(cls: type) -> type:
+    """The class again, its fields in slots."""
+    own = dict(vars(cls))
+    inherited = {name for base in cls.__mro__[1:] for name in getattr(base, "__slots__", ())}
+    names = tuple(own.get("__annotations__", {}))
+    for name in (*names, "__dict__", "__weakref__"):
+        own.pop(name, None)
+    made = type(cls)(cls.__name__, cls.__bases__, {**own, "__slots__": tuple(n for n in names if n not in inherited)})
+    made.__qualname__ = cls.__qualname__
+    return made
+
+
+def _set(value: object, attributes: Any) -> None:
+    """Of a value that refuses to be changed."""
+    for name, told in attributes:
+        object.__setattr__(value, name, told)
 
 
 class _Asked:
@@ -214,7 +288,7 @@ class _Asked:
     def __get__(self, _: object, owner: type) -> Any:
         fields = self._lazy.fields() if self._name == "__match_args__" else None
         if fields is not None:
-            return tuple(name for name, field in fields.items() if not field.kw_only)
+            return tuple(name for name, field in fields.items() if not (field.kw_only or field.later))
         return vars(self._lazy.finish())[self._name]
 
 
@@ -223,7 +297,7 @@ def _refusing(cls: type, name: str, deed: str) -> Callable[..., None]:
 
     def refuse(self: object, field: str, *value: object) -> None:
         if type(self) is cls or field in cls.__dataclass_fields__:  # type: ignore[attr-defined]
-            raise dataclasses.FrozenInstanceError(f"cannot {deed} field {field!r}")
+            raise _library().FrozenInstanceError(f"cannot {deed} field {field!r}")
         getattr(super(cls, self), name)(field, *value)
 
     return refuse

@@ -6,12 +6,11 @@ hears all of it; the state of a run is nothing but the fold of these.
 
 from __future__ import annotations
 
-from dataclasses import field
 from time import time
 
 from pipeline_runner.axes import Status
 from pipeline_runner.calls import Failure
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)

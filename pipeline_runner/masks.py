@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any, TypeVar
@@ -66,6 +65,8 @@ class Mask:
                 return type(value)(map(self._whole, value))
             case tuple() if hasattr(value, "_fields"):
                 return type(value)(*map(self._whole, value))
+        from dataclasses import fields, is_dataclass, replace
+
         if is_dataclass(value) and not isinstance(value, type):
             told = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
             return replace(value, **{name: self._whole(inner) for name, inner in told.items()})

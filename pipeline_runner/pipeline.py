@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, nullcontext
-from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from pipeline_runner.classes import names
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.running import Result, Run, as_json, gives
@@ -384,7 +383,7 @@ class Pipeline:
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "params": mask_of(self.spec).whole({name: as_json(value) for name, value in self.spec.params.items()}),
             "profile": self.spec.profile,
-            "parts": [asdict(part) for part in self._parts],
+            "parts": [{name: getattr(part, name) for name in names(type(part))} for part in self._parts],
             "stages": {
                 name: {
                     "gives": gives(stage),
@@ -431,7 +430,7 @@ class Pipeline:
 
 def new_run_id() -> str:
     """A run's name: when it began, in the order of time, and something that no other run has."""
-    return f"{datetime.now():%Y%m%d-%H%M%S}-{token_hex(3)}"
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{os.urandom(3).hex()}"
 
 
 def state_folder(spec: PipelineSpec, state: State) -> Path | None:

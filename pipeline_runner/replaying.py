@@ -6,14 +6,13 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
-from dataclasses import field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, column_values
-from pipeline_runner.classes import dataclass, replace
+from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.engine.inputs import RunNames, constants_of, read_whole, settled
 from pipeline_runner.engine.jobs import environment, item_of, job, keywords_of, workdir
 from pipeline_runner.engine.places import Writing, names

@@ -4,6 +4,7 @@ tracker that takes away the semaphores of whoever was killed. Started so that no
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import threading
@@ -16,6 +17,8 @@ from typing import Any
 
 PRELOAD = [f"pipeline_runner.worker.{name}" for name in ("server", "perform", "start")]
 OF_POOLS = ("pool", "queues", "synchronize")  # what each worker of the library's own pools would import for itself
+
+PLENTY = 512  # descriptors; where there are fewer, each is opened when its turn comes
 
 launch_lock: Any = threading.RLock()  # of whatever is being launched
 os.register_at_fork(after_in_child=launch_lock._at_fork_reinit)  # it is held in the middle of a fork
@@ -37,6 +40,12 @@ def tidy_up() -> None:
 
 
 _opening: set[str] = set()  # folders of fork servers that are just being started
+
+
+def may_start_early() -> bool:
+    """Whether these may be started before anybody needs them."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return limit == resource.RLIM_INFINITY or limit >= PLENTY
 
 
 def without_ctrl_c() -> AbstractContextManager[None]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from typing import Any
 
 from pipeline_runner.axes import Status
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.events import (
     CallFailed,
     CallRetried,

@@ -10,10 +10,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import field
 from hashlib import blake2b
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 
 Answer = str | bytes | bool | None
 Question = tuple[str, ...]  # its kind, and what it is about

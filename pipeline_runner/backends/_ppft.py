@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import field
 from os import environ, getcwd
 from time import monotonic
 from typing import Any
@@ -23,7 +22,7 @@ from ppft.transport import CPipeTransport
 
 from pipeline_runner.backends._launch import PoolKilled, Roster, WorkerVanished, workers_brand
 from pipeline_runner.calls import Receipt
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.methods import PoolSettings, Process
 from pipeline_runner.servers import without_ctrl_c
 from pipeline_runner.worker.brand import Brand

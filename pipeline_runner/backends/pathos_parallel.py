@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._launch import Roster
@@ -40,7 +40,7 @@ def raw(workers: int) -> Opened:
 
     from pipeline_runner.backends import _ppft
 
-    name = uuid4().hex
+    name = os.urandom(16).hex()
     ParallelPool.__state__[name] = _ppft.raw_server(workers)
     return _ppft.Opened(ParallelPool(workers, id=name), _ppft.Unwatched(), Roster(), guarded=False)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
-from uuid import uuid4
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends import _pool
@@ -34,7 +34,7 @@ def open_pool(settings: PoolSettings) -> Opened:
 def raw(workers: int) -> Opened:
     from pathos.multiprocessing import ProcessPool
 
-    pool = ProcessPool(workers, id=uuid4().hex)
+    pool = ProcessPool(workers, id=os.urandom(16).hex())
     return Opened(pool, pool._serve(), Roster())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -16,7 +17,7 @@ from pipeline_runner.errors import PipelineError, nearest, told_plainly
 if TYPE_CHECKING:
     import typer
 
-_RUN = re.compile(r"[0-9]{4,8}|[0-9]{8}-([0-9]{0,6}|[0-9]{6}-[0-9a-f]{0,6})")  # a run's name, or its beginning
+_RUN = r"[0-9]{4,8}|[0-9]{8}-([0-9]{0,6}|[0-9]{6}-[0-9a-f]{0,6})"  # a run's name, or its beginning
 COMMANDS = (
     *("run", "validate", "plan", "graph", "methods", "tune", "schema", "init"),
     *("runs", "show", "logs", "diff", "report", "ui", "replay", "clean"),
@@ -58,6 +59,7 @@ def _obey(words: Sequence[str]) -> None:
         wanted = [words[0]] if words and words[0] in COMMANDS else COMMANDS
         build(wanted)(args=words, prog_name="prun")
         return
+    gc.disable()  # until there is a plan: all that is made up to there stays
     if not asked.get("dry_run") and os.path.isfile(asked.get("file", "")):
         from pipeline_runner.cli.early import fork_helpers
 
@@ -98,7 +100,7 @@ def _resume_which(words: Sequence[str]) -> list[str]:
     plain: list[str] = []
     for at, word in enumerate(words):
         following = words[at + 1] if at + 1 < len(words) else ""
-        which = _RUN.fullmatch(following) and not os.path.exists(following)
+        which = re.fullmatch(_RUN, following) and not os.path.exists(following)
         plain.append("--resume=last" if word == "--resume" and not which else word)
     return plain
 

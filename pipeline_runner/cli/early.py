@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -19,18 +20,20 @@ from multiprocessing import forkserver, pool, process, queues, resource_tracker,
 from types import ModuleType
 from typing import Any
 
-from pipeline_runner.servers import deaf_to, hidden_main, launch_lock, start_fork_server, start_tracker
+from pipeline_runner.servers import deaf_to, hidden_main, launch_lock, may_start_early, start_fork_server, start_tracker
 from pipeline_runner.worker import perform, start  # noqa: F401 - for workers too
 from pipeline_runner.worker.limits import C
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KNOWN = sys.platform == "linux"  # elsewhere a fork may not go on with what system libraries have begun
 PR_SET_NAME = 15
+_util: Any = util
+_execute = _util.spawnv_passfds
 
 
 def fork_helpers() -> None:
     """Have both running, if that can be done. What fails here is told when they are needed."""
-    if KNOWN and threading.active_count() == 1:
+    if KNOWN and may_start_early() and threading.active_count() == 1:
         with suppress(OSError), launch_lock, _forked(), hidden_main():
             start_tracker("multiprocessing")
             start_fork_server("multiprocessing")
@@ -39,13 +42,11 @@ def fork_helpers() -> None:
 @contextmanager
 def _forked() -> Iterator[None]:
     """What the library would execute here, is forked."""
-    library: Any = util
-    usual = library.spawnv_passfds
-    library.spawnv_passfds = _fork
+    _util.spawnv_passfds = _fork
     try:
         yield
     finally:
-        library.spawnv_passfds = usual
+        _util.spawnv_passfds = _execute
 
 
 def _fork(path: bytes | str, words: Sequence[str | bytes], passed: Sequence[int]) -> int:
@@ -79,6 +80,8 @@ def _be(words: Sequence[str], passed: Collection[int], mask: set[int]) -> None:
 def _as_if_new(words: Sequence[str], passed: Collection[int]) -> None:
     """Nothing of the runner's: neither what it answers to signals, nor its files, its results' stdout, its script."""
     atexit._clear()
+    gc.freeze()  # what is here is never looked through, nor copied for it into each worker
+    gc.enable()
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -97,7 +100,9 @@ def _as_if_new(words: Sequence[str], passed: Collection[int]) -> None:
 
 
 def _forget_the_launch() -> None:
-    """In the middle of which this process was forked: its locks are held, and what it opens is the runner's."""
+    """In the middle of which this process was forked: its locks are held, and what it opens is the runner's. What
+    calls start with the library is executed as ever."""
+    _util.spawnv_passfds = _execute
     libraries: tuple[Any, ...] = (forkserver._forkserver, resource_tracker._resource_tracker)
     for helper in libraries:
         helper.__init__()

@@ -12,12 +12,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from pipeline_runner.classes import dataclass, replace
+from pipeline_runner.classes import dataclass, names, replace
 from pipeline_runner.cli.leaving import ENDING
 from pipeline_runner.cli.terminal import Terminal
 from pipeline_runner.engine.warm import warm
@@ -99,6 +98,7 @@ def go(asked: Asked) -> int:
 
         made = planned(asked, warn)
         gc.freeze()  # what is planned stays: with 10,000 stages, a third of a run was looking through it for garbage
+        gc.enable()
         if made.resume is None:  # of one that is resumed there may be nothing left to do
             warm(made.plan)
         result = made.pipeline.carry_out(
@@ -225,7 +225,7 @@ def _loaded(asked: Asked) -> tuple[Pipeline, Sequence[Part], str | None]:
     pipeline = Pipeline.of(keep_going(spec) if asked.keep_going else spec)
     try:
         for part in parts:
-            pipeline = pipeline.part(**asdict(part))
+            pipeline = pipeline.part(**{name: getattr(part, name) for name in names(Part)})
     except UsageError as error:
         if _parts(asked):
             raise

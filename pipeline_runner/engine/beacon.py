@@ -19,7 +19,6 @@ import threading
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from secrets import token_hex
 from time import monotonic
 from typing import Any
 
@@ -195,7 +194,7 @@ class Beacon:
 
     def _bind(self) -> str:
         if sys.platform == "linux":
-            name = f"prun-{os.getpid()}-{token_hex(8)}"
+            name = f"prun-{os.getpid()}-{os.urandom(8).hex()}"
             self._listener.bind(b"\0" + name.encode())
             return f"@{name}"
         self._folder = tempfile.TemporaryDirectory(prefix="prun-")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import field
 from pathlib import Path
 from time import monotonic
 
 from pipeline_runner.axes import Dispatch
 from pipeline_runner.calls import Failure
-from pipeline_runner.classes import dataclass, replace
+from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.feed import Feed, Flight
 from pipeline_runner.engine.pools import Lease

@@ -10,12 +10,11 @@ from __future__ import annotations
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
 from math import inf
 
 from pipeline_runner.axes import Dispatch, Style
 from pipeline_runner.calls import Calls
-from pipeline_runner.classes import dataclass, replace
+from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.engine.chunks import AIM_S, BUDGET_S, Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Flight

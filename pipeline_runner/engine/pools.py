@@ -9,12 +9,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import field
 from itertools import count
 from typing import Any
 
 from pipeline_runner.backends._launch import end_orphans
-from pipeline_runner.classes import dataclass, replace
+from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.methods import Backend, PoolSettings
 
 OURS = 24  # descriptors of beacon, journal, fork server and a pool's own pipes

@@ -9,11 +9,10 @@ from __future__ import annotations
 import bisect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import field
 from typing import Any, Protocol
 
 from pipeline_runner.calls import Pack
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.record.lineage import of_whole, weight
 
 

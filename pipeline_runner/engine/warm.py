@@ -3,21 +3,18 @@ so does an engine."""
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 from contextlib import suppress
 
 from pipeline_runner.axes import StartMethod
 from pipeline_runner.backends._launch import launching
 from pipeline_runner.plan.plan import Plan
-
-PLENTY = 512  # descriptors; where there are fewer, each is opened when its turn comes
+from pipeline_runner.servers import may_start_early
 
 
 def warm(plan: Plan) -> None:
     """Have the fork servers running that a plan's stages surely need. What fails here is told when they need it."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for library in dict.fromkeys(_libraries(plan)) if limit == resource.RLIM_INFINITY or limit >= PLENTY else ():
+    for library in dict.fromkeys(_libraries(plan)) if may_start_early() else ():
         with suppress(OSError), launching(library, StartMethod.FORKSERVER):
             pass
 

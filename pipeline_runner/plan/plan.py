@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from enum import StrEnum
 from functools import cached_property
 
 from pipeline_runner.axes import Returns, StartMethod, Style
-from pipeline_runner.classes import dataclass, replace
+from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.methods import Backend, Method
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
 

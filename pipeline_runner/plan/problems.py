@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.errors import Problem, did_you_mean, listed
 
 AXES = {"dispatch": "dispatch", "style": "args", "returns": "returns", "backend": "backend"}  # ours → the YAML key

@@ -7,11 +7,10 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import field
 from itertools import count, takewhile
 from typing import Any, NamedTuple
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.history import History, Told
 from pipeline_runner.record.items import Calls, Items, compared

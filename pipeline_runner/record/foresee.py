@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field
 from itertools import islice
 from typing import TypeGuard
 
 from pipeline_runner.axes import Returns
 from pipeline_runner.calls import Calls
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.deps import Read, filled, fixed, read, salt, varying

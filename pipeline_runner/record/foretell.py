@@ -6,13 +6,12 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import field
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from pipeline_runner.axes import Returns, Status
-from pipeline_runner.classes import dataclass, replace
+from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.forecast import Action, Forecast, Outlook
 from pipeline_runner.plan.plan import Plan, StagePlan

@@ -10,10 +10,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import field
 from functools import cached_property
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.masks import MASK
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.worker.shell import COMMAND

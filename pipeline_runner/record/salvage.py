@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from pkgutil import get_data
 from typing import Any
 
 from pipeline_runner.classes import dataclass
@@ -38,6 +37,8 @@ def create(path: Path) -> None:
 
 def statements() -> list[str]:
     """What makes our tables."""
+    from pkgutil import get_data
+
     script = (get_data("pipeline_runner.record", "schema.sql") or b"").decode()
     lines = [line.partition("--")[0] for line in script.splitlines()]
     return [statement for statement in "\n".join(lines).split(";") if statement.strip()]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
 from pathlib import Path
 
 BYTES = 32
@@ -22,15 +21,15 @@ def load_key() -> bytes:
     try:
         folder = key_folder()
     except OSError:
-        return secrets.token_bytes(BYTES)
+        return os.urandom(BYTES)
     file = folder / "key"
     kept = _read(file)
     if kept is not None:
         return kept
-    key = secrets.token_bytes(BYTES)
+    key = os.urandom(BYTES)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = folder / f".key-{secrets.token_hex(8)}"
+        made = folder / f".key-{os.urandom(8).hex()}"
         made.touch(mode=0o600)
         made.write_bytes(key)
         try:

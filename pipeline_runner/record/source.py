@@ -16,11 +16,10 @@ import builtins
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.record.packages import package_version, project_file
 from pipeline_runner.witness import contents, heard, saw
 

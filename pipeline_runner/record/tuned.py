@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -71,7 +71,7 @@ def _spans(told: Mapping[str, Any]) -> dict[str, Span]:
 
 def _here() -> str:
     """Where and with what it was measured: what is fast elsewhere need not be here."""
-    return f"{platform.node()} {platform.python_version()}"
+    return f"{os.uname().nodename} {sys.version.split()[0]}"
 
 
 def _read(path: Path) -> Mapping[str, Any]:

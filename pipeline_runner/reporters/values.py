@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pprint import pformat
 from typing import Any
 
 from pipeline_runner.reporters.plain import plain
@@ -29,6 +28,8 @@ def _laid_out(value: Any) -> str:
             return text
     except (TypeError, ValueError, RecursionError):
         pass
+    from pprint import pformat
+
     try:
         return pformat(value, width=100, compact=True, sort_dicts=False)
     except Exception as error:  # a user's __repr__ may raise anything

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import OnError, Style
 from pipeline_runner.backends import table
-from pipeline_runner.classes import dataclass, replace
+from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.checked import checked, told

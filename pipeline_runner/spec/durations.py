@@ -10,12 +10,12 @@ _NUMBER = r"[0-9]{1,9}(\.[0-9]{1,9})?"
 PATTERN = "^(?=[0-9])" + "".join(f"({_NUMBER}{unit})?" for unit in _SECONDS) + "$"
 """For the JSON Schema: what `seconds` reads."""
 
-_WHOLE = re.compile("".join(f"(?:(?P<{unit}>[0-9]{{1,9}}(?:\\.[0-9]{{1,9}})?){unit})?" for unit in _SECONDS))
+_WHOLE = "".join(f"(?:(?P<{unit}>[0-9]{{1,9}}(?:\\.[0-9]{{1,9}})?){unit})?" for unit in _SECONDS)
 
 
 def seconds(text: str) -> float | None:
     """How long `1h30m` is, or None when the text is no duration."""
-    match = _WHOLE.fullmatch(text)
+    match = re.fullmatch(_WHOLE, text)
     if not match or not text:
         return None
     return sum(float(match[unit]) * size for unit, size in _SECONDS.items() if match[unit])

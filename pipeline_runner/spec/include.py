@@ -7,10 +7,9 @@ say different things about the same name are told, since which of them is meant 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from pathlib import Path
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.errors import Problem
 from pipeline_runner.spec.files import Place, find, read_mapping
 from pipeline_runner.spec.merge import laid_over

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NewType
 
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.marks import Mark
 from pipeline_runner.syntax.expressions import Ends, Expression, Reference
 from pipeline_runner.worker.shell import Stdout

@@ -7,13 +7,13 @@ import re
 PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,9})? ?([KMGT]i?)?B?$"
 """For the JSON Schema: what `size` reads."""
 
-_WHOLE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,9})?) ?(?P<unit>[KMGT]i?)?B?")
+_WHOLE = r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,9})?) ?(?P<unit>[KMGT]i?)?B?"
 _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
 def size(text: str) -> int | None:
     """How many bytes `2GiB` is, or None when the text is no size."""
-    match = _WHOLE.fullmatch(text)
+    match = re.fullmatch(_WHOLE, text)
     if not match:
         return None
     return int(float(match["number"]) * _UNITS.get(match["unit"], 1))

@@ -11,11 +11,11 @@ import ctypes
 import gc
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from time import monotonic
+from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 TREE_S = 1.0  # a tree that still grows after so long is left without its root
@@ -142,7 +142,8 @@ def bury_orphans() -> None:
 
 def own_children() -> set[int]:
     """Children of this process that Python code still holds."""
-    known = {one.pid for one in gc.get_objects() if isinstance(one, subprocess.Popen)}
+    popen: Any = getattr(sys.modules.get("subprocess"), "Popen", ())  # not imported: nothing was started with it
+    known = {one.pid for one in gc.get_objects() if isinstance(one, popen)}
     return known.union(trackers(), fork_servers(), *map(started_by, LIBRARIES))
 
 

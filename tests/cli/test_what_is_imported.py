@@ -41,6 +41,7 @@ NOT_IN_A_RUN = (
         "sysconfig",
         "difflib",
     ),
+    *("dataclasses", "inspect", "ast", "dis", "pprint", "secrets"),
     *("csv", "html", "uuid", "platform", "gzip", "argparse", "importlib.resources"),
     *("pipeline_runner.spec.build", "pipeline_runner.spec.models", "pipeline_runner.spec.problems"),
     *("pipeline_runner.syntax.reader", "pipeline_runner.syntax.formulas", "pipeline_runner.plan.make"),
@@ -81,6 +82,9 @@ try:
     main()
 except SystemExit:
     pass
+import gc
+assert gc.isenabled()
+assert len(gc.get_objects()) < 2000, "the end of the interpreter has no garbage to look for"
 loaded = sorted(sys.modules)
 import json
 from pipeline_runner import classes
@@ -93,7 +97,9 @@ with open("runner.json", "w") as file:
 @pytest.fixture
 def loaded(python, tmp_path):
     """The modules of the runner and of its worker, in a run that is like one before."""
-    (tmp_path / "deeds.py").write_text("import sys\n\n\ndef modules():\n    return sorted(sys.modules)\n")
+    (tmp_path / "deeds.py").write_text(
+        "import gc, sys\n\n\ndef modules():\n    assert gc.isenabled()\n    return sorted(sys.modules)\n"
+    )
     (tmp_path / "pipeline.yaml").write_text('version: 1\nstages:\n  one: {call: "deeds:modules"}\n')
     for _ in range(2):
         done = python("-c", ASK, "pipeline.yaml", "--json", "-j", "2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_it_is_nothing_elsewhere_or_with_other_workers(project, monkeypatch):
     assert method(project, workers=3) == IMAP
     assert method(project, state=project / "other") == IMAP
     assert method(project, state=False) == IMAP
-    monkeypatch.setattr("platform.node", lambda: "elsewhere")
+    monkeypatch.setattr(tuned.os, "uname", lambda: SimpleNamespace(nodename="elsewhere"))
     assert method(project) == IMAP
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import field
 from functools import cached_property, lru_cache
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.witness import contents, heard, saw
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef

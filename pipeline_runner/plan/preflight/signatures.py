@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from inspect import Parameter, Signature
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.errors import nearest
 
 Path = tuple[str | int, ...]  # keys and numbers from a stage to a place in it: ("with", "lower")
