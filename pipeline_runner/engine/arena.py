@@ -22,8 +22,6 @@ from weakref import finalize
 from pipeline_runner.buffers import KNOWN, owners
 from pipeline_runner.calls import Calls, Pack, Part
 from pipeline_runner.classes import replace
-
-
 from pipeline_runner.engine.mapped import Mapped
 from pipeline_runner.engine.memory import available_bytes
 from pipeline_runner.worker.apart import put

@@ -42,6 +42,7 @@ class Books:
         self.mask = mask_of(plan.pipeline)
         self._keep = keep
         self._listeners = list(listeners)
+        self._stirred = False  # whether there is news for those who wait under the lock
         self._untold: list[Event] = []  # written down, and not yet told to the listeners
         self._kept = {name: self._all_kept(name) for name in plan.stages}
         self.results = {
@@ -50,6 +51,7 @@ class Books:
                 keep=self.kept(name),
                 lock=self.lock,
                 read=bool(plan.readers(name)),
+                stirred=self._stir,
             )
             for name, stage in plan.stages.items()
         }
@@ -88,6 +90,13 @@ class Books:
         for event in told:
             for listener in self._listeners:
                 listener(event)
+        if self._stirred:
+            self._stirred = False
+            self.moved()
+
+    def _stir(self) -> None:
+        """Wake those who wait once, when the turn ends: a thousand stages would wake every driver twice each."""
+        self._stirred = True
 
     def abandon(self) -> None:
         """Something broke: nobody is asked to hear or to write down the end."""

@@ -41,11 +41,22 @@ class _Tap:
 class Results:
     """Owned by the engine's main thread; others only read, under the lock that they were given."""
 
-    def __init__(self, *, in_order: bool, keep: bool, lock: threading.Condition, read: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        in_order: bool,
+        keep: bool,
+        lock: threading.Condition,
+        read: bool = True,
+        stirred: Callable[[], None] | None = None,
+    ) -> None:
+        """`stirred` is told that there is news for whoever waits under the lock and does not read along; None: they are
+        woken at once."""
         self._in_order = in_order
         self._read = read  # whether any stage may ask for its lineage
         self._keep = keep
         self._lock = lock
+        self._stirred = stirred or lock.notify_all
         self._segments: list[tuple[range, Pack]] = []  # as they came
         self._taps: list[_Tap] = []
         self._dropped: list[int] = []  # sorted
@@ -83,7 +94,7 @@ class Results:
                 self._segments.append((indices, pack))
             for tap in self._taps:
                 self._pass(tap, indices, pack)
-            self._lock.notify_all()
+            self._wake(self._taps)
 
     def made(self, indices: Sequence[int], digests: bytes | None) -> None:
         """These calls have ended well, whether anybody reads their values or not."""
@@ -114,8 +125,14 @@ class Results:
             self._error = error
             for tap in self._taps:
                 self._finish(tap)
+            self._wake(self._taps)
             self._taps.clear()
+
+    def _wake(self, readers: Sequence[_Tap]) -> None:
+        if readers:
             self._lock.notify_all()
+        else:
+            self._stirred()
 
     def forget(self) -> None:
         """Nobody will read it any more."""

@@ -37,6 +37,7 @@ class Files:
         self._connection = None if store is None else store.connect()
         self._lock = threading.Lock()
         self._known: dict[str, tuple[Look, str]] = {}
+        self._asked: set[str] = set()  # of which the store has nothing that is not in `_known`
         self._fresh: list[Memory] = []
 
     def digest(self, path: str | os.PathLike[str], most: int | None = None) -> str:
@@ -57,6 +58,7 @@ class Files:
             with suppress(sqlite3.Error):  # damaged: each is asked for by itself
                 for path, *row in self._connection.execute(question, given):
                     self._believe(path, *row)
+                self._asked.update(given)
 
     def told(self, folder: Path, path: Any) -> tuple[Any, str]:
         """A path with what is in it: what a call that reads it is told by. Of one that cannot be read, its name."""
@@ -89,7 +91,7 @@ class Files:
 
     def _remembered(self, path: str) -> tuple[Look, str] | None:
         with self._lock:
-            if path not in self._known and self._connection is not None:
+            if path not in self._known and path not in self._asked and self._connection is not None:
                 with suppress(sqlite3.Error):  # damaged: the file is read again
                     row = self._connection.execute("SELECT look, digest, seal FROM file WHERE path = ?", (path,))
                     if (found := row.fetchone()) is not None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline_runner.spec.pipeline import FromStage, Glob, Range, Source, StageName, StageSpec
-from pipeline_runner.syntax.expressions import Reference, references
+from pipeline_runner.syntax.expressions import SCALARS, Reference, references
 
 
 def whole_reads(stage: StageSpec) -> list[StageName]:
@@ -45,8 +45,9 @@ def by_number(source: Source | None) -> bool:
 def templates(spec: StageSpec) -> Iterator[Reference]:
     """Every `${…}` of a stage's arguments, in an order that does not depend on how they are written down."""
     for constants in (spec.constants, spec.setup_with):
-        for _, value in arguments(constants):
-            yield from references(value)
+        for _, value in arguments(constants) if constants else ():
+            if type(value) not in SCALARS:
+                yield from references(value)
 
 
 def arguments(constants: Any) -> list[tuple[Any, Any]]:

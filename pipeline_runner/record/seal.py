@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from functools import lru_cache
 from pathlib import Path
 
 BYTES = 32
@@ -92,12 +93,21 @@ def seal(key: bytes, *parts: bytes | str | int | None) -> bytes:
         data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogatepass")
         size += len(data)
         pieces += (len(data).to_bytes(8, "little"), data)
-    if size < SHORT:
-        return hmac.digest(key, b"".join(pieces), "sha256")
-    mac = hmac.new(key, digestmod=hashlib.sha256)
-    for piece in pieces:
-        mac.update(piece)
-    return mac.digest()
+    inner, outer = (half.copy() for half in _halves(key))
+    for piece in (b"".join(pieces),) if size < SHORT else pieces:
+        inner.update(piece)
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+@lru_cache(maxsize=4)
+def _halves(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """HMAC-SHA256 as RFC 2104 says it, begun with a key: half the time of `hmac.digest`, which also lets another thread
+    go on each time, so that the caller waits for its turn again."""
+    block = key.ljust(64, b"\0")
+    pads = ([byte ^ pad for byte in block] for pad in (0x36, 0x5C))
+    inner, outer = (hashlib.sha256(bytes(begin)) for begin in pads)
+    return inner, outer
 
 
 def intact(key: bytes, stored: object, *parts: bytes | str | int | None) -> bool:

@@ -501,7 +501,7 @@ class _StageBuilder:
 
     def _has(self, key: str) -> bool:
         node = self.node.get(key)
-        return node is not None and plain(node) is not None
+        return node is not None and not (isinstance(node, Scalar) and node.value is None)
 
     def _call_or_run(self) -> None:
         for key in ("params", "allow_outside"):

@@ -223,8 +223,13 @@ def _dashed(source: str) -> str:
     return f"for a name with a dash write {dashed[1]}['{dashed[2]}']" if dashed else ""
 
 
+SCALARS = frozenset({str, int, float, bool, type(None)})  # in which nothing can be named
+
+
 def references(template: Any) -> Iterator[Reference]:
     """Every reference in a nested value, in reading order."""
+    if type(template) in SCALARS:
+        return
     match template:
         case Reference():
             yield template
@@ -237,10 +242,12 @@ def references(template: Any) -> Iterator[Reference]:
             yield from template.reads
         case Mapping():
             for value in template.values():
-                yield from references(value)
+                if type(value) not in SCALARS:
+                    yield from references(value)
         case list() | tuple():
             for value in template:
-                yield from references(value)
+                if type(value) not in SCALARS:
+                    yield from references(value)
 
 
 def render(template: Any, scope: Scope) -> Any:

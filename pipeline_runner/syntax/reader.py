@@ -28,9 +28,12 @@ Value = str | int | float | bool | None
 _PART = (1 << 24) - 1  # lines, columns and widths are less: so many characters are not read
 
 
-def placed(line: int, column: int, width: int) -> int:
-    """A stretch of a file as one number."""
-    return line << 48 | column << 24 | width
+def placed(start: Any, end: Any) -> int:
+    """A stretch of a file from one place of the parser's to another, as one number: its line, its column and its width,
+    which is 0 where it goes on to the end of the line."""
+    width: int = max(1, end.column - start.column) if end.line == start.line else 0
+    place: int = start.line << 48 | start.column << 24 | width
+    return place
 
 
 # ----------------------------------------------------------------------------------------------- nodes
@@ -43,46 +46,60 @@ class SourceText:
         self.file = file
         self.lines = _LINE_END.split(text)
 
-    def mark(self, line: int, column: int, width: int = 1) -> Mark:
-        """The stretch at a line and column counted from 0, moved into the text where it is past the end."""
+    def mark(self, line: int, column: int, width: int | None = 1) -> Mark:
+        """The stretch at a line and column counted from 0, moved into the text where it is past the end. No width: to
+        the end of the line."""
         line = min(line, len(self.lines) - 1)
         text = self.lines[line]
+        if width is None:
+            width = len(text.rstrip()) - column
         column = min(column, len(text))
         return Mark(self.file, line + 1, column + 1, max(1, min(width, len(text) - column)), text)
 
 
-class Scalar:
-    """One value. Where it stands is cut from the file when somebody asks: of thousands nobody does."""
+class _Placed:
+    """Something of a file. Where it stands is found when somebody asks: of thousands nobody does."""
 
-    __slots__ = ("_place", "lines", "plain", "source", "value")
+    __slots__ = ("_place", "source")
 
-    def __init__(
-        self, value: Value, place: Mark | int, plain: bool, lines: int = 1, source: SourceText | None = None
-    ) -> None:
-        """`place`: a mark, or line, column and width in `source`, as `placed` packs them."""
-        self.value = value
+    def __init__(self, place: Mark | int, source: SourceText | None) -> None:
+        """`place`: a mark, or one in `source` as `placed` packs it."""
         self._place = place
-        self.plain = plain  # written without quotes
-        self.lines = lines  # of the file, from the mark's
         self.source = source
 
     @property
     def mark(self) -> Mark:
         if isinstance(self._place, Mark) or self.source is None:
             return self._place  # type: ignore[return-value]
-        return self.source.mark(self._place >> 48, self._place >> 24 & _PART, self._place & _PART)
+        return self.source.mark(self._place >> 48, self._place >> 24 & _PART, self._place & _PART or None)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Scalar) and self._told() == other._told()
+        return type(other) is type(self) and all(getattr(other, name) == getattr(self, name) for name in self._told)
 
     def __hash__(self) -> int:
-        return hash(self._told())
+        return hash(self.mark)
+
+    @property
+    def _told(self) -> tuple[str, ...]:
+        return (*type(self).__slots__, "mark")
+
+
+class Scalar(_Placed):
+    """One value."""
+
+    __slots__ = ("lines", "plain", "value")
+
+    def __init__(
+        self, value: Value, place: Mark | int, plain: bool, lines: int = 1, source: SourceText | None = None
+    ) -> None:
+        self._place = place
+        self.source = source
+        self.value = value
+        self.plain = plain  # written without quotes
+        self.lines = lines  # of the file, from the mark's
 
     def __repr__(self) -> str:
-        return f"Scalar({self.value!r}, {self.mark!r}, plain={self.plain}, lines={self.lines})"
-
-    def _told(self) -> tuple[object, ...]:
-        return self.value, self.mark, self.plain, self.lines
+        return f"Scalar({self.value!r}, {self.mark}, plain={self.plain}, lines={self.lines})"
 
     def inside(self, start: int, width: int) -> Mark:
         """The place of value[start : start + width], or of the whole scalar where escapes or folding hide it."""
@@ -101,12 +118,15 @@ class Scalar:
         return self.mark
 
 
-@dataclass(frozen=True, slots=True)
-class ListNode:
+class ListNode(_Placed):
     """A list."""
 
-    items: tuple[Node, ...]
-    mark: Mark
+    __slots__ = ("items",)
+    __match_args__ = ("items",)
+
+    def __init__(self, items: tuple[Node, ...], place: Mark | int, source: SourceText | None = None) -> None:
+        super().__init__(place, source)
+        self.items = items
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +137,14 @@ class Entry:
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
-class MapNode:
+class MapNode(_Placed):
     """Keys and values, in the order of the file; no key twice."""
 
-    entries: dict[Value, Entry]
-    mark: Mark
+    __slots__ = ("entries",)
+
+    def __init__(self, entries: dict[Value, Entry], place: Mark | int, source: SourceText | None = None) -> None:
+        super().__init__(place, source)
+        self.entries = entries
 
     def get(self, key: Value) -> Node | None:
         entry = self.entries.get(key)
@@ -483,7 +505,7 @@ class _Reader:
         items: list[Node] = []
         while type(event := self.loader.get_event()) is not yaml.SequenceEndEvent:
             items.append(self._node(event, depth + 1))
-        return ListNode(tuple(items), self._span(start, event))
+        return ListNode(tuple(items), placed(start.start_mark, event.end_mark), self.source)
 
     def _mapping(self, start: Any, depth: int) -> MapNode:
         entries: dict[Value, Entry] = {}
@@ -495,7 +517,7 @@ class _Reader:
         for other in merged:
             for name, entry in other.entries.items():
                 entries.setdefault(name, entry)
-        return MapNode(entries, self._span(start, event))
+        return MapNode(entries, placed(start.start_mark, event.end_mark), self.source)
 
     def _entry(self, key: Node, value: Node, entries: dict[Value, Entry], merged: list[MapNode]) -> None:
         if not isinstance(key, Scalar):
@@ -519,14 +541,11 @@ class _Reader:
 
     def _scalar(self, event: Any) -> Scalar:
         text, start, end, style = event.value, event.start_mark, event.end_mark, event.style
-        if start.line == end.line and start.line < len(self.source.lines) and (text or style):
-            place: Mark | int = placed(start.line, start.column, end.column - start.column)
-            lines = 1
-        else:
-            place = mark = self._span(event, event)
+        lines = 1
+        if start.line != end.line or not text:
             lines = end.line - start.line + 1 if style or text or start.line != end.line else 0
-            lines = min(lines, len(self.source.lines) - mark.line + 1)
-        scalar = Scalar(text, place, not style, lines, self.source)
+            lines = min(lines, len(self.source.lines) - min(start.line, len(self.source.lines) - 1))
+        scalar = Scalar(text, placed(start, end), not style, lines, self.source)
         if not style:
             scalar.value = self._resolve(text, scalar)
         elif style == '"' and (strange := _NEVER_A_VALUE.search(text)):
@@ -559,15 +578,7 @@ class _Reader:
         return number
 
     def _mark(self, event: Any) -> Mark:
-        return self._span(event, event)
-
-    def _span(self, start: Any, end: Any) -> Mark:
-        """From where one event starts to where the other ends, or to the end of the first line."""
-        line, column = start.start_mark.line, start.start_mark.column
-        if end.end_mark.line == line:
-            return self.source.mark(line, column, end.end_mark.column - column)
-        text = self.source.lines[min(line, len(self.source.lines) - 1)]
-        return self.source.mark(line, column, len(text.rstrip()) - column)
+        return Scalar(None, placed(event.start_mark, event.end_mark), plain=True, source=self.source).mark
 
     def _stop(self, problem: Problem) -> NoReturn:
         raise _Stop(problem)

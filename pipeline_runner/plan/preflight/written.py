@@ -31,7 +31,7 @@ def lost(stage: StageSpec, *keys: str) -> bool:
     """Whether one of these keys was written and has no value: something in it is wrong, and was told."""
     values = {"over": stage.over, "with": stage.constants, "setup_with": stage.setup_with}
     nodes = {key: stage.node.get(key) for key in keys} if stage.node else {}
-    return any(node is not None and plain(node) and not values[key] for key, node in nodes.items())
+    return any(not values[key] and node is not None and plain(node) for key, node in nodes.items())
 
 
 def sources(over: Source | None, path: Path = ("over",)) -> Iterator[tuple[Source, Path]]:
