@@ -238,15 +238,18 @@ class Engine:
         """Start chains whose sources are there, while there are workers for them."""
         self._cancel_doomed()
         self._more_ready = False
-        for _ in range(AT_ONCE):
-            if (number := self._schedule.next(self._busy)) is None:
-                break
+        taken = 0
+        while (number := self._schedule.next(self._busy)) is not None:
             course = self._books.courses[number]
             if not course.over:
                 self._start(course)
                 self._cancel_doomed()
-        else:  # those that need not run end at once, and it may be thousands: what was said meanwhile is heard first
-            self._more_ready = True
+            taken += 1
+            # Those that need not run end at once, and it may be thousands: what was said meanwhile is heard first; but
+            # not before all of a group have begun, since what some of them say would reach nobody.
+            if taken >= AT_ONCE and not self._schedule.amid_a_group:
+                self._more_ready = True
+                break
         for lane in self._books.lanes:
             if lane.number in self._running:
                 self._look_after_lane(lane)

@@ -18,8 +18,8 @@ _Place = tuple[int, float, int]  # among those that are ready: priority, the way
 
 class Schedule:
     """Chains by number: of those that are ready the higher priority goes first, then the one from which the longest
-    way leads to the end, then the plan's order. A chain that streams from another belongs to its group and starts with
-    it; the first of a group waits for workers. Hooks are not scheduled: they run when all else is over.
+    way leads to the end, then the plan's order. Chains that are joined by streams are a group and start together: the
+    first of them waits for workers, the others for the first. Hooks are not scheduled: they run when all else is over.
 
     `times`: seconds of work of a stage in an earlier run."""
 
@@ -55,15 +55,23 @@ class Schedule:
     def _begin_together(
         self, plan: Plan, number_of: Mapping[StageName, int], ends: Mapping[int, set[StageName]]
     ) -> None:
-        """Let the head of a group wait for all that the others wait for: what is streamed to nobody is lost."""
+        """Let all heads of a group begin at once, when all that any of the group waits for has ended: what is streamed
+        to a reader that is not there yet is lost, and a reader is there only when each of its sources has begun."""
         for group in plan.groups:
             numbers = [number_of[chain.head] for chain in group.chains]
-            awaited = {source for number in numbers if self._at_once[number] for source in ends.get(number, ())}
-            for number in numbers:
-                if not self._at_once[number]:
-                    for source in awaited - ends.get(number, set()):
-                        self._wait_for_end[source].append(number)
-                        self._unmet[number] += 1
+            heads = sorted((number for number in numbers if not self._at_once[number]), key=self._place)
+            if len(numbers) == 1 or not heads:
+                continue
+            first, *others = heads
+            awaited = {source for number in numbers for source in ends.get(number, ())}
+            for source in awaited - ends.get(first, set()):
+                self._wait_for_end[source].append(first)
+                self._unmet[first] += 1
+            leader = next(chain.head for chain in group.chains if number_of[chain.head] == first)
+            for number in others:
+                self._wait_for_start[leader].append(number)
+                self._unmet[number] += 1
+                self._at_once[number] = True
 
     def next(self, busy: Callable[[int], int]) -> int | None:
         """A chain to start now. None: not yet. `busy` tells how many workers have work of a priority, or of a higher
@@ -73,6 +81,11 @@ class Schedule:
         if self._ready and busy(-self._ready[0][0]) < self._workers:
             return heappop(self._ready)[-1]
         return None
+
+    @property
+    def amid_a_group(self) -> bool:
+        """Whether a group has begun of which others are still to start, before anything else happens."""
+        return bool(self._now)
 
     def started(self, chain: Chain) -> None:
         for name in chain.stages:

@@ -237,7 +237,7 @@ def test_a_command_that_fails_tells_how_and_its_last_line_and_the_others_complet
     result = run(
         {
             "s": {
-                "run": 'echo "about ${item}" >&2; case ${item} in b) exit 3;; c) kill -9 $$;; d) sh -c "kill -11 \\$\\$";; esac; echo ${item}',
+                "run": 'echo "about ${item}" >&2; case ${item} in b) exit 3;; c) kill -9 $$;; d) sh -c "kill -11 \\$\\$"; exit $?;; esac; echo ${item}',
                 "over": ["a", "b", "c", "d", "e"],
                 "on_error": "skip",
                 "backend": backend,
@@ -479,10 +479,25 @@ def test_the_journal_has_no_value_of_the_environment_in_it(run, tmp_path, monkey
     assert [path for path in kept if b"a-secret-of-the-test" in path.read_bytes()] == []
 
 
+@pytest.mark.parametrize(
+    ("command", "status", "value"),
+    [
+        ("false; echo $?", "done", "1"),
+        ("false\\\n; echo on ${params.x}\n", "done", "on y"),
+        ("false; exit 3", "failed", None),
+        ("echo one\nfalse\necho three", "failed", None),
+        ("false || echo saved\necho ${params.x}", "done", "saved\ny"),
+    ],
+)
+def test_one_line_goes_on_as_if_typed_and_of_several_the_first_that_fails_ends_all(run, command, status, value):
+    result = run({"s": {"run": command, "on_error": "finish"}}, params={"x": "y"})
+    assert (str(result.status), result["s"] if status == "done" else None) == (status, value)
+
+
 def test_what_ps_shows_of_a_text_has_no_value_in_it(run, monkeypatch):
     monkeypatch.setenv("TOKEN", "a-secret-of-the-test")
     result = run({"s": {"run": ": ${env.TOKEN}; tr '\\0' ' ' < /proc/$$/cmdline"}})
-    assert result["s"].startswith("/bin/sh -ec ")
+    assert result["s"].startswith("/bin/sh -c ")
     assert "a-secret" not in result["s"]
 
 

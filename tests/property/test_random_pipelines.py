@@ -105,6 +105,7 @@ def stage(draw, before):
         made["returns"] = "list" if style is Style.STAR else draw(st.sampled_from(["list", "iterator", "unordered"]))
     if draw(st.booleans()) and kind != "whole":
         made |= {"chunk": draw(st.sampled_from([1, 3])), "window": draw(st.sampled_from([1, 4]))}
+    made["priority"] = draw(st.none() | st.integers(0, 2))
     made = {key: value for key, value in made.items() if value is not None}
     return made, Gives.VALUE if kind == "whole" else Gives.UNORDERED if unordered(made) else Gives.ORDERED
 
@@ -171,6 +172,20 @@ def test_any_methods_give_the_values_of_serial_and_no_stage_starts_before_its_so
             assert result[name] == wanted[name], name
     in_order(plan, events)
     each_once(events, wanted)
+    nothing_is_lost_that_is_kept_by_nobody(made, plan, result, wanted)
+
+
+def nothing_is_lost_that_is_kept_by_nobody(made, plan, result, wanted):
+    """What is streamed and not kept is gone when its reader is not there yet."""
+    lean = made.run(workers=1, keep=())
+    assert lean.exit_code == 0, lean.failures
+    for name in plan.stages:
+        if not plan.readers(name):
+            assert tally(lean[name]) == tally(result[name]) == tally(wanted[name]), name
+
+
+def tally(value):
+    return Counter(map(str, value)) if isinstance(value, list) else value
 
 
 def in_order(plan, events):

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from threading import Event
 
 
 def same(item):
@@ -308,3 +309,14 @@ def write_bytes(text):
 
 def where(_):
     return os.getcwd()
+
+
+def listed(items, seconds=0.0):
+    """A list, after some time."""
+    Event().wait(seconds)
+    return items
+
+
+def slowly(item, seconds):
+    Event().wait(seconds)
+    return item

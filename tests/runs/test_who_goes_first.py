@@ -71,3 +71,32 @@ def test_priority_goes_before_any_way(order):
         "urgent": {**NOTHING, "priority": 1},
     }
     assert order(stages) == order(stages) == ["urgent", "long"]
+
+
+SLOW = {"call": "deeds.py:slowly", "with": {"seconds": 0.05}}
+BESIDE = {
+    "heads, and a worker for only one of them": {
+        "b": {**SLOW, "over": [1, 2, 3, 4], "priority": 3},
+        "c": {"call": "deeds.py:double", "over": [1, 2, 3, 4]},
+        "x": {**SLOW, "over": {"range": 6}, "priority": 2},
+    },
+    "heads that wait for different ends": {
+        "one": {"call": "deeds.py:listed", "with": {"items": [1, 2, 3, 4]}},
+        "two": {"call": "deeds.py:listed", "with": {"items": [1, 2, 3, 4], "seconds": 0.3}},
+        "b": {"call": "deeds.py:same", "over": "${stages.one}"},
+        "c": {"call": "deeds.py:double", "over": "${stages.two}"},
+    },
+    "heads of which one needs another stage first": {
+        "first": {**SLOW, "with": {"item": 1, "seconds": 0.3}},
+        "b": {"call": "deeds.py:same", "over": [1, 2, 3, 4]},
+        "c": {"call": "deeds.py:double", "over": [1, 2, 3, 4], "needs": ["first"]},
+    },
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("stages", BESIDE.values(), ids=BESIDE)
+def test_what_is_streamed_side_by_side_and_kept_by_nobody_all_arrives(made, stages, workers):
+    d = {"call": "deeds.py:add", "over": ["${stages.b}", "${stages.c}"]}
+    result = made({**stages, "d": d}).run(workers=workers, keep=())
+    assert (str(result.status), result["d"]) == ("done", [3, 6, 9, 12])
