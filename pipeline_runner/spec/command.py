@@ -97,7 +97,8 @@ def _of_words(words: tuple[Text, ...]) -> Invocation:
 
 # With a shell.
 
-_SHELL = (b"/bin/sh", b"-ec")  # as GitHub Actions does: the first command that fails ends it
+_LINE = (b"/bin/sh", b"-c")  # as a line of a Makefile, or typed: `grep -q x file; echo $?` goes on
+_SCRIPT = (b"/bin/sh", b"-ec")  # of several lines, as GitHub Actions has it: the first command that fails ends it
 _NAME = (b"sh",)  # by which the shell tells of itself
 
 
@@ -123,7 +124,9 @@ def _of_shell(text: Text) -> Invocation:
             names.setdefault(value, f"prun_{len(names) + 1}")
         script.append(" ".join(_VARIABLE[place].format(names[value]) for value in values).encode())
     variables = tuple((name.upper(), value) for value, name in names.items())
-    return Invocation((*_SHELL, _taken_out(variables) + b"".join(script), *_NAME), variables)
+    whole = b"".join(script)
+    shell = _SCRIPT if b"\n" in whole.replace(b"\\\n", b"").strip(b"\n") else _LINE
+    return Invocation((*shell, _taken_out(variables) + whole, *_NAME), variables)
 
 
 def _taken_out(variables: Sequence[tuple[str, bytes]]) -> bytes:
@@ -143,7 +146,7 @@ def typed(command: Invocation) -> str:
 
 
 def _is_shell(command: Invocation) -> bool:
-    return command.argv[:2] == _SHELL and command.argv[3:] == _NAME
+    return command.argv[:2] in (_LINE, _SCRIPT) and command.argv[3:] == _NAME
 
 
 _VARIABLE = {
