@@ -91,7 +91,10 @@ class LiveItems:
         try:
             for item in self._items:
                 here.append(item)
-                if self._hungry or len(here) >= self._wanted:
+                if self._hungry:
+                    self._hungry = False  # once is enough: until that thread runs, thousands more may come
+                    self._enough.set()
+                if len(here) >= self._wanted:
                     self._enough.set()
                     while len(here) >= self._wanted and not self._ended:
                         self._wants.wait()

@@ -81,6 +81,15 @@ def test_however_much_is_asked_for_little_is_held_at_once():
     assert max(sizes) <= live_items.MOST
 
 
+def test_who_draws_is_woken_once_and_not_for_each_item_that_comes_before_it_runs():
+    intake = LiveItems(iter(range(50_000)), idle=lambda: True)
+    woken = []
+    wake = intake._enough.set
+    intake._enough.set = lambda: woken.append(1) or wake()
+    draws = len(list(iter(lambda: intake.draw(1 << 20), None)))
+    assert len(woken) <= 2 * draws + 2
+
+
 def test_what_the_source_raises_comes_after_its_items():
     def dying():
         yield from (1, 2)
