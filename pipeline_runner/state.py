@@ -22,7 +22,7 @@ from pipeline_runner.events import (
 )
 
 
-@dataclass
+@dataclass(slots=True)  # there may be thousands
 class StageState:
     """One stage so far. `status` is None while it waits or runs."""
 

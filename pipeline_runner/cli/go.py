@@ -195,7 +195,7 @@ def _made(asked: Asked, warn: Warn) -> Planned:
     for warning in filter(None, [key_not_kept()]):
         warn(warning)
     pipeline.refuse(plan, tell)
-    return Planned(plan, parts, resume, tuple(told))
+    return Planned(plan.without_places(), parts, resume, tuple(told))
 
 
 _PLANNED_BY = ("file", "stages", "given", "params", "profile", "workers", "keep_going", "until", "sample")

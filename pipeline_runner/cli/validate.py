@@ -51,6 +51,13 @@ class Findings:
 
 def findings(file: str, profile: str | None = None) -> Findings:
     """What is wrong with a file: how it is written, what no plan can do, and what it names that is not there."""
+    from pipeline_runner.plan.building import building
+
+    with building():
+        return _findings(file, profile)
+
+
+def _findings(file: str, profile: str | None) -> Findings:
     from pipeline_runner.plan.check import cautions, everything
     from pipeline_runner.plan.make import attempt
     from pipeline_runner.plan.preflight.look import look, look_at

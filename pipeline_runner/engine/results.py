@@ -41,6 +41,21 @@ class _Tap:
 class Results:
     """Owned by the engine's main thread; others only read, under the lock that they were given."""
 
+    __slots__ = (  # there may be thousands
+        "_dropped",
+        "_error",
+        "_in_order",
+        "_keep",
+        "_lock",
+        "_read",
+        "_segments",
+        "_stirred",
+        "_taps",
+        "_weights",
+        "ended",
+        "total",
+    )
+
     def __init__(
         self,
         *,

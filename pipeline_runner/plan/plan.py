@@ -94,6 +94,21 @@ class Plan:
         after = tuple(Group((Chain((name,)),)) for name in self.hooks)
         return replace(self, stages={**self.stages, **self.hooks}, groups=(*self.groups, *after))
 
+    def without_places(self) -> Plan:
+        """The same without where anything is written: a plan that may run has no problems to tell of, and of thousands
+        of stages the words of their file take as much memory as all else."""
+        bare = {name: stage.without_places() for name, stage in {**self.pipeline.stages, **self.pipeline.hooks}.items()}
+        return replace(
+            self,
+            pipeline=replace(
+                self.pipeline,
+                stages={name: bare[name] for name in self.pipeline.stages},
+                hooks={name: bare[name] for name in self.pipeline.hooks},
+            ),
+            stages={name: replace(stage, spec=bare[name]) for name, stage in self.stages.items()},
+            hooks={name: replace(stage, spec=bare[name]) for name, stage in self.hooks.items()},
+        )
+
     def sources(self, stage: StageName) -> tuple[Edge, ...]:
         """What the stage waits for or reads."""
         return self._by_target.get(stage, ())

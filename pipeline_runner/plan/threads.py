@@ -27,7 +27,7 @@ def threads(
     if stage.threads is not None:
         return stage.threads
     said = (stage.env, pipeline.env, environ)
-    if workers == 1 or in_process or any(name in variables for variables in said for name in VARIABLES):
+    if workers == 1 or in_process or not all(variables.keys().isdisjoint(VARIABLES) for variables in said):
         return None
     return 1
 

@@ -165,16 +165,20 @@ class Journal:
         """What was written since the last commit is now there whatever happens."""
         if not self._rows:
             return
-        rows, self._rows = self._rows, {}
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for statement, of_it in rows.items():
-                self._connection.executemany(statement, of_it)
+            for statement, rows in self._rows.items():
+                self._connection.executemany(statement, rows)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if damaged(error):
                 self._store.distrust()
             raise store_error(self._store.database, error) from error
+        except BaseException:  # Ctrl-C in a notebook: whoever closes the journal writes all of it again
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        self._rows.clear()
 
     @property
     def taken(self) -> bool:

@@ -579,9 +579,9 @@ class _StageBuilder:
         text = self.filled[0].get(key)
         if not isinstance(text, str):
             return None
-        function = parse_function(text, self._value_mark(key))
+        function = parse_function(text, None)
         if isinstance(function, BadFunction):
-            self._tell(function)
+            self._tell(replace(function, mark=self._value_mark(key)))
             return None
         return function
 
