@@ -6,7 +6,6 @@ the digests of the stage's calls, and so into those of all that is made of their
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.lineage import SIZE
+from pipeline_runner.spec.patterns import has_magic, matching
 from pipeline_runner.spec.pipeline import StageSpec
 from pipeline_runner.syntax.expressions import as_text, references, render
 
@@ -32,7 +32,7 @@ class DepMissing(PipelineError):
     def __str__(self) -> str:
         if self.why:
             return f'stage "{self.stage}" depends on "{self.dep}", which cannot be read: {self.why.lower()}'
-        if glob.has_magic(self.dep):
+        if has_magic(self.dep):
             return f'stage "{self.stage}" depends on "{self.dep}", and no file in {self.folder} is called so'
         return f'stage "{self.stage}" depends on "{self.dep}", which is not in {self.folder}'
 
@@ -65,10 +65,10 @@ def found(stage: str, folder: Path, dep: str) -> list[str]:
     """The files and folders that one dep means. Errors: DepMissing."""
     if (folder / dep).exists():
         return [dep]
-    matching = sorted(glob.glob(dep, root_dir=folder, recursive=True)) if glob.has_magic(dep) else []
-    if not matching:
+    paths = matching(dep, folder) if has_magic(dep) else []
+    if not paths:
         raise DepMissing(stage, dep, str(folder))
-    return matching
+    return paths
 
 
 def _digest(stage: str, folder: Path, path: str, files: Files) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from importlib.util import find_spec
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline_runner.errors import PipelineError, nearest
+from pipeline_runner.spec.patterns import matching
 from pipeline_runner.witness import digest, heard, saw
 
 EXTRA = "pip install prun-pipelines[remote]"
@@ -53,7 +53,7 @@ def matches(pattern: str, folder: Path) -> list[str]:
     pattern: URLs. Errors: SourceError."""
     if is_url(pattern):
         return _remote_matches(pattern, folder)
-    found = sorted(_local_matches(pattern, folder))
+    found = matching(pattern, folder)
     if heard():
         saw("matches", pattern, str(folder), answer=digest(repr(found).encode()))
     return found
@@ -104,13 +104,6 @@ def _protocols() -> list[str]:
 
     known: list[str] = available_protocols()
     return known
-
-
-# Local
-
-
-def _local_matches(pattern: str, folder: Path) -> list[str]:
-    return glob.glob(pattern, root_dir=folder, recursive=True)
 
 
 # Libraries that unpack are imported where something is packed: 3 ms.

@@ -458,3 +458,12 @@ def test_a_blank_that_may_be_filled_in_is_none_of_its_business(looked, stage):
 def test_an_item_that_no_command_can_be_given_is_told_before_the_run(looked):
     (sentence,) = told(looked("  x: {run: 'echo ${item}', over: [1, {a: 2}]}"))
     assert sentence.startswith('stage "x", item 1: a mapping cannot be a word of a command')
+
+
+@pytest.mark.timeout(20)
+def test_links_in_a_circle_are_not_followed_where_files_are_looked_for(looked, tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("up", "again"):
+        (tmp_path / "data" / name).symlink_to("..")
+    found = looked('  a: {call: "steps:one", over: {glob: "**/*.csv"}, deps: "**/*.txt"}', data__x_csv="1")
+    assert [problem.path for problem in found.problems] == ["**/*.txt"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from glob import glob, has_magic
 from pathlib import Path
 
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.outs import fixed
 from pipeline_runner.plan.preflight.files import before, beside
 from pipeline_runner.plan.preflight.written import place_of
+from pipeline_runner.spec.patterns import has_magic, matching
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
 
 
@@ -57,6 +57,6 @@ def _maker(
 def _is_there(folder: Path, dep: str) -> bool:
     """As it is looked for when the stage begins. What has no name that a file can have is told then."""
     try:
-        return os.path.exists(folder / dep) or (has_magic(dep) and bool(glob(dep, root_dir=folder, recursive=True)))
+        return os.path.exists(folder / dep) or (has_magic(dep) and bool(matching(dep, folder)))
     except ValueError:
         return True
