@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from functools import cache
 from typing import Any
 
@@ -59,7 +59,10 @@ def _out(value: Any) -> Any:
             return [_out(one) for one in value]
         case Failure():
             told = {name: _out(getattr(value, name)) for name in Failure.__dataclass_fields__}
-            return {**told, "pickled": None if value.pickled is None else b64encode(value.pickled).decode()}
+            return {
+                **told,
+                "pickled": None if value.pickled is None else b2a_base64(value.pickled, newline=False).decode(),
+            }
         case Status() | Cause():
             return value.value
     return value
@@ -73,7 +76,7 @@ def _in(name: str, value: Any) -> Any:
                 **value,
                 "cause": Cause(value["cause"]),
                 "lineage": tuple(value["lineage"]),
-                "pickled": None if pickled is None else b64decode(pickled),
+                "pickled": None if pickled is None else a2b_base64(pickled),
             }
         )
     if name == "status":
