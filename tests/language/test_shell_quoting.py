@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline_runner import Pipeline, Stage, check
 from pipeline_runner.worker import shell
-from pipeline_runner.worker.shell import COMMAND, CannotRun, Invocation, Refused
+from pipeline_runner.worker.job import COMMAND
+from pipeline_runner.worker.shell import CannotRun, Invocation, Refused
 
 SHELLS = ("/bin/sh", "/bin/bash")
 TOGETHER = 100  # values that one shell is given
