@@ -20,7 +20,7 @@ from pipeline_runner.methods import PoolSettings
 from pipeline_runner.plan.plan import Chain, StagePlan
 
 
-@dataclass(eq=False, slots=True)  # there may be thousands
+@dataclass(eq=False)
 class Course:
     """Owned by the engine's main thread, except what is marked."""
 

@@ -184,8 +184,8 @@ class StageKeys(Written):
     call: FunctionName | None = None
     """The Python function: `module:function`, or `file.py:function` (found beside the YAML first)."""
     run: Annotated[Any, Shape(anyOf=[{"type": ["string", "boolean"]}, COMMAND_WORDS])] = None
-    """A command: text for `/bin/sh -c`, in which each `${…}` is quoted (of several lines, the first that fails ends it),
-    or a list of words without a shell."""
+    """A command: text for `/bin/sh -c`, in which each `${…}` is quoted (of several
+    lines, the first that fails ends all), or a list of words without a shell."""
     pipeline: Annotated[str, Field(min_length=1), Or(REFERENCE)] | None = None
     """Another file's pipeline as this stage: its stages take its place, as `stage.inner`; `${stages.x}` is the value of
     its last stage, or a mapping of them where there are several. What is in it is found from that file's folder."""

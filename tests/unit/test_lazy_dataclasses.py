@@ -80,6 +80,10 @@ def family(dataclass):
     class MoreSlots(Slots):
         c: str = "c"
 
+    @dataclass(frozen=True)
+    class BelowSlots(Slots):
+        c: str = "c"
+
     @dataclass
     class After:
         a: int
@@ -88,7 +92,10 @@ def family(dataclass):
         def __post_init__(self):
             self.b += self.a
 
-    return {cls.__name__: cls for cls in (Base, Below, Open, Hashed, Itself, Same, Later, Slots, MoreSlots, After)}
+    return {
+        cls.__name__: cls
+        for cls in (Base, Below, Open, Hashed, Itself, Same, Later, Slots, MoreSlots, BelowSlots, After)
+    }
 
 
 ARGUMENTS = {
@@ -98,6 +105,7 @@ ARGUMENTS = {
     "Hashed": {"a": 1},
     "Itself": {"a": 1},
     "Same": {"a": 1},
+    "BelowSlots": {"a": 1},
     "Later": {"a": 1},
     "Slots": {"a": 1},
     "MoreSlots": {"a": 1, "c": "d"},
