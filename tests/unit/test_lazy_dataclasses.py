@@ -10,6 +10,7 @@ import signal
 import threading
 from dataclasses import FrozenInstanceError, field
 from functools import cached_property
+from types import MemberDescriptorType
 from typing import ClassVar
 
 import pytest
@@ -117,6 +118,11 @@ def attributes(value):
     return {name: getattr(value, name) for name in type(value).__dataclass_fields__ if hasattr(value, name)}
 
 
+def default(cls, name):
+    found = getattr(cls, name, "none")
+    return "slot" if isinstance(found, MemberDescriptorType) else found
+
+
 def facts(cls, arguments):
     """What there is to know of a class by using it."""
     one, other = cls(**arguments), cls(**arguments)
@@ -128,7 +134,7 @@ def facts(cls, arguments):
         "fields": [(f.name, f.type, f.kw_only, f.repr, f.compare) for f in named],
         "match": cls.__match_args__,
         "frozen": cls.__dataclass_params__.frozen,
-        "defaults": {f.name: getattr(cls, f.name, "none") for f in named if hasattr(one, "__dict__")},
+        "defaults": {f.name: default(cls, f.name) for f in named if hasattr(one, "__dict__")},
         "doc": (cls.__doc__ or "").startswith("Documented"),
         "copy": copy.copy(one) == one,
         "replaced": attributes(dataclasses.replace(one, **arguments)),
