@@ -32,7 +32,7 @@ from pipeline_runner.methods import Cluster, PoolSettings
 from pipeline_runner.worker.keeper import CODE as KEEPER
 from pipeline_runner.worker.keeper import ENDED, SAID
 
-START_S = 120.0  # a cluster of many processes on a busy machine
+START_S = 60.0  # a cluster of many processes on a busy machine; Ray with too few descriptors never comes up
 GRACE_S = 5.0
 NEWS_S = (
     0.3  # chunks that have ended are on their way for so long: by Dask, their workers are asked for them one by one
