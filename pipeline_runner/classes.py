@@ -169,6 +169,8 @@ class _Lazy:
     def _making_by_hand(self) -> Callable[..., None]:
         """An `__init__` that needs no writing. Whatever is not plainly right, the real one is to tell."""
 
+        slotted = any("__slots__" in vars(base) for base in self.cls.__mro__[:-1])  # also of a class above
+
         def make(instance: object, *args: Any, **kwargs: Any) -> None:
             self._made_by_hand += 1
             values = self._values(args, kwargs) if self._made_by_hand <= MANY else None
@@ -176,7 +178,7 @@ class _Lazy:
                 self.finish()
                 vars(self.cls)["__init__"](instance, *args, **kwargs)
                 return
-            if self._options.get("slots"):
+            if slotted:
                 _set(instance, values.items())
             else:
                 vars(instance).update(values)

@@ -74,6 +74,20 @@ class UsageError(PipelineError):
     exit_code = 2
 
 
+class ClusterUnreachable(PipelineError):
+    """Nobody answers where a cluster is said to be, or it cannot be started: trying again at once would not help."""
+
+    def __init__(self, what: str, where: str, why: object) -> None:
+        super().__init__(what, where, why)
+        self.what = what
+        self.where = where
+        self.why = why
+
+    def __str__(self) -> str:
+        why = " ".join(str(self.why).split()) or type(self.why).__name__
+        return f"cannot reach {self.what} at {self.where}: {why}"
+
+
 class TooFewDescriptors(PipelineError):
     """The operating system lets this process open no more files, pipes and sockets."""
 

@@ -22,7 +22,7 @@ from pipeline_runner.events import (
 )
 
 
-@dataclass(slots=True)  # there may be thousands
+@dataclass
 class StageState:
     """One stage so far. `status` is None while it waits or runs."""
 

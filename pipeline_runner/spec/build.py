@@ -34,7 +34,6 @@ from pipeline_runner.spec.problems import (
     NotAMapping,
     NothingToCall,
     NotOfCommands,
-    NotYet,
     OverNeeded,
     ShortestWithoutZip,
     StdoutWithoutRun,
@@ -47,7 +46,7 @@ from pipeline_runner.spec.rewire import outward
 from pipeline_runner.spec.run import read_command
 from pipeline_runner.spec.secrets import secrets, with_placeholders
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
-from pipeline_runner.spec.words import LATER_BACKENDS
+from pipeline_runner.spec.words import CLUSTERS
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import (
     Entry,
@@ -64,8 +63,6 @@ from pipeline_runner.worker.job import COMMAND
 
 if TYPE_CHECKING:
     from pipeline_runner.spec import models
-
-NOT_YET_TOP = LATER_BACKENDS
 
 
 def load(
@@ -190,7 +187,6 @@ class _Builder:
         filled = {name: _stage_values(entry.value, names, self.problems) for name, entry in stages.items()}
         model = self._validate(self._top_values(names, filled, params, env))
         self._check_profiles()
-        self._not_yet_top()
         specs: dict[StageName, StageSpec] = {}
         parts: dict[StageName, Part] = {}
         for name, entry in stages.items():
@@ -217,6 +213,7 @@ class _Builder:
             env=env,
             workers=model.workers if model else None,
             limits=(model and model.limits) or {},
+            clusters={name: _cluster(getattr(model, name), folder) for name in CLUSTERS if getattr(model, name, None)},
             secrets=secrets(self.root, self.environ, marks),
             description=(model and model.description) or "",
             warnings=tuple(self.warnings),
@@ -305,7 +302,7 @@ class _Builder:
         values: dict[Any, Any] = {}
         for key, entry in self.root.entries.items():
             is_map = isinstance(entry.value, MapNode)
-            if isinstance(key, str) and (key.startswith("x-") or key in LATER_BACKENDS):
+            if isinstance(key, str) and key.startswith("x-"):
                 continue
             if key == "stages" and is_map:
                 values[key] = {
@@ -344,10 +341,12 @@ class _Builder:
                     detail["loc"] = ("profiles", str(name), *detail["loc"])
                     self.problems.append(told(detail, self.root))
 
-    def _not_yet_top(self) -> None:
-        for key in NOT_YET_TOP:
-            if key in self.root.entries and self.root.get(key) is not None:
-                self.problems.append(NotYet(mark=self.root.entries[key].key.mark, what=f'"{key}"'))
+
+def _cluster(keys: models.DaskKeys | models.RayKeys | models.MpiKeys, folder: Path) -> dict[str, Any]:
+    """What a backend's key says, flat, with its files where they are."""
+    said: dict[str, Any] = keys.model_dump(exclude_none=True)
+    said |= {name: str(folder / path) for name, path in said.pop("tls", {}).items()}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
 
 
 _Filled = tuple[dict[Any, Any], dict[str, Mark]]  # values by key; str(reference) → its place
@@ -425,7 +424,6 @@ class _StageBuilder:
         before = len(self.problems)
         values, _ = self.filled
         self._call_or_run()
-        self._later()
         style = self.keys.args if self.keys else None
         over = self._over(values, style)
         self._with(values, style)
@@ -521,12 +519,6 @@ class _StageBuilder:
             self._tell(NotOfCommands(mark=self._key_mark("with"), stage=self.name, key="with", cure=cure))
         if self._has("stdout") and not self._has("run"):
             self._tell(StdoutWithoutRun(mark=self._key_mark("stdout"), stage=self.name))
-
-    def _later(self) -> None:
-        backend = self.keys.backend if self.keys else None
-        if backend in LATER_BACKENDS:
-            instead = f"it will need the extra:  pip install prun-pipelines[{backend}]"
-            self._tell(NotYet(mark=self._value_mark("backend"), what=f'backend "{backend}"', instead=instead))
 
     def _over(self, values: dict[Any, Any], style: Style | None) -> Any:
         node = self.node.get("over")

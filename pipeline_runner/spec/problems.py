@@ -237,20 +237,6 @@ class NoStages(Problem):
         return ("add at least one:  stages: {NAME: {call: module:function}}",)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NotYet(Problem):
-    """A word of the language that this version does not know how to do."""
-
-    what: str
-    instead: str = ""
-
-    def sentence(self) -> str:
-        return f"{self.what} is not in this version yet"
-
-    def advice(self) -> Sequence[str]:
-        return (self.instead,) if self.instead else ()
-
-
 # ---------------------------------------------------------------------------------------------- stages
 
 

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from pipeline_runner.backends import table
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
-from pipeline_runner.spec.models import Pipeline, Profile, Retry, Stage, Written
+from pipeline_runner.spec.models import DaskKeys, MpiKeys, Pipeline, Profile, RayKeys, Retry, Stage, Tls, Written
 from pipeline_runner.spec.problems import (
     BadDuration,
     BadSize,
@@ -40,6 +40,8 @@ _WANTS = {
     "string_type": "text",
 }
 
+_CLUSTERS: dict[str, type[Written]] = {"dask": DaskKeys, "ray": RayKeys, "mpi": MpiKeys}
+
 
 def keys(model: type[Written]) -> tuple[str, ...]:
     """The keys of a model as people write them."""
@@ -58,6 +60,8 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
     match error["type"]:
         case "extra_forbidden":
             return _unknown_key(path, entry.key.mark if entry else mark)
+        case "missing" if "tls" in path:
+            return WrongType(mark=mark, key="tls", wants="ca, cert and key", got=f'no "{path[-1]}"')
         case "missing":  # the one key that must be there
             return NoStages(mark=root.mark)
         case "too_short" if path == ("stages",):
@@ -127,6 +131,10 @@ def _unknown_key(path: tuple[Any, ...], mark: Mark) -> UnknownKey:
             known = keys(Profile)
         case [*_, "retry"]:
             known = keys(Retry)
+        case [("dask" | "ray" | "mpi") as cluster] | ["profiles", _, ("dask" | "ray" | "mpi") as cluster]:
+            known = keys(_CLUSTERS[cluster])
+        case [*_, "tls"]:
+            known = keys(Tls)
         case _:
             known = keys(Stage)
     elsewhere = ""

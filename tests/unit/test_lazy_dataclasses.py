@@ -10,6 +10,7 @@ import signal
 import threading
 from dataclasses import FrozenInstanceError, field
 from functools import cached_property
+from types import MemberDescriptorType
 from typing import ClassVar
 
 import pytest
@@ -80,6 +81,10 @@ def family(dataclass):
     class MoreSlots(Slots):
         c: str = "c"
 
+    @dataclass(frozen=True)
+    class BelowSlots(Slots):
+        c: str = "c"
+
     @dataclass
     class After:
         a: int
@@ -88,7 +93,10 @@ def family(dataclass):
         def __post_init__(self):
             self.b += self.a
 
-    return {cls.__name__: cls for cls in (Base, Below, Open, Hashed, Itself, Same, Later, Slots, MoreSlots, After)}
+    return {
+        cls.__name__: cls
+        for cls in (Base, Below, Open, Hashed, Itself, Same, Later, Slots, MoreSlots, BelowSlots, After)
+    }
 
 
 ARGUMENTS = {
@@ -98,6 +106,7 @@ ARGUMENTS = {
     "Hashed": {"a": 1},
     "Itself": {"a": 1},
     "Same": {"a": 1},
+    "BelowSlots": {"a": 1},
     "Later": {"a": 1},
     "Slots": {"a": 1},
     "MoreSlots": {"a": 1, "c": "d"},
@@ -107,6 +116,11 @@ ARGUMENTS = {
 
 def attributes(value):
     return {name: getattr(value, name) for name in type(value).__dataclass_fields__ if hasattr(value, name)}
+
+
+def default(cls, name):
+    found = getattr(cls, name, "none")
+    return "slot" if isinstance(found, MemberDescriptorType) else found
 
 
 def facts(cls, arguments):
@@ -120,7 +134,7 @@ def facts(cls, arguments):
         "fields": [(f.name, f.type, f.kw_only, f.repr, f.compare) for f in named],
         "match": cls.__match_args__,
         "frozen": cls.__dataclass_params__.frozen,
-        "defaults": {f.name: getattr(cls, f.name, "none") for f in named if hasattr(one, "__dict__")},
+        "defaults": {f.name: default(cls, f.name) for f in named if hasattr(one, "__dict__")},
         "doc": (cls.__doc__ or "").startswith("Documented"),
         "copy": copy.copy(one) == one,
         "replaced": attributes(dataclasses.replace(one, **arguments)),
