@@ -7,14 +7,13 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import field
 from importlib.util import find_spec
 from queue import SimpleQueue
 from typing import Any, Protocol
 
 from pipeline_runner.backends._launch import PoolKilled
 from pipeline_runner.calls import Receipt
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.methods import Process
 
 NO_LEAVE = (
