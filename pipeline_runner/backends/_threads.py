@@ -1,4 +1,4 @@
-"""The executor of threads, apart from its rows in the table: it imports logging, and only those who use it need that."""
+"""The executor of threads, apart from its rows in the table: it imports logging, which only those who use it need."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ from pipeline_runner.engine.messages import (
     StepReached,
     WorkerGone,
 )
+from pipeline_runner.servers import without_ctrl_c
 from pipeline_runner.worker import limits
 from pipeline_runner.worker.hand import CODE
 
