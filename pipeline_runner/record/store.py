@@ -197,8 +197,8 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _as_made(connection: sqlite3.Connection) -> bool:
-    """Whether all is told by the very words that make it here, as SQLite keeps them: then it need not be made anew to be
-    compared, which is most of the time that opening a journal takes."""
+    """Whether all is told in the words that make it here, as SQLite keeps them: then the tables need not be made anew
+    to be compared, which takes fifteen times as long."""
     told = connection.execute("SELECT CAST(name AS BLOB), CAST(sql AS BLOB) FROM sqlite_master WHERE sql IS NOT NULL")
     made = [words.replace(" IF NOT EXISTS", "", 1).encode().split() for words in statements() if "CREATE" in words]
     return {(name, *words.split()) for name, words in told} == {(words[2], *words) for words in made}
