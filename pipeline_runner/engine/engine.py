@@ -30,7 +30,6 @@ from pipeline_runner.engine.intake import Intake
 from pipeline_runner.engine.jobs import job, job_of_each, step_of
 from pipeline_runner.engine.lane import AHEAD, Lane, Loads, Passenger, Waiting
 from pipeline_runner.engine.leave import Leave
-from pipeline_runner.engine.letters import Brief
 from pipeline_runner.engine.messages import (
     CallsKept,
     Cancel,
@@ -372,6 +371,8 @@ class Engine:
 
     def _aim_afar(self, course: Course, described: Job) -> None:
         """Its calls go to a cluster: where that is, and what is to be told there."""
+        from pipeline_runner.engine.letters import Brief  # only clusters write letters
+
         spec = course.head.spec
         most = spec.max_calls_per_worker
         brief = Brief(self.id, described, spec.timeout_s, spec.memory_bytes, most)
