@@ -292,7 +292,8 @@ def _computed(template: Expression, scope: Scope) -> Any:
     from pipeline_runner.syntax import formulas
 
     if template.stands and "stages" in known:
-        known["stages"] = _Standing(known["stages"], template.stands)
+        wanted = frozenset(str(ref.path[0]) for ref in template.reads if ref.root == "stages")
+        known["stages"] = _Standing(known["stages"], template.stands, wanted)
 
     try:
         return formulas.compute(template.source, known)
@@ -306,12 +307,15 @@ class _Standing(Mapping[str, Any]):
 
     stages: Mapping[str, Any]
     stands: Mapping[str, Ends]
+    wanted: frozenset[str]  # the stages that are read: of those beside them not all need have ended
 
     def __getitem__(self, name: str) -> Any:
         return self._of(self.stands.get(name, name))
 
     def _of(self, ends: Ends) -> Any:
-        return self.stages[ends] if isinstance(ends, str) else {name: self._of(end) for name, end in ends.items()}
+        if isinstance(ends, str):
+            return self.stages[ends]
+        return {name: self._of(end) for name, end in ends.items() if not self.wanted.isdisjoint(ends_of(end))}
 
     def __contains__(self, name: object) -> bool:
         return name in self.stands or name in self.stages
@@ -321,6 +325,15 @@ class _Standing(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.stands)
+
+
+def ends_of(ends: Ends) -> Iterator[str]:
+    """The stages themselves."""
+    if isinstance(ends, str):
+        yield ends
+        return
+    for end in ends.values():
+        yield from ends_of(end)
 
 
 def follow(reference: Reference, value: Any) -> Any:
