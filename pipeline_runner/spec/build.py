@@ -357,7 +357,7 @@ def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bo
     """The values of a stage's keys, without those in which something is wrong."""
     if not isinstance(node, MapNode):
         return None
-    own = node.get("env")
+    own, outside = node.get("env"), names
     if isinstance(own, MapNode):
         names = replace(names, env={**names.env, **_environment(own, names.params, names.env, problems)})
     filler = Filler(names, problems)
@@ -370,6 +370,8 @@ def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bo
             value: Any = read_command(entry.value, filler, roots, why)
         elif key == "if":
             value = condition(entry.value, filler, roots, why)
+        elif key == "env":  # `PATH: "bin:${env.PATH}"` adds to the one outside, and once
+            value = Filler(outside, problems, filler.places).fill(entry.value, key, roots, why)
         else:
             value = filler.fill(entry.value, str(key), roots, why)
         if not is_broken(value):

@@ -418,7 +418,9 @@ class UnknownName(Problem):
     def advice(self) -> Sequence[str]:
         if self.root == "params":
             return (f'there is: {listing(self.known)}; add it to "params" with a default',)
-        return (f'set it before the run, or give it a value under "env":  env: {{{self.name}: …}}',)
+        name = f".{self.name}" if self.name.isidentifier() else f"['{self.name}']"
+        missing = f"where it may be missing, write  ${{env{name} | default('…')}}"
+        return (f'set it before the run, or give it a value under "env":  env: {{{self.name}: …}}', missing)
 
 
 @dataclass(frozen=True, kw_only=True)

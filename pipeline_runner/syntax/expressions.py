@@ -24,6 +24,9 @@ class Reference:
     path: tuple[str | int, ...] = ()
     start: int = field(default=0, compare=False, repr=False)  # where the scalar's text holds it, from "$"
     stop: int = field(default=0, compare=False, repr=False)  # to after "}"
+    optional: bool = field(
+        default=False, compare=False, repr=False
+    )  # `${env.X | default('d')}` asks whether it is there
 
     def __str__(self) -> str:
         return "${" + self.root + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in self.path) + "}"
@@ -199,7 +202,7 @@ def expression(source: str, column: int = 0) -> Expression:
         found = formulas.names(source)
     except formulas.CannotRead as error:
         raise ExpressionError(error.why, column + error.at, error.width or len(source), error.cure) from None
-    reads = tuple(Reference(root, steps, *_place(source, root, steps, column)) for root, steps in found)
+    reads = tuple(Reference(root, steps, *_place(source, root, steps, column), opt) for root, steps, opt in found)
     for reference in reads:
         if reference.root not in ROOTS:
             dashed = _dashed(source)
