@@ -467,3 +467,63 @@ def test_links_in_a_circle_are_not_followed_where_files_are_looked_for(looked, t
         (tmp_path / "data" / name).symlink_to("..")
     found = looked('  a: {call: "steps:one", over: {glob: "**/*.csv"}, deps: "**/*.txt"}', data__x_csv="1")
     assert [problem.path for problem in found.problems] == ["**/*.txt"]
+
+
+ENDLESS = """
+import itertools
+from itertools import count as up
+
+def ever(x):
+    yield "first"
+    while True:
+        yield x
+
+def counted(x):
+    for number in up():
+        yield number
+
+def turning(x):
+    for number in itertools.cycle([x]):
+        if number:
+            yield number
+
+def left(x):
+    while True:
+        if x:
+            break
+        yield x
+
+def bounded(x):
+    for number in range(x):
+        yield number
+
+def waits(x):
+    def inner():
+        yield x
+    while True:
+        if inner():
+            return x
+
+def listed(x):
+    for number in zip(range(x), itertools.count()):
+        yield number
+"""
+
+
+@pytest.mark.parametrize("name", ["ever", "counted", "turning"])
+def test_a_call_that_yields_without_end_is_warned_of_with_where_such_items_come_from(looked, name):
+    found = looked(f"  a: {{call: 'ends:{name}', over: [1]}}", ends__py=ENDLESS)
+    (warning,) = found.warnings
+    assert f'"ends:{name}" yields without end' in warning
+    assert f'over: {{generate: "ends:{name}"}}' in warning
+    assert found.problems == ()
+
+
+@pytest.mark.parametrize("name", ["left", "bounded", "waits", "listed"])
+def test_a_call_that_yields_and_ends_has_a_list_as_its_value_and_needs_no_warning(looked, name):
+    assert looked(f"  a: {{call: 'ends:{name}', over: [1]}}", ends__py=ENDLESS).warnings == ()
+
+
+def test_a_generator_without_end_is_a_source(looked):
+    text = "  a: {call: 'steps:one', over: {generate: 'ends:ever', with: {x: 1}, take: 3}}"
+    assert looked(text, ends__py=ENDLESS).warnings == ()

@@ -65,7 +65,7 @@ def look_at(
     answers = _answers(pipeline, uses, ask)
     for use in uses:
         answer = answers[use.key]
-        if isinstance(answer, Callee) and not any(use.misfits(answer)):
+        if isinstance(answer, Callee) and not use.lists_for_ever(answer) and not any(use.misfits(answer)):
             continue
         from pipeline_runner.plan.preflight.telling import tell  # not before: mostly nothing is to be told
 
@@ -117,6 +117,10 @@ class Use:
     @property
     def mark(self) -> Mark | None:
         return place_of(self.stage, self.written, value=True)
+
+    def lists_for_ever(self, callee: Callee) -> bool:
+        """Whether a call's value would be the list of what never ends."""
+        return callee.endless and self.written == ("call",)
 
     def misfits(self, callee: Callee) -> Iterator[tuple[Shape, signatures.Misfit]]:
         """Why Python would refuse these calls."""
