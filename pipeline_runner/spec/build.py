@@ -25,7 +25,17 @@ from pipeline_runner.spec.marks import StageMarks, value_mark
 from pipeline_runner.spec.merge import PASSED_ON, as_node, with_defaults, with_passed, with_profile
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params, parameters_of
-from pipeline_runner.spec.pipeline import HOOKS, Command, Function, PipelineSpec, Retry, StageName, StageSpec
+from pipeline_runner.spec.pipeline import (
+    HOOKS,
+    Command,
+    Function,
+    InFile,
+    Named,
+    PipelineSpec,
+    Retry,
+    StageName,
+    StageSpec,
+)
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
@@ -179,6 +189,7 @@ class _Builder:
     around: Around
     places: Mapping[str, Mark] = field(default_factory=dict)  # of what is given, where another file gives it
     warnings: list[str] = field(default_factory=list)
+    unsound: dict[StageName, StageSpec] = field(default_factory=dict)
 
     def pipeline(self, folder: Path, file: str) -> PipelineSpec:
         """The whole pipeline, or what is sound of it when there are problems."""
@@ -210,6 +221,7 @@ class _Builder:
             name=(model and model.name) or Path(file).stem,
             stages=specs,
             hooks=hooked,
+            unsound=self.unsound,
             folder=folder,
             file=file,
             params=params,
@@ -441,6 +453,16 @@ class _StageBuilder:
         )
         setup = self._function("setup")
         if self.keys is None or function is None or len(self.problems) > before:
+            if isinstance(function, Named | InFile):
+                name = StageName(self.name)
+                self.pipeline.unsound[name] = StageSpec(
+                    name=name,
+                    function=function,
+                    setup=setup,
+                    condition=values.get("if"),
+                    marks=self._marks,
+                    node=self.node,
+                )
             return None
         keys = self.keys
         method = table().find(keys.method) if keys.method else None

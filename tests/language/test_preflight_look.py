@@ -127,6 +127,32 @@ def test_a_broken_file_is_told_with_what_its_sound_stages_name(tmp_path):
     assert [problem.code for problem in everything(caught.value)] == ["unknown-key", "no-such-name"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stages: {a: {run: x, stdout: jsn}}\non_success: {call: 'steps:oen', with: {item: 1}}",
+        "stages: {a: {call: 'steps:oen', ovr: [1]}}",
+        "stages: {a: {call: 'steps:one', setup: 'steps:reday', over: [1], retry: x}}",
+        "stages: {a: {call: 'steps:one', over: 5}, b: {call: 'steps:oen', over: '${stages.a}'}}",
+        "stages: {a: {call: 'steps:one', over: [1]}}\non_success: {call: 'steps:oen', wiht: {item: 1}}",
+    ],
+)
+def test_a_function_that_is_not_there_is_told_beside_what_else_is_wrong_with_the_stage_or_another(tmp_path, text):
+    (tmp_path / "steps.py").write_text(STEPS)
+    with pytest.raises(Problems) as caught:
+        build(text, folder=tmp_path)
+    codes = [problem.code for problem in everything(caught.value)]
+    assert len(codes) == 2
+    assert "no-such-name" in codes
+
+
+def test_what_is_known_of_a_stage_in_which_something_is_wrong_is_not_held_against_its_function(tmp_path):
+    (tmp_path / "steps.py").write_text(STEPS)
+    with pytest.raises(Problems) as caught:
+        build("stages: {a: {call: 'steps:one', ovr: [1]}, b: {call: 'no:where', if: false, x: 1}}", folder=tmp_path)
+    assert [problem.code for problem in everything(caught.value)] == ["unknown-key", "unknown-key"]
+
+
 def test_what_is_switched_off_may_name_what_is_not_there(looked):
     off = "  a: {call: 'nowhere:f', if: false}\n  b: {call: 'nowhere:f', over: '${stages.a}'}\n"
     assert told(looked(off + "  c: {call: 'steps:one', over: [1]}")) == []
