@@ -121,3 +121,9 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 def listed(names: Sequence[str], joint: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}"
+
+
+def kind_of(value: object) -> str:
+    """The name of its class, with what English has before it: `a list`, `an int`."""
+    word = type(value).__name__
+    return f"{'an' if word[:1].lower() in 'aeio' else 'a'} {word}"

@@ -44,6 +44,7 @@ from pipeline_runner.spec.problems import (
     NotAMapping,
     NothingToCall,
     NotOfCommands,
+    NotText,
     NotYet,
     OverNeeded,
     ShortestWithoutZip,
@@ -113,6 +114,8 @@ def build(
     environ: Mapping[str, str] | None = None,
 ) -> PipelineSpec:
     """The pipeline that a text means. Errors: Problems, all of them together."""
+    if not isinstance(text, str):
+        raise Problems([NotText(mark=Mark(name, 1, 1), got=describe(text))])
     document = read(text, name)
     problems = list(document.problems)
     root = document.root

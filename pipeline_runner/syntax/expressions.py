@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pipeline_runner.classes import dataclass, field, replace
-from pipeline_runner.errors import did_you_mean
+from pipeline_runner.errors import did_you_mean, kind_of
 
 ROOTS = ("params", "env", "item", "index", "stages", "run", "out", "outs")
 
@@ -371,7 +371,7 @@ def _step(reference: Reference, value: Any, step: str | int) -> Any:
             raise ExpressionError(f"{reference} leads nowhere: {error}") from error
     if not step.startswith("_") and hasattr(value, step) and not callable(getattr(value, step)):
         return getattr(value, step)
-    raise ExpressionError(f'{reference} leads nowhere: a {type(value).__name__} has no "{step}"')
+    raise ExpressionError(f'{reference} leads nowhere: {kind_of(value)} has no "{step}"')
 
 
 def as_text(value: Any) -> str:
