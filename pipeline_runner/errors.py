@@ -104,11 +104,11 @@ def told_plainly(error: BaseException) -> BaseException:
     return error
 
 
-def nearest(word: str, known: Sequence[str]) -> str | None:
-    """The known name that `word` was most likely meant to be, or None."""
+def nearest(word: str, known: Sequence[str], *, least: float = 0.6) -> str | None:
+    """The known name that `word` was most likely meant to be, or None. `least`: how much of both is the same."""
     from difflib import get_close_matches
 
-    found = get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
+    found = get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=least)
     return next((name for name in known if found and name.lower() == found[0]), None)
 
 

@@ -731,7 +731,7 @@ class Engine:
                 while not course.over:
                     self._turn()
             elif not course.over:
-                self._end(course, Status.SKIPPED, f"the run was {self._ended}")
+                self._end(course, Status.SKIPPED, f"the run {self._ended.said}")
 
     def _end_all(self, status: Status) -> None:
         for course in self._books.courses:

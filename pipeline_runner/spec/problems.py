@@ -357,7 +357,7 @@ class NothingToCall(Problem):
         return f'stage "{self.stage}" does not say what to call'
 
     def advice(self) -> Sequence[str]:
-        return ("add  call: module:function  or  call: file.py:function",)
+        return ("add  call: module:function  (or file.py:function),  run: a command,  or  pipeline: other.yaml",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -188,6 +188,15 @@ def test_elsewhere_a_variable_that_is_not_there_is_told_with_what_to_write(monke
     assert "where it may be missing, write  ${env.PERHAPS | default('…')}" in problem.advice()
 
 
+def test_what_a_value_does_not_have_is_told_in_english(run):
+    result = run("""
+        stages:
+          a: {call: "builtins:len", with: [[1, 2]]}
+          b: {call: work:take, with: {x: "${stages.a.foo}"}}
+    """)
+    assert 'an int has no "foo"' in str(result.failures[0])
+
+
 def test_a_stages_variable_may_add_to_the_one_outside(run, monkeypatch):
     monkeypatch.setenv("PERHAPS", "a")
     result = run("""
