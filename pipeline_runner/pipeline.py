@@ -369,6 +369,15 @@ class Pipeline:
         about = self._about(plan) | ({} if looking.cache else {"uncached": True})
         return Record(store, run, plan, looking=looking, about=about, recipes=recipes)
 
+    def _writes(self) -> list[str]:
+        """The folders in which calls write files: what is left there of those that were ended can be found again."""
+        if not any(stage.outs for stage in (*self.spec.stages.values(), *self.spec.hooks.values())):
+            return []
+        from pipeline_runner.plan.outs import folders
+        from pipeline_runner.spec.hidden import mask_of
+
+        return mask_of(self.spec).whole(folders(self.spec))
+
     def _about(self, plan: Plan) -> dict[str, Any]:
         """What is kept about a run. `given` is what a resume gives again; `params` is all of them, to be told."""
         from pipeline_runner.record.record import identity
@@ -383,6 +392,7 @@ class Pipeline:
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "params": mask_of(self.spec).whole({name: as_json(value) for name, value in self.spec.params.items()}),
             "profile": self.spec.profile,
+            "writes": self._writes(),
             "parts": [{name: getattr(part, name) for name in names(type(part))} for part in self._parts],
             "stages": {
                 name: {
