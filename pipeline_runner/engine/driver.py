@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 
 from pipeline_runner.calls import Perform, Receipt
-from pipeline_runner.engine import letters
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import RoundChunks
 from pipeline_runner.engine.messages import Message, PoolOpened, RoundOver
@@ -49,6 +48,8 @@ def _ask(course: Course, lease: Lease, tell: Callable[[Message], None]) -> None:
     met: list[BaseException] = []
 
     def open_letter(receipt: Receipt) -> None:
+        from pipeline_runner.engine import letters  # only clusters write them
+
         for message in letters.read(receipt):
             tell(message)
 

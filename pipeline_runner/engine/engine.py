@@ -29,7 +29,6 @@ from pipeline_runner.engine.intake import Intake
 from pipeline_runner.engine.jobs import job, job_of_each, step_of
 from pipeline_runner.engine.lane import AHEAD, Lane, Loads, Passenger, Waiting
 from pipeline_runner.engine.leave import Leave
-from pipeline_runner.engine.letters import Brief
 from pipeline_runner.engine.messages import (
     CallsKept,
     Cancel,
@@ -60,6 +59,7 @@ from pipeline_runner.record.lineage import deepened
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState, failure_told
+from pipeline_runner.worker import outs
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.job import Job, Step
@@ -174,12 +174,18 @@ class Engine:
             self._inbox.close()
             self._beacon.close()
             self._arena.retire()
+            self._sweep()
             if self.state.status is None:
                 for event in self._books.record.last_news() if self._books.record is not None else ():
                     self._books.publish(event)
                 self._books.publish(events.RunEnded(status=self._status(), took_s=monotonic() - began))
             self._books.close()
         return self.state
+
+    def _sweep(self) -> None:
+        """Take away what calls that did not come to their end have left of the files that they write."""
+        if self._books.taken and self._status() is not Status.DONE:
+            outs.sweep(self._books.taken)
 
     def _turn(self) -> None:
         """Wait for news, take it and all that has come meanwhile, and commit what it meant at once: the more there is
@@ -381,6 +387,8 @@ class Engine:
 
     def _aim_afar(self, course: Course, described: Job) -> None:
         """Its calls go to a cluster: where that is, and what is to be told there."""
+        from pipeline_runner.engine.letters import Brief  # only clusters write letters
+
         spec = course.head.spec
         most = spec.max_calls_per_worker
         brief = Brief(self.id, described, spec.timeout_s, spec.memory_bytes, most)
@@ -765,7 +773,7 @@ class Engine:
                 while not course.over:
                     self._turn()
             elif not course.over:
-                self._end(course, Status.SKIPPED, f"the run was {self._ended}")
+                self._end(course, Status.SKIPPED, f"the run {self._ended.said}")
 
     def _end_all(self, status: Status) -> None:
         for course in self._books.courses:

@@ -25,7 +25,17 @@ from pipeline_runner.spec.marks import StageMarks, value_mark
 from pipeline_runner.spec.merge import PASSED_ON, as_node, with_defaults, with_passed, with_profile
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params, parameters_of
-from pipeline_runner.spec.pipeline import HOOKS, Command, Function, PipelineSpec, Retry, StageName, StageSpec
+from pipeline_runner.spec.pipeline import (
+    HOOKS,
+    Command,
+    Function,
+    InFile,
+    Named,
+    PipelineSpec,
+    Retry,
+    StageName,
+    StageSpec,
+)
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
@@ -34,6 +44,7 @@ from pipeline_runner.spec.problems import (
     NotAMapping,
     NothingToCall,
     NotOfCommands,
+    NotText,
     OverNeeded,
     ShortestWithoutZip,
     StdoutWithoutRun,
@@ -100,6 +111,8 @@ def build(
     environ: Mapping[str, str] | None = None,
 ) -> PipelineSpec:
     """The pipeline that a text means. Errors: Problems, all of them together."""
+    if not isinstance(text, str):
+        raise Problems([NotText(mark=Mark(name, 1, 1), got=describe(text))])
     document = read(text, name)
     problems = list(document.problems)
     root = document.root
@@ -176,6 +189,7 @@ class _Builder:
     around: Around
     places: Mapping[str, Mark] = field(default_factory=dict)  # of what is given, where another file gives it
     warnings: list[str] = field(default_factory=list)
+    unsound: dict[StageName, StageSpec] = field(default_factory=dict)
 
     def pipeline(self, folder: Path, file: str) -> PipelineSpec:
         """The whole pipeline, or what is sound of it when there are problems."""
@@ -206,6 +220,7 @@ class _Builder:
             name=(model and model.name) or Path(file).stem,
             stages=specs,
             hooks=hooked,
+            unsound=self.unsound,
             folder=folder,
             file=file,
             params=params,
@@ -356,7 +371,7 @@ def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bo
     """The values of a stage's keys, without those in which something is wrong."""
     if not isinstance(node, MapNode):
         return None
-    own = node.get("env")
+    own, outside = node.get("env"), names
     if isinstance(own, MapNode):
         names = replace(names, env={**names.env, **_environment(own, names.params, names.env, problems)})
     filler = Filler(names, problems)
@@ -369,6 +384,8 @@ def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bo
             value: Any = read_command(entry.value, filler, roots, why)
         elif key == "if":
             value = condition(entry.value, filler, roots, why)
+        elif key == "env":  # `PATH: "bin:${env.PATH}"` adds to the one outside, and once
+            value = Filler(outside, problems, filler.places).fill(entry.value, key, roots, why)
         else:
             value = filler.fill(entry.value, str(key), roots, why)
         if not is_broken(value):
@@ -437,6 +454,16 @@ class _StageBuilder:
         )
         setup = self._function("setup")
         if self.keys is None or function is None or len(self.problems) > before:
+            if isinstance(function, Named | InFile):
+                name = StageName(self.name)
+                self.pipeline.unsound[name] = StageSpec(
+                    name=name,
+                    function=function,
+                    setup=setup,
+                    condition=values.get("if"),
+                    marks=self._marks,
+                    node=self.node,
+                )
             return None
         keys = self.keys
         method = table().find(keys.method) if keys.method else None

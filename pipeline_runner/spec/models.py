@@ -208,8 +208,9 @@ class StageKeys(Written):
     """A command: text for `/bin/sh -c`, in which each `${…}` is quoted (of several
     lines, the first that fails ends all), or a list of words without a shell."""
     pipeline: Annotated[str, Field(min_length=1), Or(REFERENCE)] | None = None
-    """Another file's pipeline as this stage: its stages take its place, as `stage.inner`; `${stages.x}` is the value of
-    its last stage, or a mapping of them where there are several. What is in it is found from that file's folder."""
+    """Another file's pipeline as this stage: its stages take its place, as `stage.inner`, and are read as
+    `${stages.x.inner}`; `${stages.x}` is the value of its last stage, or a mapping of them where there are several.
+    What is in it is found from that file's folder."""
     params: Annotated[dict[Word, Any], Or(REFERENCE)] | None = None
     """Beside `pipeline`: values for that file's parameters. They may speak of `${params}` and `${stages}`."""
     over: Annotated[Any, Shape(definition="Over")] = None

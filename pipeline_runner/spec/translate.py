@@ -53,6 +53,9 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
     loc = error["loc"]
     about_key = loc[-1] == "[key]" if loc else False
     path = loc[:-1] if about_key else loc
+    variable = _variable(path)
+    if variable:  # after it there is only which type it might have had
+        path = path[:variable]
     entry, node = _find(root, path)
     mark = node.mark
     key = next((str(step) for step in reversed(path) if isinstance(step, str)), "the file")
@@ -84,10 +87,24 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
             return BadStageName(mark=entry.key.mark if entry else mark, name=str(got))
     if error["type"] == "model_type" and len(path) == 2 and path[0] in ("stages", "profiles"):
         return NotAMapping(mark=mark, what=f'{str(path[0]).removesuffix("s")} "{path[1]}"', got=describe(got))
+    if variable and not about_key:
+        return WrongType(mark=mark, key=key, wants="text", got=describe(got), cure=_OF_ENV)
     wants = _WANTS.get(error["type"], error["msg"].removeprefix("Input should be ").removeprefix("a valid "))
     if about_key:
         return WrongType(mark=entry.key.mark if entry else mark, key=key, wants="keys that are text", got=describe(got))
     return WrongType(mark=mark, key=key, wants=_also(key, wants), got=describe(got), cure=_cure(wants, got))
+
+
+def _variable(path: tuple[Any, ...]) -> int:
+    """How many steps lead to the variable of an `env`; 0: to none. There may be a stage of that name."""
+    found = (
+        at for at, step in enumerate(path) if step == "env" and path[at - 1 : at] not in (("stages",), ("profiles",))
+    )
+    at = next(found, len(path))
+    return at + 2 if len(path) > at + 1 else 0
+
+
+_OF_ENV = "a variable of the environment is one text, number, true or false"
 
 
 def _find(root: Node, path: tuple[Any, ...]) -> tuple[Entry | None, Node]:
