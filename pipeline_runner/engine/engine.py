@@ -59,7 +59,6 @@ from pipeline_runner.record.lineage import deepened
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState, failure_told
-from pipeline_runner.worker import outs
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.job import Job, Step
@@ -185,7 +184,9 @@ class Engine:
     def _sweep(self) -> None:
         """Take away what calls that did not come to their end have left of the files that they write."""
         if self._books.taken and self._status() is not Status.DONE:
-            outs.sweep(self._books.taken)
+            from pipeline_runner.worker.outs import sweep  # here since the first of these was named
+
+            sweep(self._books.taken)
 
     def _turn(self) -> None:
         """Wait for news, take it and all that has come meanwhile, and commit what it meant at once: the more there is
