@@ -1,8 +1,8 @@
 """What is kept of stages of one call, asked for many at a time: a thousand that are up to date need a few questions.
 
-What was not found is believed within one turn of the engine, in which nothing is written down that could change it. A row
-that was found stays good: it is sealed, and what it says of files is compared with them when it is used. What is not
-found here is looked for once more by itself.
+That nothing was found is believed within one turn of the engine, in which nothing is written down that could change it.
+A row that was found stays good: it is sealed, and what it says of files is compared with them when it is used. What is
+not found here is looked for once more by itself.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
 from typing import Any
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.outs import Written, out_key
