@@ -65,3 +65,8 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
     PARTIAL = "partial"  # a run only: it ended, with calls dropped
     INTERRUPTED = "interrupted"  # a run only: by a signal
+
+    @property
+    def said(self) -> str:
+        """What is said of it after its name: `failed`, `was skipped`."""
+        return str(self) if self is Status.FAILED else f"was {self}"

@@ -158,17 +158,29 @@ class Ticket(NamedTuple):
 
 
 Task = tuple[Ticket, bytes]  # the bytes are a pickled (columns, keywords) of Calls
-Receipt = int  # the chunk's number: all that a pool method gives back. Outcomes travel with the news.
+
+
+class Lost(NamedTuple):
+    """The receipt of a chunk whose worker died, on a cluster that says so."""
+
+    chunk: int
+    why: str  # the library's own words
+
+
+Receipt = int | bytes | Lost
+"""What a pool method gives back for a chunk: its number, where outcomes travel with the news. From a worker that cannot
+reach the beacon it is a letter with all the news of the chunk (engine/letters.py)."""
 
 
 class Perform(NamedTuple):
     """The one function that pools are ever given, in the two shapes that they ask for.
 
-    Both are module-level functions, so that every serializer can name them.
+    Both are module-level functions, so that every serializer can name them. A cluster hands both of them the brief of
+    the chunk's stage too, behind the payload.
     """
 
-    row: Callable[[Ticket, bytes], Receipt]  # f(ticket, payload): single, star, zip
-    one: Callable[[Task], Receipt]  # f((ticket, payload)): map
+    row: Callable[..., Receipt]  # f(ticket, payload): single, star, zip
+    one: Callable[[Any], Receipt]  # f((ticket, payload)): map
 
 
 class Chunks(Protocol):

@@ -74,6 +74,20 @@ class UsageError(PipelineError):
     exit_code = 2
 
 
+class ClusterUnreachable(PipelineError):
+    """Nobody answers where a cluster is said to be, or it cannot be started: trying again at once would not help."""
+
+    def __init__(self, what: str, where: str, why: object) -> None:
+        super().__init__(what, where, why)
+        self.what = what
+        self.where = where
+        self.why = why
+
+    def __str__(self) -> str:
+        why = " ".join(str(self.why).split()) or type(self.why).__name__
+        return f"cannot reach {self.what} at {self.where}: {why}"
+
+
 class TooFewDescriptors(PipelineError):
     """The operating system lets this process open no more files, pipes and sockets."""
 
@@ -104,11 +118,11 @@ def told_plainly(error: BaseException) -> BaseException:
     return error
 
 
-def nearest(word: str, known: Sequence[str]) -> str | None:
-    """The known name that `word` was most likely meant to be, or None."""
+def nearest(word: str, known: Sequence[str], *, least: float = 0.6) -> str | None:
+    """The known name that `word` was most likely meant to be, or None. `least`: how much of both is the same."""
     from difflib import get_close_matches
 
-    found = get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
+    found = get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=least)
     return next((name for name in known if found and name.lower() == found[0]), None)
 
 
@@ -121,3 +135,9 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 def listed(names: Sequence[str], joint: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}"
+
+
+def kind_of(value: object) -> str:
+    """The name of its class, with what English has before it: `a list`, `an int`."""
+    word = type(value).__name__
+    return f"{'an' if word[:1].lower() in 'aeio' else 'a'} {word}"

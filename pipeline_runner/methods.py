@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod, Style
@@ -20,6 +20,18 @@ class Process(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Where the workers of a backend are that has its own: what the pipeline says of it at its top."""
+
+    workers: int = 1  # of the run: so many are started, where we start them
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def get(self, name: str) -> Any:
+        """What the pipeline says, or None."""
+        return dict(self.options).get(name)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoolSettings:
     """What a pool is opened with. Two stages may share a warm pool when theirs are equal."""
 
@@ -29,6 +41,7 @@ class PoolSettings:
     setup: str = ""  # tells apart pools whose workers were set up differently; the worker does the setting up
     env: tuple[tuple[str, str], ...] = ()
     workdir: str = ""  # where its workers are; empty: in the pipeline's folder
+    cluster: Cluster | None = None  # None: its workers are processes of ours
 
 
 Ask = Callable[[Any, Perform, Chunks], Iterable[Receipt]]
@@ -95,9 +108,20 @@ class Backend:
     start_methods: frozenset[StartMethod] = frozenset(StartMethod)  # empty: starts its workers in its own way
     library: str = ""  # whose fork server its workers may come from
     in_process: bool = False  # calls run in the runner itself (threads, serial)
-    local: bool = True  # the workers can reach the beacon
+    local: bool = (
+        True  # the workers can reach the beacon; False: deputies on a cluster do, and their receipts are letters
+    )
+    brief: Callable[[Any, bytes, Callable[[Receipt], None]], None] | None = None
+    """Hands a cluster what its deputies must know of the stage that is asked for next, and whom to tell each receipt at
+    once: in no order, and whether or not anybody waits for it in `ask`."""
     rank: int = 50  # who is preferred when several fit; smaller first
     raw: Callable[[int], Any] | None = None
     """The library's pool of so many workers as anyone would make it, without our guards; `ask` takes it
     like an opened one. Only for measuring. None: there is nothing between us and the library."""
     unavailable: Callable[[], str | None] = field(default=lambda: None)  # why it cannot be used here, or None
+    cannot: Mapping[str, str] = field(default_factory=dict)  # keys of a stage that it cannot keep to, and why
+
+    @property
+    def uses_cpus(self) -> bool:
+        """Whether its workers are processes beside the runner, which the run counts and can see."""
+        return self.local and not self.in_process

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, nullcontext
 from datetime import datetime
 from functools import cache
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pipeline_runner.classes import names
-from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean
+from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean, kind_of
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.running import Result, Run, as_json, gives
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
@@ -61,19 +62,17 @@ class Pipeline:
         description: str = "",
     ) -> None:
         from pipeline_runner.spec.python import pipeline_from_python
-        from pipeline_runner.stages import Stage
 
         self.spec = pipeline_from_python(
             name,
-            stages,
+            _stages("stages", stages),
             params=params or {},
             env=env or {},
             workers=workers,
             limits=limits or {},
             defaults=defaults or {},
             hooks={
-                kind: [given] if isinstance(given, Stage) else list(given)
-                for kind, given in (("on_success", on_success), ("on_failure", on_failure))
+                kind: _stages(kind, given) for kind, given in (("on_success", on_success), ("on_failure", on_failure))
             },
             folder=Path.cwd() if folder is None else Path(folder).resolve(),
             description=description,
@@ -161,6 +160,7 @@ class Pipeline:
         from pipeline_runner.plan.make import make_plan
         from pipeline_runner.record import tuned
 
+        workers = _workers(workers)
         with building():
             plan = make_plan(self.spec, workers=workers, sample=self._sample, taken=self._taken)
             folder = state_folder(self.spec, state)
@@ -369,6 +369,15 @@ class Pipeline:
         about = self._about(plan) | ({} if looking.cache else {"uncached": True})
         return Record(store, run, plan, looking=looking, about=about, recipes=recipes)
 
+    def _writes(self) -> list[str]:
+        """The folders in which calls write files: what is left there of those that were ended can be found again."""
+        if not any(stage.outs for stage in (*self.spec.stages.values(), *self.spec.hooks.values())):
+            return []
+        from pipeline_runner.plan.outs import folders
+        from pipeline_runner.spec.hidden import mask_of
+
+        return mask_of(self.spec).whole(folders(self.spec))
+
     def _about(self, plan: Plan) -> dict[str, Any]:
         """What is kept about a run. `given` is what a resume gives again; `params` is all of them, to be told."""
         from pipeline_runner.record.record import identity
@@ -383,6 +392,7 @@ class Pipeline:
             "given": {name: as_json(value) for name, value in self.spec.given.items()},
             "params": mask_of(self.spec).whole({name: as_json(value) for name, value in self.spec.params.items()}),
             "profile": self.spec.profile,
+            "writes": self._writes(),
             "parts": [{name: getattr(part, name) for name in names(type(part))} for part in self._parts],
             "stages": {
                 name: {
@@ -426,6 +436,34 @@ class Pipeline:
         from pipeline_runner.plan.draw import draw
 
         return draw(self.plan(), "svg")
+
+
+def _stages(what: str, given: Stage | Iterable[Stage]) -> list[Stage]:
+    """Errors: TypeError for what is no stage."""
+    from pipeline_runner.stages import Stage
+
+    if isinstance(given, Stage):
+        given = [given]
+    if isinstance(given, Mapping | str | bytes) or not isinstance(given, Iterable):
+        raise TypeError(f"{what}= takes a list of Stage(…), not {kind_of(given)}; YAML is read by Pipeline.from_text")
+    stages = list(given)
+    for stage in stages:
+        if not isinstance(stage, Stage):
+            raise TypeError(f"{what}= takes a list of Stage(…), and {kind_of(stage)} is among them")
+    return stages
+
+
+def _workers(given: int | None) -> int | None:
+    """The workers that a run is given, by the rule for those in YAML. Errors: Problems."""
+    if given is None:
+        return None
+    from pipeline_runner.spec.problems import OutOfRange, WrongType, describe
+
+    if isinstance(given, bool) or not hasattr(given, "__index__"):
+        raise Problems([WrongType(mark=None, key="workers", wants="a whole number", got=describe(given))])
+    if given < 1:
+        raise Problems([OutOfRange(mark=None, key="workers", got=str(given), wants="at least 1")])
+    return index(given)
 
 
 def new_run_id() -> str:

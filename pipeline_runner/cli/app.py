@@ -108,12 +108,14 @@ def _say(text: str) -> None:
 
 
 def _mistyped(word: str) -> None:
-    """A word that is no file, and much like a command. Errors: SystemExit."""
+    """A word that is no file, and no command either. Errors: SystemExit."""
     if word[:1] in "-./" or "." in word or os.path.exists(word):
         return
-    if meant := nearest(word, COMMANDS):
-        _say(f'prun: there is no command and no file "{word}"; did you mean "prun {meant}"?')
-        raise SystemExit(2)
+    turned = [name for name in COMMANDS if sorted(name) == sorted(word)]  # `rnu`
+    meant = next(iter(turned), None) or nearest(word, COMMANDS, least=0.7)
+    then = f'did you mean "prun {meant}"?' if meant else "prun --help lists the commands"
+    _say(f'prun: there is no command and no file "{word}"; {then}')
+    raise SystemExit(2)
 
 
 def _resume_which(words: Sequence[str]) -> list[str]:

@@ -56,7 +56,7 @@ def _findings(file: str, profile: str | None) -> Findings:
     except Problems as error:
         return Findings(everything(error))
     plan, problems = attempt(spec)
-    looked = look_at(spec, spec.stages) if plan is None else look(plan)
+    looked = look_at(spec, {**spec.stages, **spec.hooks}) if plan is None else look(plan)
     warnings = [*spec.warnings, *(cautions(plan) if plan is not None else ()), *looked.warnings]
     return Findings(in_order([*problems, *looked.problems]), warnings)
 

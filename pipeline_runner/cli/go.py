@@ -248,6 +248,7 @@ def _foretell(asked: Asked, warn: Warn) -> None:
     """Say what would be run, and why."""
     from pipeline_runner.plan.check import cautions
     from pipeline_runner.plan.preflight.look import refuse
+    from pipeline_runner.record.foretell import refuse_missing
     from pipeline_runner.spec.hidden import mask_of
 
     pipeline, _, resume = _loaded(asked)
@@ -261,6 +262,7 @@ def _foretell(asked: Asked, warn: Warn) -> None:
     )
     told = json.dumps(made.to_json(), ensure_ascii=False) if asked.as_json else made.explain().rstrip("\n")
     print(mask_of(pipeline.spec).text(told), flush=True)
+    refuse_missing(plan, made)
 
 
 def _news(told: Screen, asked: Asked) -> News:

@@ -35,6 +35,7 @@ def plan(
     second; groups and waves."""
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.preflight.look import refuse
+    from pipeline_runner.record.foretell import refuse_missing
     from pipeline_runner.spec.hidden import mask_of
 
     pipeline = Pipeline.of(load(file, given, params, profile)).part(
@@ -45,3 +46,4 @@ def plan(
     made = pipeline.forecast(workers=workers, state=state, force=force, cache=not no_cache)
     told = json.dumps(made.to_json(), indent=2, ensure_ascii=False) if as_json else made.explain().rstrip("\n")
     typer.echo(mask_of(pipeline.spec).text(told))
+    refuse_missing(made.plan, made)  # as the run would

@@ -16,7 +16,7 @@ from pipeline_runner.engine.feed import Feed, Flight
 from pipeline_runner.engine.pools import Lease
 from pipeline_runner.engine.results import Results
 from pipeline_runner.engine.slowest import Slowest
-from pipeline_runner.methods import PoolSettings
+from pipeline_runner.methods import Cluster, PoolSettings
 from pipeline_runner.plan.plan import Chain, StagePlan
 
 
@@ -60,6 +60,8 @@ class Course:
     slowest: Slowest = field(default_factory=Slowest)  # of its chunks; not of those in a lane, which are one call
     askers: int = 1  # threads that ask its method
     resting: bool = False  # its round was ended for want of calls
+    cluster: Cluster | None = None  # where its workers are, where they are not ours
+    brief: bytes = b""  # what a cluster must know of it
     said: dict[int, deque[str]] = field(default_factory=dict)  # call number → the last lines that it wrote
 
     def __post_init__(self) -> None:
@@ -102,6 +104,7 @@ class Course:
             env=env,
             # Modules of one name in two folders are two modules: they do not meet in one worker.
             workdir=str((plan.spec.folder or Path()) / (plan.spec.workdir or "")),
+            cluster=self.cluster,
         )
         return settings if plan.start_method is None else replace(settings, start_method=plan.start_method)
 

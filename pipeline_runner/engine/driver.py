@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from pipeline_runner.calls import Perform, Receipt
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import RoundChunks
 from pipeline_runner.engine.messages import Message, PoolOpened, RoundOver
@@ -32,24 +33,34 @@ def _drive(course: Course, number: int, pools: Pools, settings: PoolSettings, te
         lease = pools.lease(course.head.choice.backend, settings)
         course.lease = lease
         tell(PoolOpened(course.number, number, lease.number))
-        _ask(course, lease)
+        _ask(course, lease, tell)
     except BaseException as error:  # a library may raise anything, BrokenProcessPool and SystemExit included
         tell(RoundOver(course.number, number, error))
     else:
         tell(RoundOver(course.number, number, None))
 
 
-def _ask(course: Course, lease: Lease) -> None:
+def _ask(course: Course, lease: Lease, tell: Callable[[Message], None]) -> None:
     """Ask the method for all that the round brings, side by side where one asker could not keep its workers busy.
 
     Errors: what the first asker met that met anything.
     """
     met: list[BaseException] = []
 
+    def open_letter(receipt: Receipt) -> None:
+        from pipeline_runner.engine import letters  # only clusters write them
+
+        for message in letters.read(receipt):
+            tell(message)
+
+    if lease.backend.brief is not None:
+        lease.backend.brief(lease.pool, course.brief, open_letter)
+    perform = PERFORM if lease.backend.local else _from_afar()
+
     def ask() -> None:
         method = course.head.choice.method
         try:
-            for _ in method.ask(lease.pool, PERFORM, RoundChunks(course.feed, method.lazy)):
+            for _ in method.ask(lease.pool, perform, RoundChunks(course.feed, method.lazy)):
                 pass
         except BaseException as error:
             met.append(error)
@@ -62,3 +73,10 @@ def _ask(course: Course, lease: Lease) -> None:
         other.join()
     if met:
         raise met[0]
+
+
+def _from_afar() -> Perform:
+    """What a cluster is given. Imported only here: most runs have none."""
+    from pipeline_runner.engine.deputy import PERFORM
+
+    return PERFORM

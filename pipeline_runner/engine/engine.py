@@ -7,6 +7,7 @@ in its inbox and do nothing else.
 from __future__ import annotations
 
 import os
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, time
@@ -14,7 +15,7 @@ from typing import Any, assert_never
 
 from pipeline_runner import events, forking
 from pipeline_runner.axes import OnError, Status
-from pipeline_runner.calls import Cause, Failed, Failure, Ticket
+from pipeline_runner.calls import Calls, Cause, Failed, Failure, Ticket
 from pipeline_runner.classes import replace
 from pipeline_runner.engine.arena import Arena
 from pipeline_runner.engine.beacon import Beacon
@@ -33,6 +34,7 @@ from pipeline_runner.engine.messages import (
     CallsKept,
     Cancel,
     ChunkBegun,
+    ChunkLost,
     ChunkOver,
     LinesSaid,
     Message,
@@ -49,7 +51,8 @@ from pipeline_runner.engine.reuse import Before, NotThere, Reusing, at_hand
 from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
 from pipeline_runner.engine.verdict import ENDED_WELL, FOLLOWS, verdict
-from pipeline_runner.errors import TooFewDescriptors, told_plainly
+from pipeline_runner.errors import ClusterUnreachable, TooFewDescriptors, told_plainly
+from pipeline_runner.methods import Cluster
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.skips import is_off
 from pipeline_runner.record.deps import varying
@@ -58,9 +61,11 @@ from pipeline_runner.record.lineage import deepened
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState, failure_told
+from pipeline_runner.worker import outs
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
-from pipeline_runner.worker.job import Step
+from pipeline_runner.worker.job import Job, Step
+from pipeline_runner.worker.perform import pack_payload
 
 ABANDON_S = 0.2  # a cancelled call in the runner's own process is waited for so long
 BARREN = 3  # rounds in a row that may break without having got anywhere
@@ -166,12 +171,18 @@ class Engine:
             self._inbox.close()
             self._beacon.close()
             self._arena.retire()
+            self._sweep()
             if self.state.status is None:
                 for event in self._books.record.last_news() if self._books.record is not None else ():
                     self._books.publish(event)
                 self._books.publish(events.RunEnded(status=self._status(), took_s=monotonic() - began))
             self._books.close()
         return self.state
+
+    def _sweep(self) -> None:
+        """Take away what calls that did not come to their end have left of the files that they write."""
+        if self._books.taken and self._status() is not Status.DONE:
+            outs.sweep(self._books.taken)
 
     def _turn(self) -> None:
         """Wait for news, take it and all that has come meanwhile, and commit what it meant at once: the more there is
@@ -197,6 +208,8 @@ class Engine:
                 self._begun_unsaid(message)
                 self._outcomes.over(message)
                 self._give_leave(message.chunk)
+            case ChunkLost():
+                self._rounds.lost(message)
             case CallsKept():
                 self._outcomes.kept(message)
             case LinesSaid():
@@ -227,9 +240,11 @@ class Engine:
         now = monotonic()
         for course in list(self._running.values()):
             self._rounds.look_after(course, now)
-            abandoned = course.cancelled and course.head.choice.backend.in_process and course.ended is None
+            backend = course.head.choice.backend
+            starts = not backend.local and course.lease is None  # its cluster, which ends with us even then
+            abandoned = course.cancelled and (backend.in_process or starts) and course.ended is None
             if abandoned and not course.over and now - course.ending_at > ABANDON_S:
-                # Nothing can end a call in our own process; its thread does not keep us from leaving.
+                # Nothing can end a call in our own process, or the start of a cluster; their threads do not keep us.
                 self._end(course, Status.FAILED if course.failed else Status.CANCELLED)
 
     # Starting.
@@ -323,7 +338,10 @@ class Engine:
         if isinstance(described, Step):
             self._board(course, intake, described)
             return
-        self._beacon.publish(course.number, described)
+        if head.choice.backend.local:
+            self._beacon.publish(course.number, described)
+        else:
+            self._aim_afar(course, described)
         work = self._times.get(head.spec.name)
         each_s = None if work is None else work.each_s
         workers, price = min(head.workers, calls or head.workers), head.choice.method.price
@@ -358,6 +376,17 @@ class Engine:
                 )
             )
 
+    def _aim_afar(self, course: Course, described: Job) -> None:
+        """Its calls go to a cluster: where that is, and what is to be told there."""
+        from pipeline_runner.engine.letters import Brief  # only clusters write letters
+
+        spec = course.head.spec
+        most = spec.max_calls_per_worker
+        brief = Brief(self.id, described, spec.timeout_s, spec.memory_bytes, most)
+        course.brief = pickle.dumps(brief, pickle.HIGHEST_PROTOCOL)
+        options = self.plan.pipeline.clusters.get(course.head.choice.backend.keyword, {})
+        course.cluster = Cluster(workers=self.plan.workers, options=tuple(sorted(options.items())))
+
     def _feed(self, course: Course, intake: Intake, window: int, workers: int) -> Feed:
         return Feed(
             intake,
@@ -371,7 +400,7 @@ class Engine:
             ticket=lambda chunk, step, size: self._ticket(course, chunk, step, size),
             refuse=lambda chunk, error: self._inbox.put(_refused(course, chunk, error)),
             numbers=course.numbers,
-            pack=self._arena.packed,
+            pack=self._arena.packed if course.head.choice.backend.local else _packed_whole,
         )
 
     # Lanes.
@@ -499,7 +528,7 @@ class Engine:
         if lease is None:
             raise AssertionError("a chunk was drawn before its pool was leased: this is our bug")
         budget_s = course.sizes.budget_s
-        leave = self._leave.needed(course.asks_as(None))
+        leave = backend.local and self._leave.needed(course.asks_as(None))
         address = self._beacon.here if backend.in_process else self._beacon.address
         # What is timed, weighed or struck must be known to have begun when it begins.
         quiet = not (leave or course.single or self._chaos is not None)
@@ -552,7 +581,8 @@ class Engine:
                     pid=flight.pid or 0,
                 )
             )
-        if self._chaos is not None and flight.pid is not None and self._chaos.strike(flight.pid):
+        here = course.head.choice.backend.local  # of a process on another host, the number may be somebody else's here
+        if self._chaos is not None and here and flight.pid is not None and self._chaos.strike(flight.pid):
             self._books.publish(events.WorkerStruck(stage=stage, pid=flight.pid))
 
     def _give_leave(self, chunk: int) -> None:
@@ -581,7 +611,7 @@ class Engine:
             self._end(course, Status.FAILED if course.failed else Status.DONE)
             return
         course.barren = 0 if course.progress else course.barren + 1
-        if course.barren >= BARREN:
+        if course.barren >= BARREN or isinstance(error, ClusterUnreachable):
             self._fail_stage(course, self._broken(error))
             return
         self._tell_replaced(course, course.chain.head, error)
@@ -734,7 +764,7 @@ class Engine:
                 while not course.over:
                     self._turn()
             elif not course.over:
-                self._end(course, Status.SKIPPED, f"the run was {self._ended}")
+                self._end(course, Status.SKIPPED, f"the run {self._ended.said}")
 
     def _end_all(self, status: Status) -> None:
         for course in self._books.courses:
@@ -765,3 +795,9 @@ def _refused(course: Course, chunk: int, error: BaseException) -> ChunkOver:
     failure = failure_of(error, Cause.RAISED)
     lease = course.lease.number if course.lease else 0
     return ChunkOver(lease, chunk, os.getpid(), [Failed(0, 0, failure, None)], 0.0)
+
+
+def _packed_whole(calls: Calls) -> tuple[Calls, bytes]:
+    """The payload of a chunk for another host, which cannot map what is large here."""
+    whole = calls.in_one()
+    return whole, pack_payload(whole)

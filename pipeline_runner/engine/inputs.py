@@ -64,7 +64,7 @@ class StageUnfinished(PipelineError):
         first = own or next(iter(state.failures), None)
         self.failed = first
         because = "" if first is None else f", because {first}"
-        super().__init__(f'stage "{stage}" has no result: it was {self.status}{because}')
+        super().__init__(f'stage "{stage}" has no result: it {self.status.said}{because}')
 
 
 class FolderMissing(PipelineError):

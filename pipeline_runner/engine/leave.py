@@ -35,7 +35,7 @@ class Leave:
         heads = [plan.stages[chain.head] for chain in chains]
         self._holds: list[Mapping[str, int]] = [head.spec.limits for head in heads]
         self._priority = [head.spec.priority for head in heads]
-        self._here = [head.choice.backend.in_process for head in heads]
+        self._here = [not head.choice.backend.uses_cpus for head in heads]
         self._workers = plan.workers
         self._tokens = Counter(plan.pipeline.limits)
         self._at_work: dict[int, int] = {}  # chunk → its course

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline_runner.calls import Outcome
+from pipeline_runner.calls import Failure, Outcome
 from pipeline_runner.classes import dataclass
 from pipeline_runner.engine.reuse import Reused
 
@@ -44,6 +44,17 @@ class ChunkOver:
     pid: int
     outcomes: Sequence[Outcome]
     took_s: float
+
+
+@dataclass(frozen=True)
+class ChunkLost:
+    """On a cluster, the worker of a chunk has died; the pool goes on."""
+
+    chunk: int
+    pid: int  # on its own host; 0: not known
+    exitcode: int | None
+    failure: Failure  # of the one call that it had
+    sentenced: bool = False  # its call was ended for going beyond a limit: it is surely to blame
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,7 @@ Message = (
     | ChunkBegun
     | StepReached
     | ChunkOver
+    | ChunkLost
     | LinesSaid
     | WorkerGone
     | WorkerRefused

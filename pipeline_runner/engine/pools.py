@@ -58,7 +58,7 @@ class Pools:
         """
         with self._lock:
             meant, room = settings.workers, self._room() - _workers(self._leased)
-            if not backend.in_process and room < meant:
+            if backend.uses_cpus and room < meant:
                 settings = replace(settings, workers=max(1, room))
             for lease in self._idle:
                 if lease.backend is backend and _fits(lease.settings, settings):
@@ -142,7 +142,7 @@ class Pools:
 
 
 def _workers(leases: Iterable[Lease]) -> int:
-    return sum(lease.settings.workers for lease in leases if not lease.backend.in_process)
+    return sum(lease.settings.workers for lease in leases if lease.backend.uses_cpus)
 
 
 def _fits(have: PoolSettings, want: PoolSettings) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 
 from pipeline_runner import events
+from pipeline_runner.calls import Failure
 from pipeline_runner.engine import blame
 from pipeline_runner.engine.books import Books
 from pipeline_runner.engine.chaos import Chaos
@@ -15,7 +16,7 @@ from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.driver import start_round
 from pipeline_runner.engine.feed import Flight, Owed
 from pipeline_runner.engine.jobs import environment
-from pipeline_runner.engine.messages import Message, PoolOpened, RoundOver, WorkerGone, WorkerHere
+from pipeline_runner.engine.messages import ChunkLost, Message, PoolOpened, RoundOver, WorkerGone, WorkerHere
 from pipeline_runner.engine.outcomes import Outcomes
 from pipeline_runner.engine.pools import Lease, Pools
 from pipeline_runner.worker import limits
@@ -88,7 +89,7 @@ class Rounds:
         waits = [0.5]
         if course.sick or course.ending is not None or course.ended is not None:
             waits.append(0.05)
-        if course.timeout_s:
+        if course.timeout_s and course.head.choice.backend.local:
             flights = list(course.feed.flights.values())
             waits += [f.begun_at + course.timeout_s - now for f in flights if f.pid is not None]
         if course.head.spec.memory_bytes:
@@ -167,17 +168,33 @@ class Rounds:
             course.progress += struck  # a round that chaos ended was not barren
             course.feed.again(Owed(flight.calls, flight.step))
         else:
-            for stage, calls in course.named(flight):
-                told = calls if isinstance(calls, range) else tuple(calls)
-                self._books.publish(events.WorkerDied(stage=stage, pid=pid, exitcode=exitcode, calls=told))
-            if len(flight.calls) == 1:
-                failure = sentence or blame.death(pid, exitcode)
-                self._outcomes.failed(course, Owed(flight.calls, flight.step), flight.at, failure, None)
-            else:
-                course.progress += 1
-                most = -(-len(flight.calls) // SPLIT)
-                course.feed.again(Owed(flight.calls, flight.step, most=most))
+            self._blame(course, flight, pid, exitcode, sentence or blame.death(pid, exitcode))
         course.feed.landed(flight.chunk)
+
+    def lost(self, message: ChunkLost) -> None:
+        """A worker of a cluster has died with a chunk. Its pool goes on: nothing of it was that worker's alone."""
+        course = self._books.find(message.chunk)
+        course.last_news = monotonic()
+        flight = course.feed.flights.get(message.chunk)
+        if flight is None or course.over:
+            return
+        if course.ending is not None and not message.sentenced:
+            course.feed.again(Owed(flight.calls, flight.step))
+        else:
+            self._blame(course, flight, message.pid, message.exitcode, message.failure)
+        course.feed.landed(flight.chunk)
+
+    def _blame(self, course: Course, flight: Flight, pid: int, exitcode: int | None, failure: Failure) -> None:
+        """Its one call has this failure; of several, smaller chunks will show which is to blame."""
+        for stage, calls in course.named(flight):
+            told = calls if isinstance(calls, range) else tuple(calls)
+            self._books.publish(events.WorkerDied(stage=stage, pid=pid, exitcode=exitcode, calls=told))
+        if len(flight.calls) == 1:
+            self._outcomes.failed(course, Owed(flight.calls, flight.step), flight.at, failure, None)
+        else:
+            course.progress += 1
+            most = -(-len(flight.calls) // SPLIT)
+            course.feed.again(Owed(flight.calls, flight.step, most=most))
 
     def _another_died(self, course: Course, pid: int, exitcode: int | None) -> bool:
         """Whether another worker of its pool died before it: the news of it may come only after that of those which its
@@ -216,7 +233,10 @@ class Rounds:
         course.feed.close()
 
     def _enforce_limits(self, course: Course, now: float) -> None:
-        """End the workers of calls that took too long or too much, with all that they have started."""
+        """End the workers of calls that took too long or too much, with all that they have started. On a cluster, its
+        deputies do."""
+        if not course.head.choice.backend.local:
+            return
         limit = course.head.spec.memory_bytes
         weigh = bool(limit) and now - course.weighed_at >= WEIGH_S
         if weigh:
@@ -269,8 +289,8 @@ class Rounds:
         chunks have been told, so their news is surely on its way; after a broken one, that of chunks
         which nobody began will never come.
         """
-        if course.head.choice.backend.in_process:
-            return 0.0  # what calls of this process say is in the inbox before their method knows
+        if not course.head.choice.backend.uses_cpus:
+            return 0.0  # what calls of this process say, and letters, are in the inbox before their method knows
         if error is None and not course.sick and course.ending is None:
             return RECEIPTS_S
         return STALL_S if course.begun else LAG_S

@@ -30,8 +30,7 @@ def verdict(stage: StageSpec, sources: Mapping[StageName, Status | None], scope:
     lost = {name: s for name, s in sources.items() if s not in (None, *ENDED_WELL) and not stage.always}
     for name, status in lost.items():
         if status is not Status.SKIPPED:  # counts for more than a skip
-            was = "failed" if status is Status.FAILED else f"was {status}"
-            return NotRun(Status.CANCELLED, f"it depends on {name}, which {was}")
+            return NotRun(Status.CANCELLED, f"it depends on {name}, which {status.said}")
     for name in lost:
         return NotRun(Status.SKIPPED, f"it depends on {name}, which was skipped")
     condition = stage.condition

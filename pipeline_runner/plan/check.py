@@ -81,7 +81,11 @@ def everything(found: Problems, *, ask: bool = True) -> list[Problem]:
     if not isinstance(found.sound, PipelineSpec):
         return list(found.problems)
     sound = _sound(found.sound)
-    return in_order([*found.problems, *problems(sound), *look_at(sound, sound.stages, ask=ask).problems])
+    others = {name: stage for name, stage in found.sound.stages.items() if name not in sound.stages}
+    looked = look_at(
+        sound, {**sound.stages, **sound.hooks}, ask=ask, only_functions=[*others.values(), *sound.unsound.values()]
+    )
+    return in_order([*found.problems, *problems(sound), *looked.problems])
 
 
 def _sound(spec: PipelineSpec) -> PipelineSpec:

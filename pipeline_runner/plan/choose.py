@@ -18,6 +18,7 @@ from pipeline_runner.methods import Backend, Method
 from pipeline_runner.plan.measured import Insight, Measured, insight
 from pipeline_runner.plan.plan import Choice
 from pipeline_runner.plan.problems import (
+    BackendCannot,
     BackendUnavailable,
     InProcessMisfits,
     MethodContradicts,
@@ -176,6 +177,8 @@ def _offers(
     for backend in table.backends:
         if stage.backend not in (None, backend.keyword) or (backend.in_process and not anywhere):
             continue
+        if not (backend.local or _asks_for(stage, backend)):
+            continue
         for method in backend.methods:
             if stage.dispatch in (None, method.dispatch) and (stage.returns is None or stage.returns in method.offers):
                 for style, reading in styles.items():
@@ -186,6 +189,11 @@ def _offers(
 def _asks_for_this_process(stage: StageSpec) -> bool:
     """Whether calls may run in the runner itself: never as our own idea, and one by one is what serial is for."""
     return stage.backend is not None or stage.method is not None or stage.dispatch is Dispatch.BLOCKING
+
+
+def _asks_for(stage: StageSpec, backend: Backend) -> bool:
+    """Whether a stage names this backend, or a method of it: no run goes to a cluster by our own idea."""
+    return stage.backend == backend.keyword or any(stage.method in (m.name, *m.aliases) for m in backend.methods)
 
 
 def _no_method(stage: StageSpec, table: Table, styles: Mapping[Style, Reading]) -> Problem:
@@ -205,7 +213,8 @@ def _nearest(stage: StageSpec, table: Table, most: int = 4) -> tuple[Near, ...]:
     found: dict[tuple[tuple[str, str], ...], Near] = {}
     for backend in sorted(table.backends, key=lambda backend: backend.in_process):
         for method in backend.methods:
-            if _installed(backend) and any(fits(style, stage.over) for style in method.styles):
+            possible = backend.local or _asks_for(stage, backend)
+            if possible and _installed(backend) and any(fits(style, stage.over) for style in method.styles):
                 changes = _changes(stage, method, backend)
                 found.setdefault(changes, Near(method.name, changes))
     fewest = min((len(changes) for changes in found), default=0)
@@ -272,6 +281,8 @@ def _abilities(stage: StageSpec, table: Table) -> Iterable[Ability]:
     ):
         if value is not None:
             yield _in_workers, partial(_in_process, stage, table, key)
+    if stage.limits:
+        yield partial(_keeps, "limits"), partial(_cannot, stage, table, "limits")
 
 
 def _starts_by(start_method: StartMethod, backend: Backend) -> bool:
@@ -312,6 +323,21 @@ def _start(stage: StageSpec, start_method: StartMethod, table: Table, backend: B
     )
 
 
+def _keeps(key: str, backend: Backend) -> bool:
+    return key not in backend.cannot
+
+
+def _cannot(stage: StageSpec, table: Table, key: str, backend: Backend) -> Problem:
+    return BackendCannot(
+        mark=stage.mark(key),
+        stage=stage.name,
+        key=key,
+        backend=backend.keyword,
+        why=backend.cannot[key],
+        fitting=_keywords(table, partial(_keeps, key)),
+    )
+
+
 def _in_process(stage: StageSpec, table: Table, key: str, backend: Backend) -> Problem:
     return InProcessMisfits(
         mark=stage.mark(key),
@@ -323,7 +349,7 @@ def _in_process(stage: StageSpec, table: Table, key: str, backend: Backend) -> P
 
 
 def _keywords(table: Table, able: Callable[[Backend], bool]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(backend.keyword for backend in table.backends if able(backend)))
+    return tuple(dict.fromkeys(backend.keyword for backend in table.backends if backend.local and able(backend)))
 
 
 def _unnamed(stage: StageSpec, table: Table) -> Iterable[Offer]:

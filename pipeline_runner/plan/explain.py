@@ -87,7 +87,9 @@ def _stage(plan: Plan, stage: StagePlan, outlook: Outlook | None) -> str:
 
 
 def _outlook(plan: Plan, stage: StagePlan, outlook: Outlook) -> str:
-    return f"not run; {outlook}" if stage.spec.name in plan.taken else str(outlook)
+    if stage.spec.name not in plan.taken:
+        return str(outlook)
+    return f"not run; {'not all of it is there from before' if outlook.missing else outlook}"
 
 
 def _command(stage: StagePlan) -> Iterator[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
+from pipeline_runner.syntax.expressions import Text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,22 @@ def written_twice(spec: PipelineSpec) -> Iterator[Problem]:
             other = first.setdefault(os.path.normpath(spec.folder_of(stage) / out), name)
             if other != name:
                 yield OutOfTwoStages(mark=stage.mark("outs"), stage=name, other=other, out=out)
+
+
+def folders(spec: PipelineSpec) -> list[str]:
+    """The folders in which, or below which, calls write, as far as they are the same for each call."""
+    stages = (*spec.stages.values(), *spec.hooks.values())
+    found = {os.path.abspath(spec.folder_of(stage) / _folder(out)) for stage in stages for out in stage.outs}
+    return sorted(found)
+
+
+def _folder(out: Any) -> str:
+    match out:
+        case str():
+            return os.path.dirname(out.rstrip("/"))
+        case Text(parts=(str(begins), *_)):
+            return os.path.dirname(begins)
+    return ""
 
 
 def fixed(stage: StageSpec) -> list[str]:

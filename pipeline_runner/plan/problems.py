@@ -232,6 +232,23 @@ class InProcessMisfits(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackendCannot(Problem):
+    """A key that workers on a cluster cannot keep to."""
+
+    stage: str
+    key: str
+    backend: str
+    why: str
+    fitting: tuple[str, ...]  # backends that can
+
+    def sentence(self) -> str:
+        return f'stage "{self.stage}" asks for "{self.key}", which backend "{self.backend}" cannot give'
+
+    def advice(self) -> Sequence[str]:
+        return [f"{self.why[:1].upper()}{self.why[1:]}.", f"These can: {', '.join(self.fitting)}"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BackendUnavailable(Problem):
     stage: str
     backend: str

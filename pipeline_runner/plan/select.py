@@ -25,8 +25,9 @@ class Part:
 def part_of(spec: PipelineSpec, part: Part) -> tuple[PipelineSpec, frozenset[StageName]]:
     """The pipeline with only the stages that are meant and all that they need; and those of them that are not run.
 
-    Errors: UsageError for a stage that there is not, or a part that is empty.
+    Errors: UsageError for a stage that there is not, for words that contradict each other, or a part that is empty.
     """
+    _agreeing(part)
     if part.sample is not None and part.sample < 1:
         raise UsageError(f"a sample has at least 1 item, not {part.sample}")
     for name in (*part.stages, *part.until, *part.since, *part.only):
@@ -48,6 +49,17 @@ def part_of(spec: PipelineSpec, part: Part) -> tuple[PipelineSpec, frozenset[Sta
     kept = _all(run, needed)
     stages = {name: stage for name, stage in spec.stages.items() if name in kept}
     return replace(spec, stages=stages), frozenset(kept - run)
+
+
+def _agreeing(part: Part) -> None:
+    """Errors: UsageError, where just these stages are to run, and others beside them."""
+    only = f"--only {', '.join(part.only)}"
+    for word, names in (("STAGE", part.stages), ("--until", part.until), ("--from", part.since)):
+        if part.only and names:
+            other = f"{word} {', '.join(names)}"
+            raise UsageError(
+                f"{only} and {other} contradict each other: only runs just what it names\n  leave one of them out"
+            )
 
 
 def _names(spec: PipelineSpec, *groups: Sequence[str]) -> list[StageName]:

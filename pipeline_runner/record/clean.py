@@ -16,6 +16,7 @@ from pipeline_runner.record.locks import Locked
 from pipeline_runner.record.owner import owner
 from pipeline_runner.record.plans import forget
 from pipeline_runner.record.store import Store
+from pipeline_runner.worker.outs import sweep_below
 
 AT_ONCE = 5_000  # rows that are deleted in one transaction: a run that is at work must not wait long for its turn
 _TABLES = ("event", "done", "given")
@@ -87,12 +88,15 @@ def beyond(history: History, runs: Sequence[Told], most_bytes: int) -> set[str]:
 def clean(history: History, runs: Sequence[Told]) -> Cleaned:
     """Drop these runs, and whatever belongs to no run. Errors: StoreError."""
     store = history.store
+    written = {str(folder) for told in history.runs() for folder in told.about.get("writes", ())}
     before = _size(store.folder)
     at_work = {told.run for told in runs if not _drop(store, told)}
     left = history.runs()
     swept = not any(told.status is None for told in left)
     if swept:
         _sweep(store, {told.run for told in left})
+        for folder in written:
+            sweep_below(folder)
     forget(store.folder)
     dropped = tuple(told.run for told in runs if told.run not in at_work)
     return Cleaned(dropped, tuple(sorted(at_work)), len(left), max(0, before - _size(store.folder)), swept)

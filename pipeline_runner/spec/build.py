@@ -25,7 +25,17 @@ from pipeline_runner.spec.marks import StageMarks, value_mark
 from pipeline_runner.spec.merge import PASSED_ON, as_node, with_defaults, with_passed, with_profile
 from pipeline_runner.spec.over import OverBuilder
 from pipeline_runner.spec.parameters import fill_params, parameters_of
-from pipeline_runner.spec.pipeline import HOOKS, Command, Function, PipelineSpec, Retry, StageName, StageSpec
+from pipeline_runner.spec.pipeline import (
+    HOOKS,
+    Command,
+    Function,
+    InFile,
+    Named,
+    PipelineSpec,
+    Retry,
+    StageName,
+    StageSpec,
+)
 from pipeline_runner.spec.problems import (
     BadFunction,
     CallAndRun,
@@ -34,7 +44,7 @@ from pipeline_runner.spec.problems import (
     NotAMapping,
     NothingToCall,
     NotOfCommands,
-    NotYet,
+    NotText,
     OverNeeded,
     ShortestWithoutZip,
     StdoutWithoutRun,
@@ -47,7 +57,7 @@ from pipeline_runner.spec.rewire import outward
 from pipeline_runner.spec.run import read_command
 from pipeline_runner.spec.secrets import secrets, with_placeholders
 from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
-from pipeline_runner.spec.words import LATER_BACKENDS
+from pipeline_runner.spec.words import CLUSTERS
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import (
     Entry,
@@ -64,8 +74,6 @@ from pipeline_runner.worker.shell import COMMAND
 
 if TYPE_CHECKING:
     from pipeline_runner.spec import models
-
-NOT_YET_TOP = LATER_BACKENDS
 
 
 def load(
@@ -103,6 +111,8 @@ def build(
     environ: Mapping[str, str] | None = None,
 ) -> PipelineSpec:
     """The pipeline that a text means. Errors: Problems, all of them together."""
+    if not isinstance(text, str):
+        raise Problems([NotText(mark=Mark(name, 1, 1), got=describe(text))])
     document = read(text, name)
     problems = list(document.problems)
     root = document.root
@@ -179,6 +189,7 @@ class _Builder:
     around: Around
     places: Mapping[str, Mark] = field(default_factory=dict)  # of what is given, where another file gives it
     warnings: list[str] = field(default_factory=list)
+    unsound: dict[StageName, StageSpec] = field(default_factory=dict)
 
     def pipeline(self, folder: Path, file: str) -> PipelineSpec:
         """The whole pipeline, or what is sound of it when there are problems."""
@@ -190,7 +201,6 @@ class _Builder:
         filled = {name: _stage_values(entry.value, names, self.problems) for name, entry in stages.items()}
         model = self._validate(self._top_values(names, filled, params, env))
         self._check_profiles()
-        self._not_yet_top()
         specs: dict[StageName, StageSpec] = {}
         parts: dict[StageName, Part] = {}
         for name, entry in stages.items():
@@ -210,6 +220,7 @@ class _Builder:
             name=(model and model.name) or Path(file).stem,
             stages=specs,
             hooks=hooked,
+            unsound=self.unsound,
             folder=folder,
             file=file,
             params=params,
@@ -217,6 +228,7 @@ class _Builder:
             env=env,
             workers=model.workers if model else None,
             limits=(model and model.limits) or {},
+            clusters={name: _cluster(getattr(model, name), folder) for name in CLUSTERS if getattr(model, name, None)},
             secrets=secrets(self.root, self.environ, marks),
             description=(model and model.description) or "",
             warnings=tuple(self.warnings),
@@ -305,7 +317,7 @@ class _Builder:
         values: dict[Any, Any] = {}
         for key, entry in self.root.entries.items():
             is_map = isinstance(entry.value, MapNode)
-            if isinstance(key, str) and (key.startswith("x-") or key in LATER_BACKENDS):
+            if isinstance(key, str) and key.startswith("x-"):
                 continue
             if key == "stages" and is_map:
                 values[key] = {
@@ -344,10 +356,12 @@ class _Builder:
                     detail["loc"] = ("profiles", str(name), *detail["loc"])
                     self.problems.append(told(detail, self.root))
 
-    def _not_yet_top(self) -> None:
-        for key in NOT_YET_TOP:
-            if key in self.root.entries and self.root.get(key) is not None:
-                self.problems.append(NotYet(mark=self.root.entries[key].key.mark, what=f'"{key}"'))
+
+def _cluster(keys: models.DaskKeys | models.RayKeys | models.MpiKeys, folder: Path) -> dict[str, Any]:
+    """What a backend's key says, flat, with its files where they are."""
+    said: dict[str, Any] = keys.model_dump(exclude_none=True)
+    said |= {name: str(folder / path) for name, path in said.pop("tls", {}).items()}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
 
 
 _Filled = tuple[dict[Any, Any], dict[str, Mark]]  # values by key; str(reference) → its place
@@ -357,7 +371,7 @@ def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bo
     """The values of a stage's keys, without those in which something is wrong."""
     if not isinstance(node, MapNode):
         return None
-    own = node.get("env")
+    own, outside = node.get("env"), names
     if isinstance(own, MapNode):
         names = replace(names, env={**names.env, **_environment(own, names.params, names.env, problems)})
     filler = Filler(names, problems)
@@ -370,6 +384,8 @@ def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bo
             value: Any = read_command(entry.value, filler, roots, why)
         elif key == "if":
             value = condition(entry.value, filler, roots, why)
+        elif key == "env":  # `PATH: "bin:${env.PATH}"` adds to the one outside, and once
+            value = Filler(outside, problems, filler.places).fill(entry.value, key, roots, why)
         else:
             value = filler.fill(entry.value, str(key), roots, why)
         if not is_broken(value):
@@ -425,7 +441,6 @@ class _StageBuilder:
         before = len(self.problems)
         values, _ = self.filled
         self._call_or_run()
-        self._later()
         style = self.keys.args if self.keys else None
         over = self._over(values, style)
         self._with(values, style)
@@ -439,6 +454,16 @@ class _StageBuilder:
         )
         setup = self._function("setup")
         if self.keys is None or function is None or len(self.problems) > before:
+            if isinstance(function, Named | InFile):
+                name = StageName(self.name)
+                self.pipeline.unsound[name] = StageSpec(
+                    name=name,
+                    function=function,
+                    setup=setup,
+                    condition=values.get("if"),
+                    marks=self._marks,
+                    node=self.node,
+                )
             return None
         keys = self.keys
         method = table().find(keys.method) if keys.method else None
@@ -521,12 +546,6 @@ class _StageBuilder:
             self._tell(NotOfCommands(mark=self._key_mark("with"), stage=self.name, key="with", cure=cure))
         if self._has("stdout") and not self._has("run"):
             self._tell(StdoutWithoutRun(mark=self._key_mark("stdout"), stage=self.name))
-
-    def _later(self) -> None:
-        backend = self.keys.backend if self.keys else None
-        if backend in LATER_BACKENDS:
-            instead = f"it will need the extra:  pip install prun-pipelines[{backend}]"
-            self._tell(NotYet(mark=self._value_mark("backend"), what=f'backend "{backend}"', instead=instead))
 
     def _over(self, values: dict[Any, Any], style: Style | None) -> Any:
         node = self.node.get("over")

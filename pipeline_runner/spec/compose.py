@@ -14,8 +14,8 @@ from pipeline_runner.marks import Mark
 from pipeline_runner.spec.merge import PASSED_ON
 from pipeline_runner.spec.pipeline import Composed, Condition, PipelineSpec, Secret, StageName, StageSpec, holds
 from pipeline_runner.spec.problems import BadReference, BesidePipeline
-from pipeline_runner.spec.rewire import Rename, ends_of, inward, rewired
-from pipeline_runner.syntax.expressions import Ends, ExpressionError
+from pipeline_runner.spec.rewire import Rename, Within, inward, rewired, value_of
+from pipeline_runner.syntax.expressions import Ends, ExpressionError, ends_of
 from pipeline_runner.syntax.reader import MapNode, plain
 
 OWN = ("pipeline", "params", "allow_outside", "needs", "if", "description")
@@ -46,7 +46,6 @@ def with_parts(
     if not parts:
         return spec
     composed = {name: one for part in parts.values() for name, one in _composed(part)}
-    ends = {name: composed[name].ends for name in parts}
     stages: dict[StageName, StageSpec] = {}
     for name in map(StageName, order):
         if name in parts:
@@ -58,7 +57,8 @@ def with_parts(
                 problems.append(BadReference(mark=parts[name].marks.get("if"), what=what, cure=cure))
         elif name in spec.stages:
             stages[name] = spec.stages[name]
-    to: Rename = lambda name: ends.get(StageName(name), name)  # noqa: E731
+    standing = _standing(composed, stages)
+    to: Rename = lambda name: standing.get(name, name)  # noqa: E731
     made = {name: _renamed(stage, to, problems) for name, stage in stages.items()}
     inner = [part.inner for part in parts.values()]
     return replace(
@@ -83,6 +83,17 @@ def _secrets(spec: PipelineSpec, parts: Iterable[Part]) -> tuple[Secret, ...]:
             known = found.get(secret.name) or replace(secret, everywhere=False, readers=frozenset())
             found[secret.name] = replace(known, readers=known.readers | readers)
     return tuple(found.values())
+
+
+def _standing(composed: Mapping[StageName, Composed], stages: Iterable[StageName]) -> Mapping[str, Within]:
+    """What the name of each part means, with the stages in it by their own names."""
+    below: dict[str, dict[str, Ends | Within]] = {name: {} for name in composed}
+    found = {str(name): Within(one.ends, below[name]) for name, one in composed.items()}
+    for name in (*stages, *composed):
+        part, _, own = name.rpartition(".")
+        if part:
+            below[part][own] = found.get(name, str(name))
+    return found
 
 
 def _composed(part: Part) -> Iterator[tuple[StageName, Composed]]:
@@ -179,4 +190,4 @@ def _renamed(stage: StageSpec, to: Rename, problems: list[Problem]) -> StageSpec
         key = next((key for key in stage.marks if key and error.message.startswith(key)), "with")
         problems.append(BadReference(mark=stage.mark(key), what=error.message))
         return stage
-    return replace(made, needs=tuple(StageName(end) for name in stage.needs for end in ends_of(to(name))))
+    return replace(made, needs=tuple(StageName(end) for name in stage.needs for end in ends_of(value_of(to(name)))))

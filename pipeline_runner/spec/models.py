@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Annotated, Any, Literal
 
@@ -93,6 +94,26 @@ def _bytes(value: object) -> object:
     if found is None:
         raise PydanticCustomError("bad_size", "not a size")
     return found
+
+
+LOOPBACK = r"(127(\.\d{1,3}){3}|localhost|\[::1\])"
+
+
+def _scheduler(value: object) -> object:
+    """Whoever listens on the way to a scheduler without TLS can run code on it: only this host is one way."""
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+", value):
+        raise PydanticCustomError("scheduler", "an address: tcp://127.0.0.1:8786, or tls://HOST:PORT")
+    if value.startswith("tcp://") and not re.fullmatch(rf"tcp://{LOOPBACK}:\d+", value):
+        raise PydanticCustomError("scheduler", "tls://HOST:PORT where the scheduler is on another host")
+    return value
+
+
+def _head(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"auto|[^\s:/]+:\d+", value):
+        raise PydanticCustomError("ray_address", "HOST:PORT of a cluster's head, or auto")
+    return value
 
 
 def _several(value: object) -> object:
@@ -187,8 +208,9 @@ class StageKeys(Written):
     """A command: text for `/bin/sh -c`, in which each `${…}` is quoted (of several
     lines, the first that fails ends all), or a list of words without a shell."""
     pipeline: Annotated[str, Field(min_length=1), Or(REFERENCE)] | None = None
-    """Another file's pipeline as this stage: its stages take its place, as `stage.inner`; `${stages.x}` is the value of
-    its last stage, or a mapping of them where there are several. What is in it is found from that file's folder."""
+    """Another file's pipeline as this stage: its stages take its place, as `stage.inner`, and are read as
+    `${stages.x.inner}`; `${stages.x}` is the value of its last stage, or a mapping of them where there are several.
+    What is in it is found from that file's folder."""
     params: Annotated[dict[Word, Any], Or(REFERENCE)] | None = None
     """Beside `pipeline`: values for that file's parameters. They may speak of `${params}` and `${stages}`."""
     over: Annotated[Any, Shape(definition="Over")] = None
@@ -280,6 +302,43 @@ class IncludedFile(Written):
     """It may lie outside the folder of the pipeline that is run."""
 
 
+class Tls(Written):
+    """Files, from the pipeline's folder, by which both sides of a connection know each other."""
+
+    ca: Word
+    """The certificate of the authority that has signed both sides'."""
+    cert: Word
+    """The certificate to show."""
+    key: Word
+    """Its private key."""
+
+
+class DaskKeys(Written):
+    """The cluster of `backend: dask`."""
+
+    scheduler: Annotated[str, BeforeValidator(_scheduler)] | None = None
+    """The address of a scheduler that runs: `tcp://127.0.0.1:8786`; on another host, `tls://HOST:PORT`. Left out: a
+    cluster is started on this machine, with the run's workers, and ended with the run."""
+    tls: Tls | None = None
+    """What `tls://` needs; left out: what Dask's own configuration says."""
+
+
+class RayKeys(Written):
+    """The cluster of `backend: ray`."""
+
+    address: Annotated[str, BeforeValidator(_head)] | None = None
+    """HOST:PORT of the head of a cluster that runs, or `auto`. Left out: Ray is started on this machine, with the run's
+    workers, and ended with the run."""
+
+
+class MpiKeys(Written):
+    """How `backend: mpi` is launched."""
+
+    launcher: Annotated[list[Word], Field(min_length=1), BeforeValidator(_several), Or(ONE_TEXT)] | None = None
+    """The command that starts an MPI program, and its options: `[mpiexec, --hostfile, hosts]`. Left out: the `mpiexec`
+    of this Python's environment, or else of the PATH. The number of processes is added: `-n`."""
+
+
 class ProfileKeys(Written):
     """What `--profile` may change: it is merged over the rest of the file."""
 
@@ -304,17 +363,17 @@ class ProfileKeys(Written):
     `${run.status}`, `${run.failures}`, `${run.id}` and `${run.dir}`."""
     on_failure: Hook = None
     """The same after a run that failed; not after one that was interrupted."""
+    dask: DaskKeys | None = None
+    """The cluster of stages with `backend: dask`."""
+    ray: RayKeys | None = None
+    """The cluster of stages with `backend: ray`."""
+    mpi: MpiKeys | None = None
+    """How stages with `backend: mpi` are launched."""
 
 
 class Profile(ProfileKeys):
     """A named set of changes, chosen by `--profile NAME`."""
 
-    dask: dict[str, Any] | None = None
-    """Options of Dask. Not in this version yet."""
-    ray: dict[str, Any] | None = None
-    """Options of Ray. Not in this version yet."""
-    mpi: dict[str, Any] | None = None
-    """Options of MPI. Not in this version yet."""
     stages: dict[str, StageKeys] | None = None
     """Changes to single stages, by name."""
 

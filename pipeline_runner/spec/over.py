@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline_runner.axes import Style
 from pipeline_runner.classes import dataclass
-from pipeline_runner.errors import Problem, did_you_mean
+from pipeline_runner.errors import Problem, did_you_mean, listed
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.functions import parse_function
 from pipeline_runner.spec.opening import is_url, lacking
@@ -139,13 +139,18 @@ class OverBuilder:
         return node.mark
 
     def _misspelled(self, node: MapNode) -> Problem | None:
-        """A mapping whose one key is nearly a source: `golb`."""
+        """A mapping whose one key is nearly a source: `golb`; or one that names several."""
         keys = [key for key in node.entries if isinstance(key, str)]
+        several = [key for key in keys if key in SOURCES]
         for key in keys:
             entry = node.entries[key]
             is_column = not isinstance(entry.value, Scalar) or _is_reference(entry.value)
             if is_column and len(keys) > 1:
                 continue
+            if not is_column and key in several:
+                mark = node.entries[several[1]].key.mark if len(several) > 1 else entry.key.mark
+                named = listed([f'"{name}"' for name in several])
+                return BadSource(mark=mark, why=f"this takes one source, and here are {named}", cure=_SEVERAL)
             if not is_column:
                 guess = did_you_mean(key, SOURCES)
                 return BadSource(mark=entry.key.mark, why=f'unknown source "{key}"{guess}', cure=_CURE)
@@ -317,6 +322,7 @@ class OverBuilder:
 
 
 _CURE = f"over takes a list, ${{stages.x}}, ${{params.x}}, or one of: {', '.join(f'{{{s}: …}}' for s in SOURCES)}"
+_SEVERAL = "side by side each has a name:  over: {x: {range: 3}, y: {lines: names.txt}}; else write a stage for each"
 _MATRIX = "write  {matrix: {a: [1, 2], b: [x, y]}}"
 _ENTRIES = "write  {}: [{{a: 1, b: x}}]"
 _EXCLUDE = "an entry drops the combinations that have all of its values, so each of its keys is an axis"

@@ -298,7 +298,11 @@ class PipelineSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     workers: int | None = None
     limits: Mapping[str, int] = field(default_factory=dict)  # how many there are of each token
+    clusters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by backend: where its workers are
     hooks: Mapping[StageName, StageSpec] = field(default_factory=dict)  # what runs after the run
+    unsound: Mapping[StageName, StageSpec] = field(
+        default_factory=dict
+    )  # of stages with problems: only their functions
     secrets: tuple[Secret, ...] = ()
     composed: Mapping[StageName, Composed] = field(default_factory=dict)  # stages in whose place others are
     description: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline_runner.classes import dataclass
-from pipeline_runner.errors import Problem, did_you_mean, nearest
+from pipeline_runner.errors import Problem, did_you_mean, kind_of, nearest
 from pipeline_runner.marks import Mark
 
 
@@ -30,7 +30,7 @@ def describe(value: object) -> str:
             return "a list"
         case dict():
             return "a mapping"
-    return f"a {type(value).__name__}"
+    return kind_of(value)
 
 
 def short(text: str) -> str:
@@ -114,6 +114,21 @@ class NotAMapping(Problem):
 
     def sentence(self) -> str:
         return f"{self.what} is a mapping of keys to values; this is {self.got}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotText(Problem):
+    """What was given to be read is no text."""
+
+    got: str
+
+    def sentence(self) -> str:
+        return f"a pipeline is read from text; this is {self.got}"
+
+    def advice(self) -> Sequence[str]:
+        return (
+            'give what is in the file: Path("pipeline.yaml").read_text(); or load it: Pipeline.load("pipeline.yaml")',
+        )
 
 
 # ------------------------------------------------------------------------------------------------ keys
@@ -237,20 +252,6 @@ class NoStages(Problem):
         return ("add at least one:  stages: {NAME: {call: module:function}}",)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NotYet(Problem):
-    """A word of the language that this version does not know how to do."""
-
-    what: str
-    instead: str = ""
-
-    def sentence(self) -> str:
-        return f"{self.what} is not in this version yet"
-
-    def advice(self) -> Sequence[str]:
-        return (self.instead,) if self.instead else ()
-
-
 # ---------------------------------------------------------------------------------------------- stages
 
 
@@ -342,7 +343,7 @@ class NothingToCall(Problem):
         return f'stage "{self.stage}" does not say what to call'
 
     def advice(self) -> Sequence[str]:
-        return ("add  call: module:function  or  call: file.py:function",)
+        return ("add  call: module:function  (or file.py:function),  run: a command,  or  pipeline: other.yaml",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -418,7 +419,9 @@ class UnknownName(Problem):
     def advice(self) -> Sequence[str]:
         if self.root == "params":
             return (f'there is: {listing(self.known)}; add it to "params" with a default',)
-        return (f'set it before the run, or give it a value under "env":  env: {{{self.name}: …}}',)
+        name = f".{self.name}" if self.name.isidentifier() else f"['{self.name}']"
+        missing = f"where it may be missing, write  ${{env{name} | default('…')}}"
+        return (f'set it before the run, or give it a value under "env":  env: {{{self.name}: …}}', missing)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.spec.command import CommandLine
 from pipeline_runner.spec.pipeline import Computed, FromStage, Given, Items, StageSpec
-from pipeline_runner.syntax.expressions import Ends, Expression, ExpressionError, Reference, Text
+from pipeline_runner.syntax.expressions import Ends, Expression, ExpressionError, Reference, Text, ends_of
 
-Rename = Callable[[str], Ends]  # what a stage's name stands for
+Steps = Sequence[str | int]
+
+
+@dataclass(frozen=True)
+class Within:
+    """What the name of a stage that is another file's pipeline stands for."""
+
+    value: Ends  # where nothing follows the name, or what is no stage of that file
+    stages: Mapping[str, Ends | Within]  # of that file, which may follow it
+
+
+Rename = Callable[[str], Ends | Within]  # what a stage's name stands for
 
 _OURS = (StageSpec.__module__, CommandLine.__module__)  # of values that hold references
 _UP = "^"  # before a name: a stage of the file around; no stage's own name can have it
@@ -19,6 +31,11 @@ _UP = "^"  # before a name: a stage of the file around; no stage's own name can 
 def outward(template: Any) -> Any:
     """What a file says, as the value of a parameter of a file within it: its stages are not that file's own."""
     return rewired(template, lambda name: f"{_UP}{name}")
+
+
+def value_of(standing: Ends | Within) -> Ends:
+    """The stage, or the stages, whose values a name means by itself."""
+    return standing.value if isinstance(standing, Within) else standing
 
 
 def inward(names: Mapping[str, Ends]) -> Rename:
@@ -57,38 +74,50 @@ def rewired(value: Any, to: Rename) -> Any:
     return value
 
 
-def ends_of(ends: Ends) -> Iterator[str]:
-    """The stages themselves."""
-    if isinstance(ends, str):
-        yield ends
-        return
-    for end in ends.values():
-        yield from ends_of(end)
-
-
 def _reference(reference: Reference, to: Rename) -> Reference | Expression:
     name, *path = reference.path
-    ends = to(str(name))
-    while not isinstance(ends, str) and path:
-        if str(path[0]) not in ends:
-            known = ", ".join(ends)
-            raise ExpressionError(f'{reference} leads nowhere: there is no "{path[0]}"; there is {known}')
-        ends = ends[str(path.pop(0))]
+    standing = to(str(name))
+    while isinstance(standing, Within) and path and str(path[0]) in standing.stages:
+        standing = standing.stages[str(path.pop(0))]
+    ends = value_of(standing)
     if isinstance(ends, str):
         return replace(reference, path=(ends, *path))
+    if path and isinstance(standing, Within):
+        known = ", ".join(standing.stages)
+        raise ExpressionError(f'{reference} leads nowhere: there is no "{path[0]}"; there is {known}')
     reads = tuple(Reference("stages", (end,)) for end in ends_of(ends))
     return Expression(f"stages[{name!r}]", reads, stands={str(name): ends})
 
 
 def _expression(template: Expression, to: Rename) -> Expression:
-    named = {str(read.path[0]) for read in template.reads if read.root == "stages" and read.path}
-    stands = template.stands or {name: name for name in named}
+    named = [read.path for read in template.reads if read.root == "stages" and read.path]
+    stands = template.stands or {str(path[0]): str(path[0]) for path in named}
     reads: list[Reference] = []
     for read in template.reads:
         made = rewired(read, to)
         reads += made.reads if isinstance(made, Expression) else (made,)
-    return replace(template, reads=tuple(reads), stands={name: _renamed(ends, to) for name, ends in stands.items()})
+
+    def renamed(ends: Ends) -> Ends:
+        if not isinstance(ends, str):
+            return {name: renamed(end) for name, end in ends.items()}
+        return _as_read(template, ends, to(ends), [path[1:] for path in named if path[0] == ends])
+
+    return replace(template, reads=tuple(reads), stands={name: renamed(ends) for name, ends in stands.items()})
 
 
-def _renamed(ends: Ends, to: Rename) -> Ends:
-    return to(ends) if isinstance(ends, str) else {name: _renamed(end, to) for name, end in ends.items()}
+def _as_read(template: Expression, name: str, standing: Ends | Within, paths: Sequence[Steps]) -> Ends:
+    """What a name stands for in an expression that goes on from it by these steps: its value, or stages within it."""
+    if not isinstance(standing, Within):
+        return standing
+    within = [path for path in paths if path and path[0] in standing.stages]
+    value, steps = standing.value, dict.fromkeys(str(path[0]) for path in within)
+    if len(within) < len(paths):
+        for step in steps:
+            if isinstance(value, str) or step not in value:
+                both = f'{template} reads the value of "{name}" and, of the stages in it, "{step}"'
+                raise ExpressionError(f"{both}: give one of them a `with` or a stage of its own")
+        return value
+    return {
+        step: _as_read(template, f"{name}.{step}", standing.stages[step], [p[1:] for p in within if p[0] == step])
+        for step in steps
+    }

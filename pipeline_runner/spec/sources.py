@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from pipeline_runner.errors import kind_of
 from pipeline_runner.spec import matrix
 from pipeline_runner.spec.opening import SourceError, is_url, matches, opened
 from pipeline_runner.spec.pipeline import (
@@ -199,5 +200,5 @@ def _generated(source: Generate, folder: Path) -> Iterator[Any]:
     given = source.keywords
     made = generator(**given) if isinstance(given, Mapping) else generator(*given)
     if not isinstance(made, Iterable):
-        raise SourceError(str(source.function), None, f"gave a {type(made).__name__}, from which no items can be taken")
+        raise SourceError(str(source.function), None, f"gave {kind_of(made)}, from which no items can be taken")
     return iter(made) if source.take is None else islice(made, source.take)

@@ -140,7 +140,7 @@ class Filler:
                 self.problems.append(problem)
         if len(self.problems) == before:
             try:
-                render(part, {"params": self.names.params, "env": self.names.env})
+                render(part, self.known)
             except ExpressionError as error:
                 self._bad(error, mark)
         return part
@@ -178,6 +178,8 @@ class Filler:
         if ref.root == "env":
             read_variable(first)
         match ref.root:
+            case "params" | "env" if first and ref.optional and first not in self.known[ref.root]:
+                return None
             case "params" if first and first not in self.names.params:
                 return UnknownName(mark=mark, root="params", name=first, known=tuple(self.names.params))
             case "env" if first and first not in self.names.env:
@@ -191,7 +193,7 @@ class Filler:
                 return BadReference(mark=mark, what=f"{ref} leads nowhere", cure=f"there is {there_is}")
             case "params" | "env" if deep:
                 try:
-                    value = render(ref, {"params": self.names.params, "env": self.names.env})
+                    value = render(ref, self.known)
                 except ExpressionError as error:
                     return BadReference(mark=mark, what=error.message, cure=error.cure)
                 return self._of_the_run(ref, value, mark, key, roots)

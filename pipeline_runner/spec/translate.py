@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from pipeline_runner.backends import table
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
-from pipeline_runner.spec.models import Pipeline, Profile, Retry, Stage, Written
+from pipeline_runner.spec.models import DaskKeys, MpiKeys, Pipeline, Profile, RayKeys, Retry, Stage, Tls, Written
 from pipeline_runner.spec.problems import (
     BadDuration,
     BadSize,
@@ -40,6 +40,8 @@ _WANTS = {
     "string_type": "text",
 }
 
+_CLUSTERS: dict[str, type[Written]] = {"dask": DaskKeys, "ray": RayKeys, "mpi": MpiKeys}
+
 
 def keys(model: type[Written]) -> tuple[str, ...]:
     """The keys of a model as people write them."""
@@ -51,6 +53,9 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
     loc = error["loc"]
     about_key = loc[-1] == "[key]" if loc else False
     path = loc[:-1] if about_key else loc
+    variable = _variable(path)
+    if variable:  # after it there is only which type it might have had
+        path = path[:variable]
     entry, node = _find(root, path)
     mark = node.mark
     key = next((str(step) for step in reversed(path) if isinstance(step, str)), "the file")
@@ -58,6 +63,8 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
     match error["type"]:
         case "extra_forbidden":
             return _unknown_key(path, entry.key.mark if entry else mark)
+        case "missing" if "tls" in path:
+            return WrongType(mark=mark, key="tls", wants="ca, cert and key", got=f'no "{path[-1]}"')
         case "missing":  # the one key that must be there
             return NoStages(mark=root.mark)
         case "too_short" if path == ("stages",):
@@ -80,10 +87,24 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
             return BadStageName(mark=entry.key.mark if entry else mark, name=str(got))
     if error["type"] == "model_type" and len(path) == 2 and path[0] in ("stages", "profiles"):
         return NotAMapping(mark=mark, what=f'{str(path[0]).removesuffix("s")} "{path[1]}"', got=describe(got))
+    if variable and not about_key:
+        return WrongType(mark=mark, key=key, wants="text", got=describe(got), cure=_OF_ENV)
     wants = _WANTS.get(error["type"], error["msg"].removeprefix("Input should be ").removeprefix("a valid "))
     if about_key:
         return WrongType(mark=entry.key.mark if entry else mark, key=key, wants="keys that are text", got=describe(got))
     return WrongType(mark=mark, key=key, wants=_also(key, wants), got=describe(got), cure=_cure(wants, got))
+
+
+def _variable(path: tuple[Any, ...]) -> int:
+    """How many steps lead to the variable of an `env`; 0: to none. There may be a stage of that name."""
+    found = (
+        at for at, step in enumerate(path) if step == "env" and path[at - 1 : at] not in (("stages",), ("profiles",))
+    )
+    at = next(found, len(path))
+    return at + 2 if len(path) > at + 1 else 0
+
+
+_OF_ENV = "a variable of the environment is one text, number, true or false"
 
 
 def _find(root: Node, path: tuple[Any, ...]) -> tuple[Entry | None, Node]:
@@ -127,6 +148,10 @@ def _unknown_key(path: tuple[Any, ...], mark: Mark) -> UnknownKey:
             known = keys(Profile)
         case [*_, "retry"]:
             known = keys(Retry)
+        case [("dask" | "ray" | "mpi") as cluster] | ["profiles", _, ("dask" | "ray" | "mpi") as cluster]:
+            known = keys(_CLUSTERS[cluster])
+        case [*_, "tls"]:
+            known = keys(Tls)
         case _:
             known = keys(Stage)
     elsewhere = ""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from platform import python_version
 from shutil import rmtree
@@ -61,11 +62,14 @@ class Difference:
 
 
 def versions() -> dict[str, str]:
-    return {"python": python_version(), **{name: version(name) for name in ("pathos", "ppft", "multiprocess", "dill")}}
+    clusters = [name for name in ("distributed", "ray", "mpi4py") if find_spec(name) is not None]
+    names = ("pathos", "ppft", "multiprocess", "dill", *clusters)
+    return {"python": python_version(), **{name: version(name) for name in names}}
 
 
 def measure(rows: Sequence[tuple[Method, Backend]], tell: Callable[[str], None]) -> Iterator[Measured]:
-    """Every row in turn; `tell` hears each one's name when it is done."""
+    """Every row in turn whose library is installed; `tell` hears each one's name when it is done."""
+    rows = [(method, backend) for method, backend in rows if backend.unavailable() is None]
     with ThreadPoolExecutor(max(2, len(os.sched_getaffinity(0)) // 2)) as pool:
         for found in pool.map(lambda row: measure_one(*row), rows):
             tell(found.method)

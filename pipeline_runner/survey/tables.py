@@ -82,8 +82,10 @@ def details(row: Method, backend: Backend) -> Grid:
     """Everything that is known of one row."""
     surveyed = row.surveyed
     said = f"{surveyed.dispatch}, {surveyed.style}, {surveyed.returns}" if surveyed else "not in the article"
+    missing = backend.unavailable()
     lines = (
         ("backend", backend.keyword),
+        *((("here", missing),) if missing else ()),
         ("dispatch", row.dispatch.value),
         ("args", words({row.style}) + "".join(f", {style}" for style in sorted(row.also_styles - {row.style}))),
         ("shape", SHAPES[row.style]),
@@ -110,6 +112,7 @@ def as_data(row: Method, backend: Backend) -> dict[str, object]:
     return {
         "name": row.name,
         "backend": backend.keyword,
+        "unavailable": backend.unavailable(),
         "dispatch": row.dispatch.value,
         "args": row.style.value,
         "also_args": sorted(row.also_styles - {row.style}),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pipeline_runner.classes import dataclass, field, replace
-from pipeline_runner.errors import did_you_mean
+from pipeline_runner.errors import did_you_mean, kind_of
 
 ROOTS = ("params", "env", "item", "index", "stages", "run", "out", "outs")
 
@@ -24,6 +24,9 @@ class Reference:
     path: tuple[str | int, ...] = ()
     start: int = field(default=0, compare=False, repr=False)  # where the scalar's text holds it, from "$"
     stop: int = field(default=0, compare=False, repr=False)  # to after "}"
+    optional: bool = field(
+        default=False, compare=False, repr=False
+    )  # `${env.X | default('d')}` asks whether it is there
 
     def __str__(self) -> str:
         return "${" + self.root + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in self.path) + "}"
@@ -199,7 +202,7 @@ def expression(source: str, column: int = 0) -> Expression:
         found = formulas.names(source)
     except formulas.CannotRead as error:
         raise ExpressionError(error.why, column + error.at, error.width or len(source), error.cure) from None
-    reads = tuple(Reference(root, steps, *_place(source, root, steps, column)) for root, steps in found)
+    reads = tuple(Reference(root, steps, *_place(source, root, steps, column), opt) for root, steps, opt in found)
     for reference in reads:
         if reference.root not in ROOTS:
             dashed = _dashed(source)
@@ -292,7 +295,8 @@ def _computed(template: Expression, scope: Scope) -> Any:
     from pipeline_runner.syntax import formulas
 
     if template.stands and "stages" in known:
-        known["stages"] = _Standing(known["stages"], template.stands)
+        wanted = frozenset(str(ref.path[0]) for ref in template.reads if ref.root == "stages")
+        known["stages"] = _Standing(known["stages"], template.stands, wanted)
 
     try:
         return formulas.compute(template.source, known)
@@ -306,12 +310,15 @@ class _Standing(Mapping[str, Any]):
 
     stages: Mapping[str, Any]
     stands: Mapping[str, Ends]
+    wanted: frozenset[str]  # the stages that are read: of those beside them not all need have ended
 
     def __getitem__(self, name: str) -> Any:
         return self._of(self.stands.get(name, name))
 
     def _of(self, ends: Ends) -> Any:
-        return self.stages[ends] if isinstance(ends, str) else {name: self._of(end) for name, end in ends.items()}
+        if isinstance(ends, str):
+            return self.stages[ends]
+        return {name: self._of(end) for name, end in ends.items() if not self.wanted.isdisjoint(ends_of(end))}
 
     def __contains__(self, name: object) -> bool:
         return name in self.stands or name in self.stages
@@ -321,6 +328,15 @@ class _Standing(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.stands)
+
+
+def ends_of(ends: Ends) -> Iterator[str]:
+    """The stages themselves."""
+    if isinstance(ends, str):
+        yield ends
+        return
+    for end in ends.values():
+        yield from ends_of(end)
 
 
 def follow(reference: Reference, value: Any) -> Any:
@@ -355,7 +371,7 @@ def _step(reference: Reference, value: Any, step: str | int) -> Any:
             raise ExpressionError(f"{reference} leads nowhere: {error}") from error
     if not step.startswith("_") and hasattr(value, step) and not callable(getattr(value, step)):
         return getattr(value, step)
-    raise ExpressionError(f'{reference} leads nowhere: a {type(value).__name__} has no "{step}"')
+    raise ExpressionError(f'{reference} leads nowhere: {kind_of(value)} has no "{step}"')
 
 
 def as_text(value: Any) -> str:

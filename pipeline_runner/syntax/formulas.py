@@ -96,12 +96,16 @@ def _raw(value: Any) -> Raw:
 
 
 @lru_cache(maxsize=4096)
-def names(source: str) -> tuple[tuple[str, tuple[str | int, ...]], ...]:
-    """What an expression reads: each name with the fixed steps that follow it, in reading order.
+def names(source: str) -> tuple[tuple[str, tuple[str | int, ...], bool], ...]:
+    """What an expression reads: each name with the fixed steps that follow it, and whether it may be missing wherever
+    it stands, in reading order.
 
     Errors: CannotRead.
     """
-    return tuple(dict.fromkeys(_names(_parsed(source))))
+    found: dict[tuple[str, tuple[str | int, ...]], bool] = {}
+    for root, steps, optional in _names(_parsed(source)):
+        found[root, steps] = optional and found.get((root, steps), True)
+    return tuple((root, steps, optional) for (root, steps), optional in found.items())
 
 
 def _parsed(source: str) -> nodes.Expr:
@@ -153,7 +157,7 @@ def _unreadable(source: str, message: str) -> CannotRead:
     return CannotRead(f"it cannot be read: {_IN_PLAIN.get(message) or _END.sub('end', message).rstrip('.')}")
 
 
-def _names(node: nodes.Node) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+def _names(node: nodes.Node, *, optional: bool = False) -> Iterator[tuple[str, tuple[str | int, ...], bool]]:
     """Names with their fixed steps. All are free: an expression has no loops of its own."""
     steps: list[str | int] = []
     inner: nodes.Node = node
@@ -167,10 +171,14 @@ def _names(node: nodes.Node) -> Iterator[tuple[str, tuple[str | int, ...]]]:
             steps.clear()
         inner = inner.node
     if isinstance(inner, nodes.Name):
-        yield inner.name, tuple(reversed(steps))
+        yield inner.name, tuple(reversed(steps)), optional and len(steps) == 1
         return
+    asked = inner.node if isinstance(inner, nodes.Filter | nodes.Test) and inner.name in _OF_THE_MISSING else None
     for child in inner.iter_child_nodes():
-        yield from _names(child)
+        yield from _names(child, optional=child is asked)
+
+
+_OF_THE_MISSING = ("default", "d", "defined", "undefined")  # filters and tests of what need not be there
 
 
 @lru_cache(maxsize=4096)

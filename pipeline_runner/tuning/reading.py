@@ -120,7 +120,7 @@ def _run(plan: Plan, names: Sequence[StageName], weigh: Weigh) -> tuple[bytes, s
         engine = Engine(plan, run="tune", folder=folder, keep=lambda name: name in names)
         state = engine.run()
     if state.status not in (Status.DONE, Status.PARTIAL):
-        return b"", str(next(iter(state.failures), f"it was {state.status}"))
+        return b"", str(next(iter(state.failures), f"it {(state.status or Status.CANCELLED).said}"))
     return pack({str(name): whole_value(plan.stages[name].spec, engine.results[name]) for name in names}), ""
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
+from pipeline_runner.errors import kind_of
 from pipeline_runner.worker import limits
 from pipeline_runner.worker.functions import FunctionNotFound, PackageMissing, resolve
 
@@ -44,7 +45,7 @@ def described(function: Any) -> Described:
     return {
         "parameters": parameters,
         "place": _place(function, name, signature),
-        "kind": f"a {type(function).__name__}",
+        "kind": kind_of(function),
     }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from pipeline_runner.errors import PipelineError
+from pipeline_runner.errors import PipelineError, kind_of
 from pipeline_runner.worker.compiled import keep_only_what_is_settled
 
 Kind = Literal["module", "file"]
@@ -79,7 +79,7 @@ def resolve(kind: Kind, place: str, attribute: str, folder: str | os.PathLike[st
         except AttributeError:
             raise _no_attribute(kind, place, attribute, where, found, name) from None
     if not callable(found):
-        why = f"{attribute} is a {type(found).__name__}, which cannot be called"
+        why = f"{attribute} is {kind_of(found)}, which cannot be called"
         raise FunctionNotFound(kind, place, attribute, where, why)
     function: Callable[..., Any] = found
     return function

@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from hashlib import blake2s
@@ -221,6 +221,33 @@ def discard(place: Place) -> None:
             shutil.rmtree(place.final)
     with suppress(OSError):
         shutil.rmtree(place.aside)
+
+
+def sweep(finals: Iterable[str]) -> None:
+    """Take away what calls of this process' run have left beside these outs: all of them have ended, or were ended."""
+    for final in finals:
+        if os.path.isdir(aside(final)) and _began(aside(final))[0] in (us(), ""):
+            discard(Place(final, final, "", folder=False, told=False))
+
+
+def sweep_below(folder: str) -> None:
+    """Take away the signs of tries, here and below, whose runner is no more; but none beside a file that was written
+    since: the next try is to know it for a half."""
+    for path, folders, files in os.walk(folder):
+        for name in (name for name in folders if name.startswith(ASIDE)):
+            sign = os.path.join(path, name)
+            host, pid, since = (_began(sign)[0] or "- - -").split()
+            finals = (os.path.join(path, other) for other in (*folders, *files))
+            if host == _host() and not _alive(pid, since) and not any(_of(sign, final) for final in finals):
+                shutil.rmtree(sign, ignore_errors=True)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def _of(sign: str, final: str) -> bool:
+    """Whether this is what the try writes that the sign is of, and it was written since."""
+    with suppress(OSError):
+        return aside(final) == sign and os.lstat(final).st_ctime_ns >= os.stat(os.path.join(sign, _BEGAN)).st_mtime_ns
+    return False
 
 
 def named(value: Any, names: dict[str, str]) -> Any:

@@ -203,6 +203,15 @@ def test_a_variable_that_is_no_longer_set_is_told(site, monkeypatch):
         anew()
 
 
+def test_a_variable_that_was_not_set_when_it_was_asked_for_is_an_answer_too(site, monkeypatch):
+    text = PIPELINE.replace("top: 3", 'top: "${env.KEPT_PLANS_PERHAPS | default(3)}"')
+    (site / "pipeline.yaml").write_text(text)
+    assert anew()
+    assert not anew()
+    monkeypatch.setenv("KEPT_PLANS_PERHAPS", "4")
+    assert anew()
+
+
 DAMAGES = {
     "cut": lambda data: data[:-1],
     "emptied": lambda data: b"",

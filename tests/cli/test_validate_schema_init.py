@@ -71,3 +71,16 @@ def test_schema_prints_what_the_repository_holds(prun):
     assert prun("schema", "--output", "s.json")[0] == 0
     assert Path("s.json").read_text(encoding="utf-8") == out
     assert prun("schema", "--output", "no/such/s.json")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("rnu", 'did you mean "prun run"?'),
+        ("valdate", 'did you mean "prun validate"?'),
+        ("repotr", 'did you mean "prun report"?'),
+        ("bogus", "prun --help lists the commands"),
+    ],
+)
+def test_a_word_that_is_no_command_is_told_with_the_one_that_is_near(prun, word, told):
+    assert prun(word) == (2, "", f'prun: there is no command and no file "{word}"; {told}\n')

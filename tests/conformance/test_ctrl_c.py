@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(60)
 WAYS = [
     pytest.param(backend.name, way.value if way else "fork", id=f"{backend.name}-{way or 'own way'}")
     for backend in table().backends
-    if not backend.in_process
+    if backend.uses_cpus
     for way in sorted(backend.start_methods) or [None]
 ]
 SCRIPT = """

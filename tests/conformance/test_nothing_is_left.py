@@ -15,7 +15,7 @@ from pipeline_runner.methods import PoolSettings
 
 pytestmark = pytest.mark.timeout(60)
 
-BACKENDS = [pytest.param(backend, id=backend.name) for backend in table().backends]
+BACKENDS = [pytest.param(backend, id=backend.name) for backend in table().backends if backend.local]
 WITH_WORKERS = [backend for backend in BACKENDS if not backend.values[0].in_process]
 
 

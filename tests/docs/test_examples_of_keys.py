@@ -14,7 +14,7 @@ from pipeline_runner.syntax.reader import plain, read
 FILE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "examples.yaml"
 EXAMPLES = plain(read(FILE.read_text("utf-8"), FILE.name).root)
 MODELS = {"top level": Pipeline, "stage": Stage, "retry": Retry}
-LATER = {*getattr(build, "NOT_YET_STAGE", ()), *getattr(build, "NOT_YET_TOP", ())}  # keys that wait, as long as any do
+LATER = {*getattr(build, "NOT_YET_STAGE", ())}  # keys that wait, as long as any do
 
 COMMON = "params: {folder: texts, top: 10, full: true}\nlimits: {api: 2}\n"
 OF_A_FILE = ("pipeline", "params", "allow_outside")  # of a stage that is another file's pipeline

@@ -124,12 +124,28 @@ def test_chance_comes_out_the_same_on_any_number_of_workers(workers, copied, pru
     assert cut_to(want, json.loads(ran.stdout)["stages"]) == want
 
 
+@pytest.mark.parametrize("profile", ["dask", "ray", "mpi"])
+@pytest.mark.timeout(100)
+def test_one_line_takes_an_example_to_a_cluster(profile, copied, prun):
+    folder = copied("on_a_cluster")
+
+    ran = json.loads(prun("pipeline.yaml", "--json", "--profile", profile, cwd=folder).stdout)["stages"]
+
+    want = wanted(folder)
+    assert cut_to(want, ran) == want
+    library = {"dask": "dask.distributed.", "ray": "ray.", "mpi": "mpi4py.futures."}[profile]
+    assert all(stage["method"].startswith(library) for stage in ran.values())
+
+
 def test_every_method_of_the_table_is_in_the_example_of_all():
+    """But those of clusters, which need more than is installed with us."""
     from pipeline_runner.backends import table
 
     text = (EXAMPLES / "every_method" / "pipeline.yaml").read_text("utf-8")
     stages = [line for line in text.splitlines() if "{method: " in line]
-    assert sorted(line.split("{method: ")[1].split(",")[0] for line in stages) == sorted(table().methods)
+    assert sorted(line.split("{method: ")[1].split(",")[0] for line in stages) == sorted(
+        name for name, owner in table().owners.items() if owner.local
+    )
 
 
 def test_an_example_needs_no_more_than_the_standard_library():

@@ -29,6 +29,7 @@ from pipeline_runner.methods import Method
 
 FOR_TREES = "multiprocessing.Pool.imap_unordered"
 DEADLINE_S = 40.0  # of a cell; the machine may be busy
+CLUSTERS_DEADLINE_S = 100.0  # of one that starts a cluster first
 Cells = dict[tuple[str, str], Verdict]  # by fault and method
 
 
@@ -46,7 +47,8 @@ def sweep(cells: Sequence[tuple[Fault, Method]], at_once: int = 3) -> Iterator[t
                     yield fault, method, Verdict(NOT_HERE, note=fault.in_process)
                     continue
                 place = Path(tempfile.mkdtemp(dir=folder))
-                pid = warden.start(fault.run, method.name, place, DEADLINE_S)
+                deadline_s = DEADLINE_S if table().owners[method.name].local else CLUSTERS_DEADLINE_S
+                pid = warden.start(fault.run, method.name, place, deadline_s)
                 running[os.pidfd_open(pid)] = (fault, method, place, pid)
             for pidfd in select.select(list(running), [], [])[0] if running else ():
                 fault, method, place, pid = running.pop(pidfd)
@@ -67,9 +69,10 @@ def in_turn(cells: Sequence[tuple[Fault, Method]], at_once: int) -> Iterator[tup
 
 
 def chosen(faults: Sequence[str], methods: Sequence[str]) -> list[tuple[Fault, Method]]:
-    """The cells that patterns such as "SIG*" and "*.Pool.*" ask for; all, without any."""
+    """The cells that patterns such as "SIG*" and "*.Pool.*" ask for; without any, all but those of clusters, which are
+    swept when they are named: each of their cells starts a cluster."""
     rows = [fault for fault in FAULTS if _wanted(fault.name, faults)]
-    columns = [m for m in table() if _wanted(m.name, methods) and table().owners[m.name].local]
+    columns = [m for m in table() if _wanted(m.name, methods) and (methods or table().owners[m.name].local)]
     trees = [(TREES, method) for method in columns if method.name == FOR_TREES and _wanted(TREES.name, faults)]
     return trees + [(fault, method) for fault in rows for method in columns]
 

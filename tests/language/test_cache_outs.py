@@ -201,6 +201,58 @@ def test_a_file_half_written_when_the_runner_was_killed_is_not_taken_for_whole(p
     assert project.run().state.stages["slow"].status == "reused"
 
 
+def left(project):
+    return [str(path.relative_to(project.folder)) for path in project.folder.rglob(".prun-*")]
+
+
+def test_nothing_is_left_beside_the_out_of_a_call_that_is_ended_since_another_stage_has_failed(project):
+    os.mkfifo(project.folder / "waits")
+    project.write(
+        "boom.py", "from notes import HERE\ndef boom():\n    (HERE / 'waits').read_text()\n    raise ValueError('no')"
+    )
+    project.stages(
+        {
+            "slow": stage("hangs_first", "out/${item}.txt", over=["a"], outs=["out/${item}.txt"]),
+            "boom": {"call": "boom:boom"},
+        }
+    )
+    result = project.run()
+    assert {name: str(one.status) for name, one in result.state.stages.items()} == {
+        "slow": "cancelled",
+        "boom": "failed",
+    }
+    assert left(project) == []
+    assert below(project.folder / "out") == []
+
+
+def test_nothing_is_left_beside_the_out_of_a_call_that_has_failed(project):
+    project.stages({"a": {"run": "echo half > ${out}; exit 1", "outs": "sub/o.txt"}})
+    assert project.run().status == "failed"
+    assert left(project) == []
+    assert below(project.folder / "sub") == []
+
+
+@pytest.mark.parametrize(("to", "signs"), [("${out}", 0), ("out/${item}.txt", 1)])
+def test_clean_takes_away_what_a_killed_run_has_left_but_no_sign_that_a_file_is_a_half(project, to, signs):
+    project.stages({"slow": stage("hangs_first", to, over=["a"], outs=["out/${item}.txt"], cache=True)})
+    command = [sys.executable, "-m", "pipeline_runner"]
+    os.mkfifo(project.folder / "waits")
+    runner = subprocess.Popen([*command, "pipeline.yaml", "-q"], cwd=project.folder, start_new_session=True)
+    (project.folder / "waits").read_text()
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    assert len(left(project)) == 2
+
+    done = subprocess.run([*command, "clean", "--all"], cwd=project.folder, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert len(left(project)) == 2 * signs
+    (project.folder / "go").touch()
+    assert project.run().status == "done"
+    assert (project.folder / "out/a.txt").read_text() == "all of a"
+    assert left(project) == []
+
+
 def test_a_folder_is_an_out_and_is_replaced_whole(project):
     project.stages({"fill": stage("fill", over=["a"], outs=["out/${item}/"], cache=True)})
     project.run()

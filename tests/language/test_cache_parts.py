@@ -202,6 +202,31 @@ def test_what_is_not_there_is_refused_with_exit_code_2(prun):
     assert '  "count": it has not been run yet' in ran.stderr
 
 
+def test_a_plan_foretells_what_a_run_refuses_since_it_is_not_there_from_before(project, prun):
+    prun("pipeline.yaml", "-q")
+    for words in (["plan", "pipeline.yaml", "--from", "total"], ["pipeline.yaml", "--from", "total", "-n"]):
+        told = prun(*words)
+        assert told.returncode == 0, told.stderr
+    project.write("work.py", WORK.replace("return x + more", "return more + x"))
+    refused = prun("pipeline.yaml", "--from", "total")
+    assert refused.returncode == 2
+    for words in (["plan", "pipeline.yaml", "--from", "total"], ["pipeline.yaml", "--from", "total", "-n"]):
+        told = prun(*words)
+        assert told.returncode == 2
+        assert "now      not run; not all of it is there from before\n" in told.stdout
+        assert "what the stages that are to run would read is not there from before" in told.stderr
+        assert told.stderr.splitlines()[-3:] == refused.stderr.splitlines()[-3:]
+
+
+@pytest.mark.parametrize("other", [["--from", "read"], ["--until", "total"], ["count"]])
+def test_only_and_what_names_more_contradict_each_other(prun, other):
+    ran = prun("pipeline.yaml", *other, "--only", "count")
+    assert ran.returncode == 2
+    assert (
+        f"--only count and {' '.join(other) if len(other) > 1 else 'STAGE count'} contradict each other" in ran.stderr
+    )
+
+
 def test_a_dry_run_and_plan_say_what_would_be_made_and_why(project, prun):
     prun("pipeline.yaml", "-q")
     project.write("work.py", WORK.replace("return sum(values)", "return sum(values) + 0"))

@@ -113,6 +113,89 @@ def test_several_last_stages_are_a_mapping_of_their_values(run):
     assert result["pairs"] == [["one", [1, 2]], ["two", [2, 4]]]
 
 
+@pytest.mark.parametrize("reader", ["if: '${stages.sub.one == 1}'", "with: {x: '${stages.sub.one + 4}'}"])
+def test_a_calculation_with_one_last_stage_waits_for_no_other(run, reader):
+    result = run(
+        f"""
+        stages:
+          sub: {{pipeline: sub.yaml, params: {{late: "${{stages.z}}"}}}}
+          z: {{call: "deeds:join", {reader}}}
+        """,
+        sub="""
+        params: {late: 0}
+        stages:
+          one: {call: "deeds:total", with: {values: [1]}}
+          two: {call: "deeds:join", with: {late: "${params.late}"}}
+        """,
+    )
+    assert statuses(result) == {"sub.one": "done", "sub.two": "done", "z": "done"}
+
+
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [
+        ("${stages.sums.total}", 6),
+        ("${stages.sums.double}", [2, 4]),
+        ("${stages.sums.double[1]}", 4),
+        ("${stages.sums['total']}", 6),
+        ("${stages.sums.total + 1}", 7),
+        ("${stages.sums.total + stages.sums.double[0]}", 8),
+        ("${stages.sums + 1}", 7),
+        ("${stages.sums.real}", 6),
+        ("${stages.both.in}", 6),
+        ("${stages.both.in.total}", 6),
+        ("${stages.both.in.double | length}", 2),
+        ("${stages.both.in.total + stages.both.own | length}", 7),
+        ("${stages.both.first}", 1),
+        ("${stages.both}", {"in": 6, "own": [1]}),
+        ("${stages.both.own[0] + stages.both | length}", 3),
+        ("${stages.mapped.a}", 5),
+        ("${stages.mapped.end.a}", 5),
+        ("${stages.mapped.end}", {"a": 5}),
+    ],
+)
+def test_each_stage_of_the_other_file_is_named_as_the_plan_names_it(run, read, value):
+    """What is no stage of it is a part of its value."""
+    result = run(
+        f"""
+        stages:
+          sums: {{pipeline: sums.yaml}}
+          both: {{pipeline: both.yaml}}
+          mapped: {{pipeline: mapped.yaml}}
+          z: {{call: "deeds:join", with: {{x: "{read}"}}}}
+        """,
+        sums=SUMS,
+        both="""
+        stages:
+          first: {call: "deeds:total", with: {values: [1]}}
+          in: {pipeline: sums.yaml}
+          own: {call: "deeds:same", over: ["${params.one}"], needs: first}
+        params: {one: 1}
+        """,
+        mapped="stages: {end: {call: 'deeds:join', with: {a: 5}}}",
+    )
+    assert result["z"] == {"x": value}
+
+
+def test_a_stage_within_is_waited_for_and_streamed_from_by_its_own_name(project):
+    stages = load(
+        project(
+            "stages: {sums: {pipeline: sums.yaml}, z: {call: 'deeds:same', over: '${stages.sums.double}'}}", sums=SUMS
+        )
+    ).stages
+    assert str(stages["z"].over.reference) == "${stages.sums.double}"
+    assert stages["z"].over.stage == "sums.double"
+
+
+def test_a_calculation_with_the_value_and_with_a_stage_that_is_no_part_of_it_is_told(project):
+    main = project(
+        "stages: {sums: {pipeline: sums.yaml}, z: {call: 'deeds:join', with: {x: '${stages.sums + stages.sums.double[0]}'}}}",
+        sums=SUMS,
+    )
+    (problem,) = problems(main)
+    assert 'reads the value of "sums" and, of the stages in it, "double"' in problem.sentence()
+
+
 def test_a_path_to_none_of_the_last_stages_is_told(project):
     main = project(
         "stages: {both: {pipeline: both.yaml}, z: {call: 'deeds:join', with: {x: '${stages.both.three}'}}}",

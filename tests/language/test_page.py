@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import pipeline_runner
-from pipeline_runner import Pipeline, Problems
+from pipeline_runner import Pipeline
 from pipeline_runner.events import PoolReplaced
 from pipeline_runner.reporters.news import News
 from pipeline_runner.reporters.screen import Lines
@@ -62,14 +62,9 @@ def test_the_example_of_the_page_runs_as_it_is_written(project):
     (project / "pipeline.yaml").write_text(EXAMPLE)
     result = Pipeline.load(project / "pipeline.yaml", params={"top": 2}).run(workers=2)
     assert result["total"] == {"the": 3, "cat": 2}
-    with pytest.raises(Problems, match='"dask" is not in this version yet'):
-        Pipeline.load(project / "pipeline.yaml", profile="cluster")
-
-
-@pytest.mark.parametrize("backend", ["dask", "ray", "mpi"])
-def test_backends_of_extras_are_told_with_what_they_need(made, backend):
-    with pytest.raises(Problems, match=rf"not in this version yet[\s\S]*prun-pipelines\[{backend}\]"):
-        made({"a": {"call": "deeds:same", "over": [1], "backend": backend}})
+    assert Pipeline.load(project / "pipeline.yaml", profile="cluster").spec.clusters == {
+        "dask": {"scheduler": "tcp://127.0.0.1:8786"}
+    }
 
 
 def test_the_cpus_that_the_process_may_use_are_the_workers(python):

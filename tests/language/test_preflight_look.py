@@ -127,6 +127,32 @@ def test_a_broken_file_is_told_with_what_its_sound_stages_name(tmp_path):
     assert [problem.code for problem in everything(caught.value)] == ["unknown-key", "no-such-name"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stages: {a: {run: x, stdout: jsn}}\non_success: {call: 'steps:oen', with: {item: 1}}",
+        "stages: {a: {call: 'steps:oen', ovr: [1]}}",
+        "stages: {a: {call: 'steps:one', setup: 'steps:reday', over: [1], retry: x}}",
+        "stages: {a: {call: 'steps:one', over: 5}, b: {call: 'steps:oen', over: '${stages.a}'}}",
+        "stages: {a: {call: 'steps:one', over: [1]}}\non_success: {call: 'steps:oen', wiht: {item: 1}}",
+    ],
+)
+def test_a_function_that_is_not_there_is_told_beside_what_else_is_wrong_with_the_stage_or_another(tmp_path, text):
+    (tmp_path / "steps.py").write_text(STEPS)
+    with pytest.raises(Problems) as caught:
+        build(text, folder=tmp_path)
+    codes = [problem.code for problem in everything(caught.value)]
+    assert len(codes) == 2
+    assert "no-such-name" in codes
+
+
+def test_what_is_known_of_a_stage_in_which_something_is_wrong_is_not_held_against_its_function(tmp_path):
+    (tmp_path / "steps.py").write_text(STEPS)
+    with pytest.raises(Problems) as caught:
+        build("stages: {a: {call: 'steps:one', ovr: [1]}, b: {call: 'no:where', if: false, x: 1}}", folder=tmp_path)
+    assert [problem.code for problem in everything(caught.value)] == ["unknown-key", "unknown-key"]
+
+
 def test_what_is_switched_off_may_name_what_is_not_there(looked):
     off = "  a: {call: 'nowhere:f', if: false}\n  b: {call: 'nowhere:f', over: '${stages.a}'}\n"
     assert told(looked(off + "  c: {call: 'steps:one', over: [1]}")) == []
@@ -467,3 +493,63 @@ def test_links_in_a_circle_are_not_followed_where_files_are_looked_for(looked, t
         (tmp_path / "data" / name).symlink_to("..")
     found = looked('  a: {call: "steps:one", over: {glob: "**/*.csv"}, deps: "**/*.txt"}', data__x_csv="1")
     assert [problem.path for problem in found.problems] == ["**/*.txt"]
+
+
+ENDLESS = """
+import itertools
+from itertools import count as up
+
+def ever(x):
+    yield "first"
+    while True:
+        yield x
+
+def counted(x):
+    for number in up():
+        yield number
+
+def turning(x):
+    for number in itertools.cycle([x]):
+        if number:
+            yield number
+
+def left(x):
+    while True:
+        if x:
+            break
+        yield x
+
+def bounded(x):
+    for number in range(x):
+        yield number
+
+def waits(x):
+    def inner():
+        yield x
+    while True:
+        if inner():
+            return x
+
+def listed(x):
+    for number in zip(range(x), itertools.count()):
+        yield number
+"""
+
+
+@pytest.mark.parametrize("name", ["ever", "counted", "turning"])
+def test_a_call_that_yields_without_end_is_warned_of_with_where_such_items_come_from(looked, name):
+    found = looked(f"  a: {{call: 'ends:{name}', over: [1]}}", ends__py=ENDLESS)
+    (warning,) = found.warnings
+    assert f'"ends:{name}" yields without end' in warning
+    assert f'over: {{generate: "ends:{name}"}}' in warning
+    assert found.problems == ()
+
+
+@pytest.mark.parametrize("name", ["left", "bounded", "waits", "listed"])
+def test_a_call_that_yields_and_ends_has_a_list_as_its_value_and_needs_no_warning(looked, name):
+    assert looked(f"  a: {{call: 'ends:{name}', over: [1]}}", ends__py=ENDLESS).warnings == ()
+
+
+def test_a_generator_without_end_is_a_source(looked):
+    text = "  a: {call: 'steps:one', over: {generate: 'ends:ever', with: {x: 1}, take: 3}}"
+    assert looked(text, ends__py=ENDLESS).warnings == ()

@@ -121,3 +121,85 @@ def test_a_calculation_that_fails_in_a_call_fails_that_call_alone(run):
     assert failure.index == 1
     assert failure.failure.type == "NoValue"
     assert 'there is no "n"' in failure.failure.message
+
+
+@pytest.mark.parametrize(
+    ("written", "unset", "value"),
+    [
+        ("${env.PERHAPS | default('d')}", "d", "v"),
+        ("${env['PERHAPS'] | d('d') | upper}", "D", "V"),
+        ("${env.PERHAPS is defined}", False, True),
+        ("${env.PERHAPS is not defined}", True, False),
+        ("${env.PERHAPS is undefined}", True, False),
+        ("${'yes' if env.PERHAPS is defined else 'no'}", "no", "yes"),
+        ("at ${env.PERHAPS | default('d')}!", "at d!", "at v!"),
+        ("${env.PERHAPS | default(env.NOR_THIS | default('e'))}", "e", "v"),
+        ("${params.nope | default(3)}", 3, 3),
+        ("${params.m.nope | default(params.n)}", 1, 1),
+    ],
+)
+def test_a_variable_or_a_parameter_may_be_missing_under_default_and_is_defined(run, monkeypatch, written, unset, value):
+    text = f"""
+        params: {{n: 1, m: {{}}}}
+        stages: {{s: {{call: work:take, with: {{x: "{written}"}}}}}}
+    """
+    monkeypatch.delenv("PERHAPS", raising=False)
+    assert run(text)["s"][1] == {"x": unset}
+    monkeypatch.setenv("PERHAPS", "v")
+    assert run(text)["s"][1] == {"x": value}
+
+
+def test_what_may_be_missing_may_be_in_if_in_env_in_params_and_in_commands(run, monkeypatch):
+    monkeypatch.delenv("PERHAPS", raising=False)
+    text = """
+        params: {from: "${env.PERHAPS | default('p')}"}
+        env: {TOP: "${env.PERHAPS | default('t')}"}
+        stages:
+          no: {call: work:take, if: "${env.PERHAPS | default(false)}"}
+          bare: {call: work:take, if: env.PERHAPS is defined}
+          say:
+            run: echo ${params.from} ${env.TOP} ${env.OWN} $OWN ${env.PERHAPS | default('r')}
+            env: {OWN: "${env.PERHAPS | default('o')}"}
+    """
+    result = run(text)
+    assert [str(result.state.stages[name].status) for name in ("no", "bare")] == ["skipped"] * 2
+    assert result["say"] == "p t o o r"
+    monkeypatch.setenv("PERHAPS", "yes")
+    assert run(text)["say"] == "yes yes yes yes yes"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "env.PERHAPS",
+        "env.PERHAPS | upper | default('d')",
+        "env.PERHAPS ~ 'x' is defined",
+        "env.PERHAPS or 'd'",
+        "env.PERHAPS | default('d') ~ env.PERHAPS",
+        "'d' | default(env.PERHAPS)",
+        "params.n + env.PERHAPS | length",
+        "env.PERHAPS.deeper is defined",
+    ],
+)
+def test_elsewhere_a_variable_that_is_not_there_is_told_with_what_to_write(monkeypatch, written):
+    monkeypatch.delenv("PERHAPS", raising=False)
+    (problem,) = check(f"params: {{n: 1}}\nstages: {{s: {{call: 'm:f', with: {{x: \"${{{written}}}\"}}}}}}")
+    assert "there is no environment variable" in problem.sentence()
+    assert "where it may be missing, write  ${env.PERHAPS | default('…')}" in problem.advice()
+
+
+def test_what_a_value_does_not_have_is_told_in_english(run):
+    result = run("""
+        stages:
+          a: {call: "builtins:len", with: [[1, 2]]}
+          b: {call: work:take, with: {x: "${stages.a.foo}"}}
+    """)
+    assert 'an int has no "foo"' in str(result.failures[0])
+
+
+def test_a_stages_variable_may_add_to_the_one_outside(run, monkeypatch):
+    monkeypatch.setenv("PERHAPS", "a")
+    result = run("""
+        stages: {s: {run: "echo $PERHAPS ${env.PERHAPS}", env: {PERHAPS: "${env.PERHAPS}:b"}}}
+    """)
+    assert result["s"] == "a:b a:b"

@@ -25,8 +25,8 @@ CHOICES = ("method", "returns", "chunk", "window")
 
 
 def methods(style):
-    """The canonical names of all rows that carry a style."""
-    return sorted(method.name for method in table() if style in method.styles)
+    """The canonical names of all rows that carry a style, but for those that would start a cluster each time."""
+    return sorted(method.name for method in table() if style in method.styles and table().owners[method.name].local)
 
 
 STYLES = {

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from pipeline_runner import Pipeline, Problems, Stage
+from pipeline_runner import Pipeline, Problems, Stage, check
 from pipeline_runner.events import ChunkStarted, RunEnded, StageStarted
 
 pytestmark = pytest.mark.timeout(60)
@@ -340,3 +340,54 @@ def test_a_source_may_wait_for_the_result_of_its_last_item():
         for value in run["s"]:
             given.put(value if value < 20 else None)
     assert list(run.wait()["s"]) == list(range(2, 21))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (0, "at least 1, not 0"),
+        (-3, "at least 1, not -3"),
+        ("x", "a whole number"),
+        (2.0, "a whole number"),
+        (True, "true"),
+    ],
+)
+@pytest.mark.parametrize(
+    "deed",
+    [Pipeline.run, Pipeline.start, Pipeline.plan, Pipeline.forecast, lambda p, **given: asyncio.run(p.arun(**given))],
+)
+def test_workers_that_are_no_number_of_workers_are_refused_as_in_yaml(deed, given, told):
+    pipeline = Pipeline("p", [Stage("s", call=int, over=[1])])
+    with pytest.raises(Problems, match=told):
+        deed(pipeline, workers=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"a": {"call": "m:f"}}, "takes a list of Stage.*not a dict; YAML is read by Pipeline.from_text"),
+        ("stages: {}", "not a str"),
+        (None, "not a NoneType"),
+        ([{"call": "m:f"}], "a dict is among them"),
+    ],
+)
+def test_what_is_no_stage_is_refused_with_what_is_meant(given, told):
+    with pytest.raises(TypeError, match=told):
+        Pipeline("p", given)
+    if given is not None:
+        with pytest.raises(TypeError, match=f"on_success= {told}" if "list" in told else told):
+            Pipeline("p", [Stage("s", call=int, over=[1])], on_success=given)
+
+
+def test_stages_may_come_one_by_one():
+    assert list(Pipeline("p", (Stage(name, call=int, over=[1]) for name in "ab")).spec.stages) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [(None, "nothing"), (5, "the number 5"), (b"stages: {}", "a bytes"), ([], "a list")]
+)
+def test_what_is_no_text_is_a_problem_and_no_exception(given, told):
+    (problem,) = check(given)
+    assert problem.sentence() == f"a pipeline is read from text; this is {told}"
+    with pytest.raises(Problems, match="read from text"):
+        Pipeline.from_text(given)

@@ -180,7 +180,7 @@ def test_a_live_iterator_gives_what_came_and_then_raises_why_no_more_comes(start
 
 def test_a_failed_stage_has_no_list(start):
     run = start({"all": {"call": "deeds.py:boom", "over": [7], "returns": "list"}})
-    with pytest.raises(StageUnfinished, match='stage "all" has no result'):
+    with pytest.raises(StageUnfinished, match='stage "all" has no result: it failed, because'):
         run["all"]
 
 

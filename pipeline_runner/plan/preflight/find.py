@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_runner.classes import dataclass
+from pipeline_runner.plan.preflight.endless import endless
 from pipeline_runner.plan.preflight.finder import Finder
 from pipeline_runner.plan.preflight.modules import Binding, Imported, Module, Unreadable, bindings, read
 from pipeline_runner.plan.preflight.signatures import Callee, Place, from_list, from_tree, told
@@ -178,7 +179,8 @@ def _defined(module: Module, name: str, binding: Binding, rest: tuple[str, ...])
     match binding.value:
         case ast.FunctionDef() | ast.AsyncFunctionDef() as function if not rest:
             plain = all(_origin(decorator, module) in _TRANSPARENT for decorator in function.decorator_list)
-            return Callee(from_tree(function) if plain else None, place)
+            for_ever = plain and endless(function, lambda name: _origin(name, module))
+            return Callee(from_tree(function) if plain else None, place, for_ever)
         case ast.Lambda() as function if not rest:
             return Callee(from_tree(function), place)
         case ast.ClassDef() as owner:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline_runner.axes import Style
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.marks import Mark
 from pipeline_runner.plan.plan import Plan
@@ -52,9 +52,11 @@ def look_at(
     styles: Mapping[StageName, Style] | None = None,
     *,
     ask: bool = True,
+    only_functions: Sequence[StageSpec] = (),
 ) -> Looked:
     """The same for stages that are not planned: they are then read as they mostly are.
 
+    `only_functions`: stages of which more is not known, since something in them, or before them, is wrong.
     What is switched off may name what there is only where it is switched on.
     """
     stages = {name: stage for name, stage in stages.items() if not is_off(stage)}
@@ -62,10 +64,12 @@ def look_at(
     warnings: list[str] = []
     known = styles or {}
     uses = [use for name, stage in stages.items() for use in _uses(pipeline, stage, known.get(name) or _usual(stage))]
+    others = [stage for stage in only_functions if not is_off(stage)]
+    uses += [replace(use, shapes=()) for stage in others for use in _uses(pipeline, stage, _usual(stage))]
     answers = _answers(pipeline, uses, ask)
     for use in uses:
         answer = answers[use.key]
-        if isinstance(answer, Callee) and not any(use.misfits(answer)):
+        if isinstance(answer, Callee) and not use.lists_for_ever(answer) and not any(use.misfits(answer)):
             continue
         from pipeline_runner.plan.preflight.telling import tell  # not before: mostly nothing is to be told
 
@@ -117,6 +121,10 @@ class Use:
     @property
     def mark(self) -> Mark | None:
         return place_of(self.stage, self.written, value=True)
+
+    def lists_for_ever(self, callee: Callee) -> bool:
+        """Whether a call's value would be the list of what never ends."""
+        return callee.endless and self.written == ("call",)
 
     def misfits(self, callee: Callee) -> Iterator[tuple[Shape, signatures.Misfit]]:
         """Why Python would refuse these calls."""

@@ -32,6 +32,7 @@ class Callee:
 
     signature: Signature | None  # None: whoever calls it must find out
     place: Place | None = None
+    endless: bool = False  # it yields for ever
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ def tell(use: Use, answer: object, found: list[Problem], warnings: list[str]) ->
     match answer:
         case Callee():
             found += _misfits(use, answer)
+            if use.lists_for_ever(answer):
+                warnings.append(_endless(use, answer))
         case ask.NoAnswer(why):
             warnings.append(_warning(use, why))
         case ask.Raised(lineage=lineage, place=place) if not set(lineage) & set(_TYPOS):
@@ -33,6 +35,15 @@ def tell(use: Use, answer: object, found: list[Problem], warnings: list[str]) ->
 def _warning(use: Use, why: str) -> str:
     where = f"{use.mark}: " if use.mark else ""
     return f'{where}"{use.function}" could not be looked at before the run: {why}'
+
+
+def _endless(use: Use, callee: Callee) -> str:
+    where = f"{use.mark}: " if use.mark else ""
+    at = f" ({_shown(callee.place)})" if callee.place else ""
+    return (
+        f'{where}"{use.function}" yields without end{at}, and the value of a call is the list of all that it yields: '
+        f'over: {{generate: "{use.function}"}}  takes items as they are needed'
+    )
 
 
 def _absent(use: Use, answer: Any) -> Problem:

@@ -56,6 +56,7 @@ def test_an_alias_of_the_survey_finds_its_row(alias, name):
 def test_the_keywords_are_those_of_the_language():
     assert set(table().keywords) == {
         "serial", "threads", "process", "multiprocessing", "multiprocess", "futures", "pathos", "parallel", "ppft",
+        "dask", "ray", "mpi",
     }  # fmt: skip
 
 
@@ -80,7 +81,7 @@ def test_reading_the_table_loads_no_library_of_pools():
             "-c",
             (
                 "import sys; from pipeline_runner.backends import table; table();"
-                "print(sorted({'pathos', 'ppft', 'multiprocess', 'dill', 'multiprocessing.pool'} & set(sys.modules)))"
+                "print(sorted({'pathos', 'ppft', 'multiprocess', 'dill', 'multiprocessing.pool', 'dask', 'distributed', 'ray', 'mpi4py'} & set(sys.modules)))"
             ),
         ],
         capture_output=True,

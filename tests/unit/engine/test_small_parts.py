@@ -144,7 +144,7 @@ def leave(workers, waves=((0, 1, 2, 3),), lanes=()):
     chains = [SimpleNamespace(head=number) for number in range(4)]
     planned = SimpleNamespace(
         spec=SimpleNamespace(limits={}, priority=0),
-        choice=SimpleNamespace(backend=SimpleNamespace(in_process=False)),
+        choice=SimpleNamespace(backend=SimpleNamespace(in_process=False, uses_cpus=True)),
     )
     plan = SimpleNamespace(
         workers=workers,

@@ -220,11 +220,45 @@ def test_a_profile_is_laid_over_the_file():
 
 
 def test_a_profile_that_is_not_chosen_is_only_checked_for_its_keys():
-    assert spec("profiles: {x: {defaults: {backend: dask}, dask: {a: 1}}}\n" + ONE)
-    assert codes("profiles: {x: {defaults: {backend: dask}, dask: {a: 1}}}\n" + ONE, profile="x") == [
-        "not-yet",
-        "not-yet",
-    ]
+    assert spec("profiles: {x: {defaults: {backend: dask}, dask: {scheduler: '${env.NONE}'}}}\n" + ONE)
+    assert codes("profiles: {x: {defaults: {backend: dask}, dask: {a: 1}}}\n" + ONE) == ["unknown-key"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        ("dask: {scheduler: 'tcp://127.0.0.1:8786'}", None),
+        ("dask: {scheduler: 'tcp://localhost:8786'}", None),
+        ("dask: {scheduler: 'tls://there:8786', tls: {ca: a.pem, cert: b.pem, key: c.pem}}", None),
+        ("dask: {scheduler: 'tcp://there:8786'}", "wrong-type"),
+        ("dask: {scheduler: 'tcp://127.0.0.1.evil.example:8786'}", "wrong-type"),
+        ("dask: {scheduler: there}", "wrong-type"),
+        ("dask: {scheduler: 8786}", "wrong-type"),
+        ("dask: {tls: {ca: a.pem, cert: b.pem}}", "wrong-type"),
+        ("dask: {tls: {ca: a.pem, cert: b.pem, key: c.pem, password: x}}", "unknown-key"),
+        ("dask: {address: 'tcp://127.0.0.1:8786'}", "unknown-key"),
+        ("ray: {address: 'head:6379'}", None),
+        ("ray: {address: auto}", None),
+        ("ray: {address: 'ray://head:10001'}", "wrong-type"),
+        ("mpi: {launcher: srun}", None),
+        ("mpi: {launcher: [mpiexec, --hostfile, hosts]}", None),
+        ("mpi: {launcher: []}", "wrong-type"),
+        ("mpi: mpiexec", "wrong-type"),
+    ],
+)
+def test_where_a_cluster_is_is_checked(keys, code):
+    for text in (f"{keys}\n" + ONE, f"profiles: {{x: {{{keys}}}}}\n" + ONE):
+        assert [problem.code for problem in check(text)] == ([] if code is None else [code])
+
+
+def test_files_of_a_connection_are_found_from_the_pipelines_folder(tmp_path):
+    tls = "dask: {scheduler: 'tls://there:8786', tls: {ca: a.pem, cert: b.pem, key: /etc/c.pem}}\n"
+    assert build(tls + ONE, folder=tmp_path).clusters["dask"] == {
+        "scheduler": "tls://there:8786",
+        "ca": str(tmp_path / "a.pem"),
+        "cert": str(tmp_path / "b.pem"),
+        "key": "/etc/c.pem",
+    }
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_a_generator_is_drawn_from_lazily():
 
 
 def test_a_generator_that_gives_nothing_to_draw_from_is_named():
-    with pytest.raises(SourceError, match="gave a int"):
+    with pytest.raises(SourceError, match="gave an int"):
         all_of(Generate(Given(lambda: 3)))
 
 

@@ -101,7 +101,7 @@ def test_what_is_not_there_is_told_with_what_is_near(project):
     assert "did you mean texts:f?" in not_found("module", "textz", "f", project)
     assert "did you mean texts.py?" in not_found("file", "text.py", "f", project)
     assert "it has: read_file" in not_found("module", "texts", "read_fiel", project)
-    assert "limit is a int, which cannot be called" in not_found("module", "texts", "limit", project)
+    assert "limit is an int, which cannot be called" in not_found("module", "texts", "limit", project)
 
 
 def test_a_module_that_the_standard_library_has_is_told_so(project):
