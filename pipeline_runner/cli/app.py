@@ -6,9 +6,9 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline_runner.cli.quick import plain_run
 from pipeline_runner.cli.streams import nobody_reads, steady
@@ -54,11 +54,39 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def _obey(words: Sequence[str]) -> None:
-    asked = plain_run(words[1:]) if words[:1] == ["run"] else None
-    if asked is None:
+    plainly = _plain(words)
+    if plainly is None:
         wanted = [words[0]] if words and words[0] in COMMANDS else COMMANDS
         build(wanted)(args=words, prog_name="prun")
         return
+    try:  # what ends it otherwise, ends it with the codes that typer has for that
+        raise SystemExit(plainly())
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        nobody_reads()
+        raise SystemExit(1) from None
+
+
+def _plain(words: Sequence[str]) -> Callable[[], int] | None:
+    """What does what is asked for and gives the exit code, where that is said so plainly that it needs no typer."""
+    command, rest = words[:1], words[1:]
+    if command == ["validate"] and rest and all(word and word[0] != "-" for word in rest):
+        return lambda: _validate(rest)
+    asked = plain_run(rest) if command == ["run"] else None
+    return None if asked is None else lambda: _go(asked)
+
+
+def _validate(files: Sequence[str]) -> int:
+    gc.disable()  # all that is made stays
+    from pipeline_runner.cli.checking import checked
+
+    code = checked(files)
+    gc.freeze()  # and need not be looked through at the end
+    return code
+
+
+def _go(asked: Mapping[str, Any]) -> int:
     gc.disable()  # until there is a plan: all that is made up to there stays
     if not asked.get("dry_run") and os.path.isfile(asked.get("file", "")):
         from pipeline_runner.cli.early import fork_helpers
@@ -66,13 +94,7 @@ def _obey(words: Sequence[str]) -> None:
         fork_helpers()  # before all that workers need not have
     from pipeline_runner.cli.go import Asked, go
 
-    try:  # what ends it otherwise, ends it with the codes that typer has for that
-        raise SystemExit(go(Asked(**asked)))
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        nobody_reads()
-        raise SystemExit(1) from None
+    return go(Asked(**asked))
 
 
 def _our_bug(error: BaseException) -> NoReturn:

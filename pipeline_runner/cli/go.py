@@ -296,11 +296,14 @@ def _give(result: Result, asked: Asked, everything: bool) -> None:
         return
     from pipeline_runner.reporters.values import shown
 
-    for name, stage in result.state.stages.items():
-        if name in result.state.hooks:
-            continue  # what a hook gives is nobody's result
-        if wanted(name) and stage.status in ("done", "reused"):
-            print(_printable(result.hidden(shown(name, result[name]))), flush=True)
+    try:
+        for name, stage in result.state.stages.items():
+            if name in result.state.hooks:
+                continue  # what a hook gives is nobody's result
+            if wanted(name) and stage.status in ("done", "reused"):
+                print(_printable(result.hidden(shown(name, result[name]))))
+    finally:
+        sys.stdout.flush()  # of thousands together
 
 
 def _following(pipeline: Pipeline, result: Result, state: str | None) -> Next | None:

@@ -28,6 +28,7 @@ class Course:
     chain: Chain
     stages: Sequence[StagePlan]
     results: Sequence[Results]  # of each stage
+    head: StagePlan = field(init=False)
     numbers: Iterator[int] = field(init=False)  # of its chunks: each tells its course
     feed: Feed = field(init=False)
     sizes: Sizes = field(init=False)
@@ -65,11 +66,8 @@ class Course:
     said: dict[int, deque[str]] = field(default_factory=dict)  # call number → the last lines that it wrote
 
     def __post_init__(self) -> None:
+        self.head = self.stages[0]
         self.workers = self.head.workers
-
-    @property
-    def head(self) -> StagePlan:
-        return self.stages[0]
 
     @property
     def running(self) -> bool:

@@ -177,6 +177,7 @@ class Lane(Course):
     _loads: dict[int, _Load] = field(default_factory=lambda: defaultdict(_Load))  # by priority
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.workers = self.most
         self.waiting = Waiting(self.most)
         # One that waits for each call keeps one worker busy: it is asked by as many threads as there are workers.

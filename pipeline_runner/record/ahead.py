@@ -1,7 +1,8 @@
 """What is kept of stages of one call, asked for many at a time: a thousand that are up to date need a few questions.
 
-What was asked ahead is believed within one turn of the engine, in which nothing is written down that could change it.
-What is not found here is looked for once more by itself.
+That nothing was found is believed within one turn of the engine, in which nothing is written down that could change it.
+A row that was found stays good: it is sealed, and what it says of files is compared with them when it is used. What is
+not found here is looked for once more by itself.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pipeline_runner.spec.pipeline import StageName
 if TYPE_CHECKING:
     from pipeline_runner.record.outs import Written
 
-MOST = 64  # stages that are asked for together at most: some are asked for in vain when a turn ends
+MOST = 256  # stages that are asked for together at most
 SMALL = 1 << 12  # bytes of a value that is read ahead
 
 # The newest of each: that is found by the index alone, however many runs have the same.
@@ -62,12 +63,12 @@ class Ahead:
         return self._known.pop(name, None)
 
     def forget(self) -> None:
-        """Something may have been written since."""
-        self._known.clear()
+        """Something may have been written since. What was found is what it was: whoever uses it looks at the files."""
+        self._known = {name: known for name, known in self._known.items() if known.row is not None}
         self._many = 1
 
     def _together(self, name: StageName) -> list[StageName]:
-        """This one, and others that will be asked for soon: twice as many each time in one turn."""
+        """This one, and others that will be asked for soon: four times as many each time in one turn."""
         while self._passed < len(self._line) and self._line[self._passed] in self._asked:
             self._passed += 1
         found = [name]
@@ -77,7 +78,7 @@ class Ahead:
             other = self._line[place]
             if other not in self._asked and other not in self._known and other != name:
                 found.append(other)
-        self._many = min(2 * self._many, MOST)
+        self._many = min(4 * self._many, MOST)
         return found
 
     def _look(self, names: Sequence[StageName]) -> None:

@@ -1,9 +1,14 @@
-"""Events as JSON, and back: what the journal keeps is what was published."""
+"""Events as JSON, and back: what the journal keeps is what was published.
+
+A row may tell several: how a stage began, and that its calls were reused, are in the row of its end where all of it was
+one turn of the engine.
+"""
 
 from __future__ import annotations
 
 import json
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -13,31 +18,31 @@ from pipeline_runner.calls import Cause, Failure
 from pipeline_runner.classes import names
 from pipeline_runner.events import Event
 
+BEFORE = "before"  # beside an event's fields: what happened to the same stage just before it, each with its kind
 
-def encode(event: Event) -> str:
+
+def encode(event: Event, before: Sequence[Event] = ()) -> str:
     """The event's fields as JSON."""
-    return _as_json({name: _out(getattr(event, name)) for name in _names(type(event).__name__)})
+    if before:
+        return _as_json({**vars(event), BEFORE: [[type(one).__name__, vars(one)] for one in before]})
+    return _as_json(vars(event))
 
 
-_as_json = json.JSONEncoder(ensure_ascii=True).encode
-
-
-@cache
-def _names(kind: str) -> tuple[str, ...]:
-    return names(_kinds()[kind])
-
-
-def decode(kind: str, body: str) -> Event | None:
-    """The event again; None for a kind that this version does not know. Errors: ValueError when it is damaged."""
-    made = _kinds().get(kind)
-    if made is None:
-        return None
+def decode(kind: str, body: str) -> list[Event]:
+    """All that a row tells, in the order in which it happened, without what this version does not know. Errors:
+    ValueError when it is damaged."""
     given = json.loads(body)
-    known = names(made)
     try:
-        return made(**{name: _in(name, value) for name, value in given.items() if name in known})
+        told = [*given.get(BEFORE, ()), (kind, given)]
+        return [_event(its_kind, its_fields) for its_kind, its_fields in told if its_kind in _kinds()]
     except (TypeError, AttributeError) as error:
         raise ValueError(f"a damaged {kind}: {error}") from error
+
+
+def _event(kind: str, given: Any) -> Event:
+    made = _kinds()[kind]
+    known = names(made)
+    return made(**{name: _in(name, value) for name, value in given.items() if name in known})
 
 
 @cache
@@ -46,26 +51,23 @@ def _kinds() -> dict[str, type[Event]]:
     return {kind.__name__: kind for kind in found if isinstance(kind, type) and issubclass(kind, Event)}
 
 
-_PLAIN = frozenset({str, int, float, bool, type(None)})
-
-
 def _out(value: Any) -> Any:
-    if type(value) in _PLAIN:
-        return value
+    """What JSON has no word for."""
     match value:
         case range():
             return {"range": [value.start, value.stop]}
-        case tuple():
-            return [_out(one) for one in value]
         case Failure():
-            told = {name: _out(getattr(value, name)) for name in Failure.__dataclass_fields__}
-            return {
-                **told,
-                "pickled": None if value.pickled is None else b2a_base64(value.pickled, newline=False).decode(),
-            }
-        case Status() | Cause():
-            return value.value
-    return value
+            told = {name: getattr(value, name) for name in Failure.__dataclass_fields__}
+            return {**told, "pickled": None if value.pickled is None else _packed(value.pickled)}
+    raise TypeError(f"an event has a {type(value).__name__}: this is our bug")
+
+
+def _packed(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode()
+
+
+# Made of no value that holds itself.
+_as_json = json.JSONEncoder(check_circular=False, default=_out).encode
 
 
 def _in(name: str, value: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -24,7 +25,7 @@ from pipeline_runner.worker import contents
 A_FILE = 1 << 12  # bytes that could be read while one more file of a folder is looked at
 SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system that is in use: FAT's
 
-Look = tuple[int, int, int, int]  # size, mtime, ctime, inode
+Look = bytes  # size, mtime, ctime, inode
 Memory = tuple[str, bytes, str, bytes]  # a row of the store's: path, the look, the digest, their seal
 
 
@@ -44,9 +45,10 @@ class Files:
         """What is in a file, or in all files of a folder. Errors: OSError; NotAtHand, where more than `most` bytes
         would have to be read to tell it."""
         where = os.path.abspath(path)
-        if os.path.isdir(where):
+        status = os.stat(where)
+        if stat.S_ISDIR(status.st_mode):
             return contents.folder(where, self._of_file if most is None else _Haste(self._of_file, most))
-        return self._of_file(where, most)
+        return self._of_file(where, most, status)
 
     def expect(self, paths: Iterable[str]) -> None:
         """Have at hand what is remembered of these files, which will be asked for soon."""
@@ -77,15 +79,17 @@ class Files:
         if self._connection is not None:
             self._connection.close()
 
-    def _of_file(self, path: str, most: int | None = None) -> str:
-        look = _look(path)
+    def _of_file(self, path: str, most: int | None = None, status: os.stat_result | None = None) -> str:
+        status = status or os.stat(path)
+        look = _look(status)
         known = self._remembered(path)
         if known is not None and known[0] == look:
             return known[1]
-        if most is not None and look[0] > most:
+        if most is not None and status.st_size > most:
             raise NotAtHand
         digest = contents.file(path)
-        if _look(path) == look and look[1] < (now := time_ns()) - SETTLED_NS and look[2] < now - SETTLED_NS:
+        settled = max(status.st_mtime_ns, status.st_ctime_ns) < time_ns() - SETTLED_NS
+        if settled and _look(os.stat(path)) == look:
             self._remember(path, look, digest)
         return digest
 
@@ -101,14 +105,13 @@ class Files:
     def _believe(self, path: str, look: Any, digest: Any, mark: Any) -> None:
         """Take over a row of the store, if it is intact."""
         if isinstance(look, bytes) and intact(self._key, mark, path, look, digest):
-            self._known[path] = _unpacked(look), digest
+            self._known[path] = look, digest
 
     def _remember(self, path: str, look: Look, digest: str) -> None:
         with self._lock:
             self._known[path] = look, digest
             if self._connection is not None:
-                packed = _packed(look)
-                self._fresh.append((path, packed, digest, seal(self._key, path, packed, digest)))
+                self._fresh.append((path, look, digest, seal(self._key, path, look, digest)))
 
 
 class _Haste:
@@ -124,18 +127,9 @@ class _Haste:
         return self._of_file(path, self._left)
 
 
-def _look(path: str) -> Look:
-    status = os.stat(path)
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-
-
-def _packed(look: Look) -> bytes:
-    return b"".join(number.to_bytes(16, "little", signed=True) for number in look)
-
-
-def _unpacked(data: bytes) -> Look:
-    size, mtime, ctime, inode = (int.from_bytes(data[at : at + 16], "little", signed=True) for at in range(0, 64, 16))
-    return size, mtime, ctime, inode
+def _look(status: os.stat_result) -> Look:
+    seen = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    return b"".join([number.to_bytes(16, "little", signed=True) for number in seen])
 
 
 def forget_missing(connection: sqlite3.Connection) -> None:

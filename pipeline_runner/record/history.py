@@ -204,7 +204,7 @@ class History:
             first = self._count(f"SELECT min(seq) FROM event WHERE {_TOLD}", run)
             where, given = f"{where} AND seq >= ?", [*given, first]
         found = self._rows(f"SELECT seq, kind, body FROM {table} WHERE {where} ORDER BY seq DESC LIMIT ?", *given, most)
-        told = [(int(seq), _decoded(kind, body)) for seq, kind, body in found]
+        told = [(int(seq), event) for seq, kind, body in found for event in _decoded(kind, body)]
         return [(seq, event) for seq, event in reversed(told) if isinstance(event, Printed)]
 
     def given(self, run: str, stage: str, item: int) -> bytes | None:
@@ -315,9 +315,7 @@ class History:
 
     def _events(self, where: str, *given: Any) -> Iterator[Event]:
         for kind, body in self._rows(f"SELECT kind, body FROM event WHERE {where} ORDER BY seq", *given):
-            event = _decoded(kind, body)
-            if event is not None:
-                yield event
+            yield from _decoded(kind, body)
 
     def _count(self, statement: str, *given: Any) -> int:
         return next((int(number or 0) for (number,) in self._rows(statement, *given)), 0)
@@ -352,11 +350,11 @@ def _count_on_the_way(state: RunState) -> None:
             through[head] = stage.done + stage.failed
 
 
-def _decoded(kind: str, body: str) -> Event | None:
+def _decoded(kind: str, body: str) -> list[Event]:
     try:
         return decode(kind, body)
     except (ValueError, LookupError):  # damaged: what it told is not known any more
-        return None
+        return []
 
 
 def _object(body: str) -> Mapping[str, Any]:

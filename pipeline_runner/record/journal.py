@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
-from pipeline_runner.events import CallFailed, CallsDone, ChunkEnded, ChunkStarted, Event, RunStarted
+from pipeline_runner.events import (
+    CallsDone,
+    CallsReused,
+    ChunkEnded,
+    ChunkStarted,
+    Event,
+    RunStarted,
+    StageEnded,
+    StageStarted,
+)
 from pipeline_runner.record.codec import encode
 from pipeline_runner.record.errors import damaged, store_error, usable
 from pipeline_runner.record.files import Memory
@@ -40,6 +49,7 @@ class Kept(NamedTuple):
     file: str | None
 
 
+_EVENT = "INSERT INTO event (run, kind, stage, item, body) VALUES (?, ?, ?, ?, ?)"
 # What chunks do is told by the rows of `done`; a row for each of their events would double the journal.
 _TOLD_ELSEWHERE = (CallsDone, ChunkStarted, ChunkEnded)
 
@@ -54,6 +64,7 @@ class Journal:
         self._recipes = recipes
         self._keys = {name: recipe.key for name, recipe in recipes.items()}
         self._rows: dict[str, list[tuple[Any, ...]]] = {}  # that are not written yet, by the statement that writes them
+        self._begun: dict[StageName, list[Event]] = {}  # in this turn, how they began: their ends may tell it
         self._in_files: set[str] = set()  # values that this run has put into files
         self._connection = store.connect()
         self._inode = os.stat(store.database).st_ino
@@ -64,10 +75,26 @@ class Journal:
             self._begin(event.at)
         if isinstance(event, _TOLD_ELSEWHERE):
             return
-        item = event.index if isinstance(event, CallFailed) else getattr(event, "index", None)
+        stage: Any = getattr(event, "stage", None)
+        if isinstance(event, StageStarted):
+            self._begun[stage] = [event]
+        elif isinstance(event, CallsReused) and stage in self._begun:
+            self._begun[stage].append(event)
+        elif isinstance(event, StageEnded):
+            self._event(event, stage, self._begun.pop(stage, ()))
+        else:
+            self._told_so_far(stage)
+            self._event(event, stage)
+
+    def _told_so_far(self, stage: StageName | None = None) -> None:
+        """Write down what waited for the end of a stage, or of any, since something else comes first."""
+        for name in [stage] if stage is not None else list(self._begun):
+            for event in self._begun.pop(name, ()):
+                self._event(event, name)
+
+    def _event(self, event: Event, stage: StageName | None, before: Sequence[Event] = ()) -> None:
         self._insert(
-            "INSERT INTO event (run, kind, stage, item, body) VALUES (?, ?, ?, ?, ?)",
-            (self._run, type(event).__name__, getattr(event, "stage", None), item, encode(event)),
+            _EVENT, (self._run, type(event).__name__, stage, getattr(event, "index", None), encode(event, before))
         )
 
     def keep(
@@ -166,6 +193,7 @@ class Journal:
 
     def commit(self) -> None:
         """What was written since the last commit is now there whatever happens."""
+        self._told_so_far()
         if not self._rows:
             return
         try:

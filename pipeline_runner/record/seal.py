@@ -88,16 +88,21 @@ def _read(file: Path) -> bytes | None:
 def seal(key: bytes, *parts: bytes | str | int | None) -> bytes:
     """The seal of a row: its parts in order, each with its length, so that none can flow into the next."""
     pieces: list[bytes] = []
-    size = 0
+    large = False
     for part in parts:
         data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogatepass")
-        size += len(data)
-        pieces += (len(data).to_bytes(8, "little"), data)
-    inner, outer = (half.copy() for half in _halves(key))
-    for piece in (b"".join(pieces),) if size < SHORT else pieces:
+        size = len(data)
+        large = large or size > SHORT
+        pieces += (_SIZES[size] if size < len(_SIZES) else size.to_bytes(8, "little"), data)
+    begun, ended = _halves(key)
+    inner, outer = begun.copy(), ended.copy()
+    for piece in pieces if large else (b"".join(pieces),):
         inner.update(piece)
     outer.update(inner.digest())
     return outer.digest()
+
+
+_SIZES = [size.to_bytes(8, "little") for size in range(256)]
 
 
 @lru_cache(maxsize=4)

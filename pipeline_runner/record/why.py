@@ -31,10 +31,10 @@ def last_read(connection: sqlite3.Connection, run: str, stage: str) -> tuple[tup
         (run, stage),
     ).fetchone()
     try:
-        event = None if row is None else decode(*row)
+        told = [] if row is None else decode(*row)
     except (ValueError, LookupError):
         return None
-    return event.files if isinstance(event, DepsRead) else None
+    return next((event.files for event in told if isinstance(event, DepsRead)), None)
 
 
 def deps_changes(then: Iterable[tuple[str, str]], now: Iterable[tuple[str, str]]) -> Iterator[Change]:

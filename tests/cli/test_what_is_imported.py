@@ -156,6 +156,25 @@ def test_a_first_run_of_an_ordinary_file_imports_no_pydantic(python, tmp_path):
     assert found(runner, ("pydantic", "pydantic_core", "importlib.metadata", "concurrent", "logging", "secrets")) == []
 
 
+def test_a_look_at_ordinary_files_imports_no_typer_and_no_pydantic(python, tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("version: 1\nstages: {one: {call: 'math:sqrt', with: [4]}}\n")
+    look = ASK.replace("assert gc.isenabled()", "")
+    done = python("-c", look, "validate", "pipeline.yaml", "pipeline.yaml")
+    assert (done.returncode, done.stdout) == (0, "pipeline.yaml: ok\n")
+    runner = json.loads((tmp_path / "runner.json").read_text())["loaded"]
+    assert "yaml" in runner
+    assert found(runner, ("typer", "click", "rich", "pydantic", "pydantic_core", "networkx", "sqlite3")) == []
+
+
+@pytest.mark.parametrize("words", [("--format", "text"), ("--format=text",)])
+def test_a_look_is_the_same_with_and_without_typer(python, tmp_path, words):
+    (tmp_path / "pipeline.yaml").write_text("version: 1\nstages: {one: {call: 'math:sqrrt', wiht: [4]}}\n")
+    plain = python("-m", "pipeline_runner", "validate", "pipeline.yaml", "nowhere.yaml")
+    other = python("-m", "pipeline_runner", "validate", "pipeline.yaml", "nowhere.yaml", *words)
+    assert plain.returncode == other.returncode == 2
+    assert plain.stdout == other.stdout
+
+
 def test_a_run_that_is_like_the_last_one_starts_no_second_interpreter(loaded, tmp_path):
     assert json.loads((tmp_path / "runner.json").read_text())["executed"] == []
 

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from pipeline_runner.record.history import History
 from pipeline_runner.record.reading import QUICK
 from pipeline_runner.record.store import Store
 from pipeline_runner.record.times import LOOKED_BACK
@@ -164,3 +165,16 @@ def test_what_was_kept_before_the_newest_change_is_found_again(project):
     data.write_text("a")
     assert statuses(project.run()) == {"reused"}
     assert project.made() == ["whole x"] * 2
+
+
+def test_the_row_of_its_end_tells_how_a_reused_stage_began(project):
+    """Three rows of events for each stage of an all reused run are half of what is written."""
+    (project.folder / "out").mkdir()
+    project.stages(drawing(12))
+    project.run()
+    heard = []
+    again = project.run(on_event=heard.append)
+    with closing(sqlite3.connect(project.state / "journal.db")) as connection:
+        question = "SELECT kind, count(*) FROM event WHERE run = ? AND stage IS NOT NULL GROUP BY kind"
+        assert dict(connection.execute(question, (again.id,))) == {"StageEnded": 12}
+    assert list(History(Store(project.state)).events(again.id)) == heard

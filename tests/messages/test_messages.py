@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_runner.cli.validate import as_text, findings
+from pipeline_runner.cli.checking import as_text, findings
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("*.yaml"))

@@ -40,8 +40,10 @@ def look_at_blanks(stage: StageSpec, folder: Path) -> Iterator[Problem]:
 
     With `on_error: skip` an item may be dropped for that; then only what fits none of them is a problem.
     """
+    if stage.over is None:
+        return
     blanks = list(dict.fromkeys(_blanks((stage.constants, stage.deps, stage.outs))))
-    if stage.over is None or not blanks or lost(stage, "over"):
+    if not blanks or lost(stage, "over"):
         return
     known = rows(stage.over, folder, partial(links, stage))
     scopes = [{"item": row, "index": index} for index, row in enumerate(islice(known or (), MOST))]

@@ -40,16 +40,31 @@ def test_every_event_comes_back(kind):
     for turn in range(max(map(len, columns))):
         given = {f.name: c[turn % len(c)] for f, c in zip(dataclasses.fields(kind), columns, strict=True)}
         event = kind(**given)
-        assert decode(kind.__name__, encode(event)) == event
+        assert decode(kind.__name__, encode(event)) == [event]
 
 
 def test_a_kind_that_is_not_known_is_nothing_and_a_damaged_one_is_an_error():
-    assert decode("FromTheFuture", "{}") is None
-    for body in ("{", "{}", '{"run": 1}', "[]"):
+    assert decode("FromTheFuture", "{}") == []
+    whole = encode(events.StageEnded(stage="a", status=Status.DONE, took_s=1.0))
+    for body in (
+        "{",
+        "{}",
+        '{"run": 1}',
+        "[]",
+        whole[:-1] + ', "before": 1}',
+        whole[:-1] + ', "before": [["StageStarted", 1]]}',
+    ):
         with pytest.raises(ValueError):  # noqa: PT011
             decode("StageEnded", body)
 
 
 def test_a_field_that_a_later_version_adds_is_left_out():
     event = events.PoolReplaced(stage="a", why="w")
-    assert decode("PoolReplaced", encode(event)[:-1] + ', "new": 1}') == event
+    assert decode("PoolReplaced", encode(event)[:-1] + ', "new": 1}') == [event]
+
+
+def test_a_row_tells_what_came_before_it_too():
+    began = events.StageStarted(stage="a", method="m", calls=1)
+    reused = events.CallsReused(stage="a", indices=range(1))
+    ended = events.StageEnded(stage="a", status=Status.REUSED, took_s=0.1)
+    assert decode("StageEnded", encode(ended, [began, reused])) == [began, reused, ended]
