@@ -158,7 +158,7 @@ def test_a_first_run_of_an_ordinary_file_imports_no_pydantic(python, tmp_path):
 
 def test_a_look_at_ordinary_files_imports_no_typer_and_no_pydantic(python, tmp_path):
     (tmp_path / "pipeline.yaml").write_text("version: 1\nstages: {one: {call: 'math:sqrt', with: [4]}}\n")
-    look = ASK.replace("assert gc.isenabled()", "")
+    look = "\n".join(line for line in ASK.splitlines() if not line.startswith("assert"))  # of a run's end
     done = python("-c", look, "validate", "pipeline.yaml", "pipeline.yaml")
     assert (done.returncode, done.stdout) == (0, "pipeline.yaml: ok\n")
     runner = json.loads((tmp_path / "runner.json").read_text())["loaded"]
