@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from pipeline_runner.record.ahead import Ahead
 from pipeline_runner.record.history import History
 from pipeline_runner.record.reading import QUICK
 from pipeline_runner.record.store import Store
@@ -178,3 +179,16 @@ def test_the_row_of_its_end_tells_how_a_reused_stage_began(project):
         question = "SELECT kind, count(*) FROM event WHERE run = ? AND stage IS NOT NULL GROUP BY kind"
         assert dict(connection.execute(question, (again.id,))) == {"StageEnded": 12}
     assert list(History(Store(project.state)).events(again.id)) == heard
+
+
+def test_no_stage_is_asked_for_twice_though_turns_end_in_between(project, monkeypatch):
+    """In a run of many turns, some stages are asked for in one and begin in another."""
+    (project.folder / "out").mkdir()
+    count = 600
+    project.stages(drawing(count))
+    project.run()
+    asked = []
+    look = Ahead._look
+    monkeypatch.setattr(Ahead, "_look", lambda ahead, names: (asked.extend(names), look(ahead, names))[1])
+    assert statuses(project.run()) == {"reused"}
+    assert len(asked) == len(set(asked)) == count

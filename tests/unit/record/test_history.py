@@ -323,3 +323,48 @@ def test_what_a_broken_off_clean_left_is_taken_by_the_next(history, written, sto
     with closing(sqlite3.connect(store.database)) as connection:
         for table in ("event", "done", "given"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def kinds(store):
+    with closing(store.connect()) as connection:
+        return [kind for (kind,) in connection.execute("SELECT kind FROM event WHERE kind LIKE 'S%' OR kind LIKE 'C%'")]
+
+
+def test_what_began_and_ended_at_once_is_one_row_and_told_as_it_was(history, store, written):
+    told = [started("a", 2), events.CallsReused(stage="a", indices=range(2), at=1002.0), ended("a", 2)]
+    written("r1", *told, over())
+    assert kinds(store) == ["StageEnded"]
+    assert list(history.events("r1"))[1:] == [*told, over()]
+    assert history.state("r1").stages["a"].reused == 2
+
+
+def test_what_happened_in_between_keeps_its_place(history, store, written):
+    told = [started("a", 1), failed("a", 0), ended("a", 0, Status.FAILED)]
+    written("r1", *told, over(Status.FAILED))
+    assert kinds(store) == ["StageStarted", "CallFailed", "StageEnded"]
+    assert list(history.events("r1"))[1:-1] == told
+
+
+def test_that_a_stage_began_is_there_when_its_turn_is(store):
+    journal = Journal(store, "r1", {"pipeline": "words"}, {"a": RECIPE, "b": RECIPE})
+    journal.take(events.RunStarted(run="r1", pipeline="words", workers=2, stages=("a", "b")))
+    journal.take(started("a", 1))
+    journal.commit()
+    assert kinds(store) == ["StageStarted"]
+    journal.take(started("b", 1))
+    journal.take(ended("a", 1))
+    journal.take(over(Status.INTERRUPTED))
+    journal.close()
+    assert kinds(store) == ["StageStarted", "StageEnded", "StageStarted"]
+    with closing(store.connect()) as connection:
+        (last,) = connection.execute("SELECT kind FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+    assert last == "RunEnded"
+
+
+def test_a_row_whose_beginning_is_damaged_is_not_there(history, store, written):
+    written("r1", started("a", 1), ended("a", 1), started("b", 1), ended("b", 1), over())
+    with closing(store.connect()) as connection:
+        connection.execute("""UPDATE event SET body = replace(body, '"method"', '"thod"') WHERE stage = 'a'""")
+    assert [type(event).__name__ for event in history.events("r1")] == [
+        *("RunStarted", "StageStarted", "StageEnded", "RunEnded")
+    ]
