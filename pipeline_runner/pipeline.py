@@ -20,6 +20,7 @@ from pipeline_runner.spec.pipeline import PipelineSpec, StageName
 # What plans, and what reads YAML, is imported where that is done: a run whose plan was kept needs neither.
 if TYPE_CHECKING:
     from pipeline_runner.engine.books import Listener
+    from pipeline_runner.engine.chaos import Chaos
     from pipeline_runner.engine.engine import Engine
     from pipeline_runner.plan.forecast import Forecast
     from pipeline_runner.plan.plan import Plan
@@ -324,10 +325,9 @@ class Pipeline:
         cache: bool = True,
         recipes: Mapping[StageName, Recipe] | None = None,
     ) -> Engine:
-        from pipeline_runner.engine.chaos import chaos_from
         from pipeline_runner.engine.engine import Engine
 
-        strikes = chaos_from(chaos)
+        strikes = _strikes(chaos) if chaos else None
         keeper = _keeper(plan, keep)
         listeners: Sequence[Listener] = (on_event,) if callable(on_event) else tuple(on_event)
         record = self._record(plan, state, Looking(bool(resume), force, cache), resume, recipes)
@@ -518,6 +518,12 @@ def _reasons(plan: Plan) -> dict[str, list[str]]:
     for name, stage in plan.with_hooks().stages.items():
         found.setdefault(f"{stage.choice.method.name}: {stage.choice.why}", []).append(name)
     return found
+
+
+def _strikes(chaos: str | Mapping[str, float]) -> Chaos | None:
+    from pipeline_runner.engine.chaos import chaos_from
+
+    return chaos_from(chaos)
 
 
 def _keeper(plan: Plan, keep: Keep) -> Callable[[StageName], bool]:

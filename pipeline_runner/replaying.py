@@ -34,8 +34,9 @@ from pipeline_runner.spec.secrets import missing
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState, failure_told
 from pipeline_runner.worker.functions import add_to_path
+from pipeline_runner.worker.job import COMMAND
 from pipeline_runner.worker.packing import pack_result
-from pipeline_runner.worker.shell import COMMAND, Invocation
+from pipeline_runner.worker.shell import Invocation
 from pipeline_runner.worker.steps import prepare, set_up
 
 

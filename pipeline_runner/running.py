@@ -6,12 +6,11 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Returns, Status
 from pipeline_runner.engine.engine import Engine
 from pipeline_runner.engine.inputs import StageUnfinished, whole_value
-from pipeline_runner.engine.live import CallHandle, LiveValues, MapHandle
 from pipeline_runner.errors import UsageError, did_you_mean
 from pipeline_runner.events import CallFailed
 from pipeline_runner.plan.plan import StagePlan
@@ -19,6 +18,9 @@ from pipeline_runner.reporters.values import unshown
 from pipeline_runner.spec.pipeline import StageName, StageSpec
 from pipeline_runner.state import RunState, failure_told
 from pipeline_runner.syntax.expressions import Ends
+
+if TYPE_CHECKING:
+    from pipeline_runner.engine.live import LiveValues
 
 
 class Result(Mapping[str, Any]):
@@ -150,6 +152,8 @@ class Run:
 
         Errors: KeyError for a stage that there is not; StageUnfinished for one that did not end well.
         """
+        from pipeline_runner.engine.live import CallHandle, MapHandle  # who waits for `prun FILE` asks for nothing
+
         spec, results = _find(self._engine, stage)
         returns = self._engine.plan.stages[spec.name].choice.returns
         about = (stage, results, self._engine.lock, self._engine.state)
@@ -207,6 +211,8 @@ class Run:
             live.let_go()
 
     def _follow(self, name: StageName) -> LiveValues:
+        from pipeline_runner.engine.live import LiveValues
+
         plan = self._engine.plan.stages[name]
         live = LiveValues(self._engine.lock, self._engine.moved, lambda: self._why(name))
         self._engine.results[name].read_along(live, ordered=plan.choice.returns is Returns.ITERATOR)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from importlib.util import find_spec
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline_runner.backends._launch import PoolKilled
 from pipeline_runner.calls import Receipt
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.methods import Process
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 NO_LEAVE = (
     "its workers may be on other hosts, and cannot ask before each call whether there is a token; "
@@ -89,6 +91,8 @@ class Opened:
         """What somebody may wait for, and is woken from when the pool is killed."""
         if self.ended.is_set():
             raise PoolKilled()
+        from concurrent.futures import Future
+
         future: Future[Receipt] = Future()
         self.promised.add(future)
         return future

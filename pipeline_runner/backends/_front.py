@@ -13,16 +13,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import suppress
 from importlib import import_module
 from itertools import count
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from queue import SimpleQueue
-from secrets import token_bytes, token_hex
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.backends._cluster import AsTheyCome, Homes, InOrder, Opened
 from pipeline_runner.backends._launch import Roster
@@ -31,6 +29,9 @@ from pipeline_runner.errors import ClusterUnreachable, PipelineError
 from pipeline_runner.methods import Cluster, PoolSettings
 from pipeline_runner.worker.keeper import CODE as KEEPER
 from pipeline_runner.worker.keeper import ENDED, SAID
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 START_S = 60.0  # a cluster of many processes on a busy machine; Ray with too few descriptors never comes up
 GRACE_S = 5.0
@@ -138,8 +139,10 @@ class Front:
         self._numbers = count()
         self._sending = threading.Lock()
         self.gone = False
-        key = token_bytes(32)
-        address = f"\0prun-front-{os.getpid()}-{token_hex(8)}" if sys.platform == "linux" else f"{self._folder}/front"
+        key = os.urandom(32)
+        address = (
+            f"\0prun-front-{os.getpid()}-{os.urandom(8).hex()}" if sys.platform == "linux" else f"{self._folder}/front"
+        )
         with Listener(address, "AF_UNIX", authkey=key) as listener:
             self._start(command(CODE), address, key)
             try:

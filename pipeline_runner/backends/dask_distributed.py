@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from functools import partial
-from secrets import token_hex
 from threading import Semaphore
 from typing import Any
 
@@ -38,12 +38,12 @@ class Engine:
         self.client = client
         # Chunks of one group wait in the scheduler for a free worker, from a size of the group on that these make up.
         # Any other task waits behind whatever its worker is at, and is not moved to a free one if it is short.
-        self._group = f"prun-{token_hex(8)}"
+        self._group = f"prun-{os.urandom(8).hex()}"
         enough = 2 * sum(client.nthreads().values()) + 1
         self._members = client.map(abs, range(enough), key=[self.key() for _ in range(enough)], pure=False)
 
     def key(self) -> tuple[str, str]:
-        return self._group, token_hex(8)
+        return self._group, os.urandom(8).hex()
 
 
 def start(options: dict[str, Any]) -> Engine:

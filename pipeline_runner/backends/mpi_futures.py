@@ -6,9 +6,8 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._cluster import CANNOT, Homes, needs, no_processes
@@ -16,6 +15,9 @@ from pipeline_runner.backends._front import Args, Front, Held, Tell, Way, asked,
 from pipeline_runner.calls import Perform, Receipt
 from pipeline_runner.errors import ClusterUnreachable
 from pipeline_runner.methods import Backend, Cluster, Method
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 # On this machine ranks need no network, and nothing is to listen on it: UCX is MPICH's, the others are Open MPI's.
 ALONE = {"UCX_TLS": "self,sm", "OMPI_MCA_btl": "self,sm", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
@@ -73,6 +75,8 @@ def submit(executor: Any, perform: Perform, tasks: Iterator[Args], tell: Tell, h
     for args in tasks:
         future = held[args[0].chunk] = executor.submit(perform.row, *args)
         future.add_done_callback(partial(arrived, args[0].chunk))
+    from concurrent.futures import wait
+
     wait(list(held.values()))
     if broken:
         raise broken[0]

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
-from secrets import token_hex
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
@@ -37,7 +36,7 @@ HOMES = Homes(front)
 def start(options: dict[str, Any]) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if options["address"] is None:  # its processes listen on every network: they take nothing without this
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token_hex(32)}
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.urandom(32).hex()}
     elif options["address"] != "auto":  # Ray itself would try for minutes
         host, _, port = options["address"].rpartition(":")
         socket.create_connection((host, int(port)), timeout=CONNECT_S).close()

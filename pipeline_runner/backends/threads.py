@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import thread as module
 from contextlib import suppress
-from typing import Any
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._launch import PoolKilled
@@ -16,21 +13,15 @@ from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process
 from pipeline_runner.worker import shell
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
-class Threads(ThreadPoolExecutor):
-    """The executor, and the futures whose waiters have to be woken when it is given up."""
-
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers, thread_name_prefix="prun-call")
-        self.futures: WeakSet[Future[Any]] = WeakSet()
-
-    def submit(self, function: Any, /, *args: Any, **keywords: Any) -> Future[Any]:
-        future = super().submit(function, *args, **keywords)
-        self.futures.add(future)
-        return future
+    from pipeline_runner.backends._threads import Threads
 
 
 def open_threads(settings: PoolSettings) -> Threads:
+    from pipeline_runner.backends._threads import Threads
+
     return Threads(settings.workers)
 
 
@@ -61,6 +52,8 @@ def kill(pool: Threads) -> None:
     for future in list(pool.futures):
         if not future.done():
             fail(future)
+    from concurrent.futures import thread as module
+
     queues: Any = module._threads_queues
     for thread in pool._threads:
         queues.pop(thread, None)

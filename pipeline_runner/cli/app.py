@@ -124,8 +124,8 @@ def _resume_which(words: Sequence[str]) -> list[str]:
     plain: list[str] = []
     for at, word in enumerate(words):
         following = words[at + 1] if at + 1 < len(words) else ""
-        which = re.fullmatch(_RUN, following) and not os.path.exists(following)
-        plain.append("--resume=last" if word == "--resume" and not which else word)
+        alone = word == "--resume" and (not re.fullmatch(_RUN, following) or os.path.exists(following))
+        plain.append("--resume=last" if alone else word)
     return plain
 
 

@@ -32,9 +32,8 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
 
 def keep_going(spec: PipelineSpec) -> PipelineSpec:
     """The same pipeline, in which a failure lets everything independent end."""
-    from dataclasses import replace
-
     from pipeline_runner.axes import OnError
+    from pipeline_runner.classes import replace
 
     stages = {
         name: replace(stage, on_error=OnError.FINISH) if stage.on_error is OnError.STOP else stage

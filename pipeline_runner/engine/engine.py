@@ -11,7 +11,7 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, time
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from pipeline_runner import events, forking
 from pipeline_runner.axes import OnError, Status
@@ -20,7 +20,6 @@ from pipeline_runner.classes import replace
 from pipeline_runner.engine.arena import Arena
 from pipeline_runner.engine.beacon import Beacon
 from pipeline_runner.engine.books import Books, Listener
-from pipeline_runner.engine.chaos import Chaos
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Feed, Flight, Owed
@@ -46,7 +45,6 @@ from pipeline_runner.engine.messages import (
     WorkerRefused,
 )
 from pipeline_runner.engine.outcomes import Outcomes
-from pipeline_runner.engine.places import Writing, names, take
 from pipeline_runner.engine.reuse import Before, NotThere, Reusing, at_hand
 from pipeline_runner.engine.rounds import Rounds
 from pipeline_runner.engine.schedule import Schedule
@@ -61,11 +59,15 @@ from pipeline_runner.record.lineage import deepened
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState, failure_told
-from pipeline_runner.worker import outs
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.job import Job, Step
 from pipeline_runner.worker.perform import pack_payload
+
+if TYPE_CHECKING:
+    from pipeline_runner.engine.chaos import Chaos
+    from pipeline_runner.engine.places import Writing
+    from pipeline_runner.spec.pipeline import StageSpec
 
 ABANDON_S = 0.2  # a cancelled call in the runner's own process is waited for so long
 BARREN = 3  # rounds in a row that may break without having got anywhere
@@ -182,7 +184,9 @@ class Engine:
     def _sweep(self) -> None:
         """Take away what calls that did not come to their end have left of the files that they write."""
         if self._books.taken and self._status() is not Status.DONE:
-            outs.sweep(self._books.taken)
+            from pipeline_runner.worker.outs import sweep  # here since the first of these was named
+
+            sweep(self._books.taken)
 
     def _turn(self) -> None:
         """Wait for news, take it and all that has come meanwhile, and commit what it meant at once: the more there is
@@ -315,13 +319,7 @@ class Engine:
             if before and course.alone and self._reused(course, before[0]):
                 return
             scope = self._scope(course)
-            writing = (
-                Writing(head.spec, self.plan.pipeline.folder_of(head.spec), self._books.taken)
-                if head.spec.outs
-                else None
-            )
-            if writing is not None and head.spec.over is None:
-                scope |= names(writing.places(0, None))  # its `with` may be a list, which is filled in only here
+            writing = self._writing(head.spec, scope) if head.spec.outs else None
             constants = [constants_of(plan.spec, scope) for plan in course.stages]
             intake, calls = self._intake(course, before, constants[0].per_call, writing)
             wanted = [self._books.wanted(name) for name in course.chain.stages]
@@ -349,6 +347,15 @@ class Engine:
         course.feed = self._feed(course, intake, head.window, head.workers)
         self._rounds.begin(course, calls)
 
+    def _writing(self, stage: StageSpec, scope: dict[str, Any]) -> Writing:
+        """Where its calls write. The scope learns it where there is one call."""
+        from pipeline_runner.engine.places import Writing, names
+
+        writing = Writing(stage, self.plan.pipeline.folder_of(stage), self._books.taken)
+        if stage.over is None:
+            scope.update(names(writing.places(0, None)))  # its `with` may be a list, which is filled in only here
+        return writing
+
     def _reused(self, course: Course, before: Before) -> bool:
         """Whether the one call of a stage need not be made. Then the stage has ended: nobody fills in its `with`, opens
         a pool, or begins a thread, to find that there is nothing to do. Errors: OutTwice."""
@@ -358,7 +365,10 @@ class Engine:
         standing = at_hand(before, deepened(range(1), None, before.salt, numbered=numbered(stage)))
         if standing is None:
             return False
-        take(self._books.taken, stage.name, 0, standing.files)
+        if standing.files:
+            from pipeline_runner.engine.places import take
+
+            take(self._books.taken, stage.name, 0, standing.files)
         self._tell_started(course, 1)
         self._outcomes.kept(CallsKept(course.number, [standing.call]))
         course.made = 1

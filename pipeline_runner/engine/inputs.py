@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Returns, Status
 from pipeline_runner.classes import dataclass, replace
@@ -24,15 +24,12 @@ from pipeline_runner.engine.intake import (
     SideBySide,
 )
 from pipeline_runner.engine.jobs import item_of, keywords_of, per_call, workdir
-from pipeline_runner.engine.live_items import LiveItems
-from pipeline_runner.engine.places import Writing
 from pipeline_runner.engine.results import Results
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.deps import filled
 from pipeline_runner.record.deps import varying as deps_of_call
 from pipeline_runner.record.inputs import awaited, numbered, whole_reads
-from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.pipeline import (
     Batches,
     Computed,
@@ -46,9 +43,13 @@ from pipeline_runner.spec.pipeline import (
     StageSpec,
     Zip,
 )
-from pipeline_runner.spec.sources import Opened, at_hand, is_open, items, size
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Reference, Scope, Text, as_text, follow, render
+
+# What opens sources, fills in commands and says where files are written is imported by the stages that have them.
+if TYPE_CHECKING:
+    from pipeline_runner.engine.places import Writing
+    from pipeline_runner.spec.sources import Opened
 
 TellApart = Callable[[Sequence[Any]], bytes]  # items → 8 bytes for each that tell it from others
 FilesOf = Callable[[Sequence[str]], bytes]  # paths → 8 bytes that stand for them, with what is in them
@@ -166,6 +167,8 @@ def constants_of(stage: StageSpec, scope: Scope) -> Constants:
 
 def _without_lost(template: Any, stages: Mapping[str, Any]) -> Any:
     """A template in which what is asked of the value of a stage that has none is nothing."""
+    from pipeline_runner.spec.command import CommandLine, Known
+
     match template:
         case Reference("stages", (str(stage), _, *_)) if isinstance(stages, Values) and stages.lost(stage):
             return None
@@ -229,8 +232,12 @@ class _Opener:
 
     def open(self, source: Source | None, *, shortest: bool = False, column: bool = False) -> tuple[Intake, int | None]:
         opened, calls = self._whole(source, shortest=shortest, column=column)
-        most = self.plan.sample if is_open(source) else None
-        if most is None:
+        most = self.plan.sample
+        if most is None or source is None:
+            return opened, calls
+        from pipeline_runner.spec.sources import is_open
+
+        if not is_open(source):
             return opened, calls
         return First(opened, most), None if calls is None else min(calls, most)
 
@@ -251,14 +258,20 @@ class _Opener:
                 opened, calls = self._whole(inner, column=column)
                 return Batched(opened, in_one), None if calls is None else -(-calls // in_one)
             case _:
-                whole = settled(source, self.values)
-                there = at_hand(whole)
-                if there is not None:
-                    return self._described(source, FromSequence(there)), len(there)
-                known = size(whole, self.folder)
-                if known is None and isinstance(whole, Generate | Items):
-                    return self._described(source, LiveItems(items(whole, self.folder), self.idle)), None
-                return self._described(source, FromItems(items(whole, self.folder), known)), known
+                return self._needing_no_stage(source)
+
+    def _needing_no_stage(self, source: Source) -> tuple[Intake, int | None]:
+        from pipeline_runner.engine.live_items import LiveItems
+        from pipeline_runner.spec.sources import at_hand, items, size
+
+        whole = settled(source, self.values)
+        there = at_hand(whole)
+        if there is not None:
+            return self._described(source, FromSequence(there)), len(there)
+        known = size(whole, self.folder)
+        if known is None and isinstance(whole, Generate | Items):
+            return self._described(source, LiveItems(items(whole, self.folder), self.idle)), None
+        return self._described(source, FromItems(items(whole, self.folder), known)), known
 
     def _described(self, source: Source, intake: Intake) -> Intake:
         how = self.tell_apart(source, self.folder)
@@ -298,6 +311,8 @@ def settled(source: Source, values: Mapping[str, Any]) -> Opened:
 
     Errors: NotIterable, ExpressionError; what unpickling a value raises.
     """
+    from pipeline_runner.spec.sources import is_open
+
     match source:
         case FromStage():
             return Items(_items_of(source, values))

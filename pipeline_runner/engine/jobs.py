@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Style
 from pipeline_runner.calls import Unfilled
-from pipeline_runner.engine.places import Writing, keyword, names
 from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.plan.threads import variables
 from pipeline_runner.spec.pipeline import Command, Function, Given, InFile, Named, PipelineSpec, Source, StageSpec, Zip
 from pipeline_runner.syntax.expressions import ExpressionError, references, render
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.packing import pack
+
+if TYPE_CHECKING:
+    from pipeline_runner.engine.places import Writing
 
 
 def job(pipeline: PipelineSpec, stages: Sequence[StagePlan], constants: Sequence[Any], wanted: Sequence[bool]) -> Job:
@@ -119,6 +121,8 @@ def keywords_of(
             if writing is None:
                 filled: dict[str, Any] = render(template, scope)
                 return filled
+            from pipeline_runner.engine.places import keyword, names
+
             places = writing.places(index, item)
             return {**render(template, {**scope, **names(places)}), **keyword(places)}
         except ExpressionError as error:

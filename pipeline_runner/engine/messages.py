@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline_runner.calls import Failure, Outcome
 from pipeline_runner.classes import dataclass
-from pipeline_runner.engine.reuse import Reused
+
+if TYPE_CHECKING:
+    from pipeline_runner.engine.reuse import Reused
 
 Line = tuple[int | None, str, str]  # position in the chunk, or None; "stdout" or "stderr"; the text
 

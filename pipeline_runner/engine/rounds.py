@@ -6,12 +6,12 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from pipeline_runner import events
 from pipeline_runner.calls import Failure
 from pipeline_runner.engine import blame
 from pipeline_runner.engine.books import Books
-from pipeline_runner.engine.chaos import Chaos
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.driver import start_round
 from pipeline_runner.engine.feed import Flight, Owed
@@ -20,6 +20,9 @@ from pipeline_runner.engine.messages import ChunkLost, Message, PoolOpened, Roun
 from pipeline_runner.engine.outcomes import Outcomes
 from pipeline_runner.engine.pools import Lease, Pools
 from pipeline_runner.worker import limits
+
+if TYPE_CHECKING:
+    from pipeline_runner.engine.chaos import Chaos
 
 STALL_S = 1.0  # a round with a dead worker, and none at work, is broken off after so long without news
 RECEIPTS_S = 5.0  # all outcomes are here: a method that still gives no receipt is broken off after so long

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from pipeline_runner.backends import Table
+from pipeline_runner.classes import dataclass, field
 from pipeline_runner.plan.choose import Inflow, choose
 from pipeline_runner.plan.measured import Measured
 from pipeline_runner.plan.plan import Choice

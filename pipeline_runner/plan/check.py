@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import builtins
-from dataclasses import replace
 
 from pipeline_runner.backends import Table
+from pipeline_runner.classes import replace
 from pipeline_runner.errors import Problem, Problems, in_order
 from pipeline_runner.plan.links import links
 from pipeline_runner.plan.make import attempt

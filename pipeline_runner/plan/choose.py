@@ -7,12 +7,11 @@ when nothing is left the last one is what there is to complain about.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod, Style
 from pipeline_runner.backends import Table
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.errors import Problem, Problems
 from pipeline_runner.methods import Backend, Method
 from pipeline_runner.plan.measured import Insight, Measured, insight

@@ -6,9 +6,9 @@ Everything here is linear in stages and edges, and nothing recurses: 10,000 stag
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from pipeline_runner.axes import Style
+from pipeline_runner.classes import replace
 from pipeline_runner.plan.graph import Graph
 from pipeline_runner.plan.links import Link
 from pipeline_runner.plan.plan import Chain, Edge, EdgeKind, Group, StagePlan

@@ -7,8 +7,8 @@ that one does, and no measurement moves calls into the runner itself, where a cr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.taste import Offer
 
 CLEARLY = 1.25  # times as fast: less may be noise, and nobody looks when a plan is made

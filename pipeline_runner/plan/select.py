@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.errors import UsageError, did_you_mean
 from pipeline_runner.plan.links import links
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName

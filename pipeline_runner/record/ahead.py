@@ -10,14 +10,16 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.files import Files
-from pipeline_runner.record.outs import Written, out_key
 from pipeline_runner.record.reading import Reading
 from pipeline_runner.spec.pipeline import StageName
+
+if TYPE_CHECKING:
+    from pipeline_runner.record.outs import Written
 
 MOST = 256  # stages that are asked for together at most
 SMALL = 1 << 12  # bytes of a value that is read ahead
@@ -102,11 +104,15 @@ class Ahead:
         spec = self._plan.stages[name].spec
         if not spec.outs or not isinstance(row[6], bytes | None):
             return None
+        from pipeline_runner.record.outs import out_key
+
         return out_key(self._reading.store, self._plan.pipeline.folder_of(spec), row[3], 0, row[6])
 
     def _written(self, keys: Sequence[bytes]) -> Mapping[bytes | None, list[Written]]:
         if not keys:
             return {}
+        from pipeline_runner.record.outs import Written
+
         question = f"SELECT key, path, digest, seal FROM out WHERE key IN ({_marks(keys)})"
         found: dict[bytes | None, list[Written]] = defaultdict(list)
         for key, *written in self._reading.rows(question, *keys):

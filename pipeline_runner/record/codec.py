@@ -7,7 +7,7 @@ one turn of the engine.
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -58,8 +58,12 @@ def _out(value: Any) -> Any:
             return {"range": [value.start, value.stop]}
         case Failure():
             told = {name: getattr(value, name) for name in Failure.__dataclass_fields__}
-            return {**told, "pickled": None if value.pickled is None else b64encode(value.pickled).decode()}
+            return {**told, "pickled": None if value.pickled is None else _packed(value.pickled)}
     raise TypeError(f"an event has a {type(value).__name__}: this is our bug")
+
+
+def _packed(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode()
 
 
 # Made of no value that holds itself.
@@ -74,7 +78,7 @@ def _in(name: str, value: Any) -> Any:
                 **value,
                 "cause": Cause(value["cause"]),
                 "lineage": tuple(value["lineage"]),
-                "pickled": None if pickled is None else b64decode(pickled),
+                "pickled": None if pickled is None else a2b_base64(pickled),
             }
         )
     if name == "status":

@@ -14,7 +14,6 @@ from typing import Any
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.lineage import SIZE
-from pipeline_runner.spec.patterns import has_magic, matching
 from pipeline_runner.spec.pipeline import StageSpec
 from pipeline_runner.syntax.expressions import as_text, references, render
 
@@ -32,6 +31,8 @@ class DepMissing(PipelineError):
     def __str__(self) -> str:
         if self.why:
             return f'stage "{self.stage}" depends on "{self.dep}", which cannot be read: {self.why.lower()}'
+        from pipeline_runner.spec.patterns import has_magic
+
         if has_magic(self.dep):
             return f'stage "{self.stage}" depends on "{self.dep}", and no file in {self.folder} is called so'
         return f'stage "{self.stage}" depends on "{self.dep}", which is not in {self.folder}'
@@ -65,6 +66,8 @@ def found(stage: str, folder: Path, dep: str) -> list[str]:
     """The files and folders that one dep means. Errors: DepMissing."""
     if (folder / dep).exists():
         return [dep]
+    from pipeline_runner.spec.patterns import has_magic, matching
+
     paths = matching(dep, folder) if has_magic(dep) else []
     if not paths:
         raise DepMissing(stage, dep, str(folder))

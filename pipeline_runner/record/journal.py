@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
@@ -29,12 +29,13 @@ from pipeline_runner.record.codec import encode
 from pipeline_runner.record.errors import damaged, store_error, usable
 from pipeline_runner.record.files import Memory
 from pipeline_runner.record.given import sealed
-from pipeline_runner.record.large import file_of
-from pipeline_runner.record.outs import Row
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import seal
 from pipeline_runner.record.store import INLINE, Store
 from pipeline_runner.spec.pipeline import StageName
+
+if TYPE_CHECKING:
+    from pipeline_runner.record.outs import Row
 
 AT_ONCE = 512  # recipes that are asked for together
 SHARED = 1 << 12  # bytes of a chunk's values that a run which adopts some of them has in the database itself
@@ -152,6 +153,8 @@ class Journal:
     def _file(self, data: bytes | None, large: Buffers | None, inline: int) -> str | None:
         """The file of a value: of its large buffers, or of all of it where that is more than `inline`."""
         if large is not None:
+            from pipeline_runner.record.large import file_of
+
             try:
                 return file_of(self._store, large)
             except OSError as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.plan import Plan
-from pipeline_runner.record.ahead import Known
-from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.files import Files
-from pipeline_runner.record.outs import Standing
 from pipeline_runner.record.reading import Reading
 from pipeline_runner.spec.pipeline import StageName
+
+if TYPE_CHECKING:
+    from pipeline_runner.record.ahead import Known
+    from pipeline_runner.record.earlier import Earlier
+    from pipeline_runner.record.outs import Standing
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,16 @@ class Looking:
         was found before, if it was looked for."""
         if recipe is None or not self.at_all(plan, stage):
             return None
-        known = known or Known()
+        from pipeline_runner.record.earlier import Earlier
+
         anybodys = self.anybodys(plan, stage)
-        earlier = Earlier(reading, run, stage, recipe, anybodys=anybodys, wanted=wanted, known=known.row)
+        row = None if known is None else known.row
+        earlier = Earlier(reading, run, stage, recipe, anybodys=anybodys, wanted=wanted, known=row)
         spec = plan.stages[stage].spec
         if not spec.outs:
             return earlier
+        from pipeline_runner.record.outs import Standing
+
         folder = plan.pipeline.folder_of(spec)
-        return Standing(earlier, reading, recipe, len(spec.outs), folder, files, known.written)
+        written = {} if known is None else known.written
+        return Standing(earlier, reading, recipe, len(spec.outs), folder, files, written)

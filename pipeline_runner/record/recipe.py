@@ -15,7 +15,7 @@ from functools import cached_property
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.masks import MASK
 from pipeline_runner.spec.pipeline import StageName
-from pipeline_runner.worker.shell import COMMAND
+from pipeline_runner.worker.job import COMMAND
 
 SOURCE = "source "  # a part's name, before the number of the source
 COMMANDS = f"argument {COMMAND}"  # of a stage that is a command: its text, or its words

@@ -8,31 +8,32 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Calls, Pack
 from pipeline_runner.events import CallsOutdated, Event, JournalMended, JournalTaken, StageRenamed
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.ahead import Ahead
-from pipeline_runner.record.apart import telling_apart
 from pipeline_runner.record.deps import Read, fixed, read, salt
-from pipeline_runner.record.earlier import Earlier
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.journal import Journal
 from pipeline_runner.record.locks import Lock
 from pipeline_runner.record.looking import Looking
-from pipeline_runner.record.outs import Standing, out_key, rows
 from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
-from pipeline_runner.record.renamed import Renamed, follow_names
 from pipeline_runner.record.store import Store
 from pipeline_runner.record.times import Work, recorded_times
-from pipeline_runner.record.why import deps_changes, last_read, why_not
 from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Source, StageName, StageSpec
 from pipeline_runner.worker.perform import pack_payload
+
+# What speaks of earlier runs is imported by those who look at them.
+if TYPE_CHECKING:
+    from pipeline_runner.record.earlier import Earlier
+    from pipeline_runner.record.outs import Standing
+    from pipeline_runner.record.renamed import Renamed
 
 
 class Record:
@@ -67,6 +68,8 @@ class Record:
             self._renamed: list[Renamed] = []
             if resume:
                 before = (about_run(store, run) or {}).get("recipes", {})
+                from pipeline_runner.record.renamed import follow_names
+
                 self._renamed = follow_names(store, run, self._keys, list(before))
             self._journal = Journal(store, run, about, self._recipes)
         except BaseException:
@@ -114,6 +117,8 @@ class Record:
         """Keep what a call has written: (path, digest of what is in it)."""
         recipe = self._keys.get(stage)  # hooks have none
         if recipe is not None:
+            from pipeline_runner.record.outs import out_key, rows
+
             key = out_key(self.store, self._folder(stage), recipe, index, digest)
             for row in rows(self.store, recipe, key, files):
                 self._journal.wrote(row)
@@ -158,6 +163,8 @@ class Record:
         recipe = self._keys.get(stage)  # hooks have none
         if not self._resume or recipe is None:
             return
+        from pipeline_runner.record.why import deps_changes, last_read
+
         with usable(self.store.database), closing(self.store.connect()) as connection:
             then, now = last_read(connection, self.run, stage), self._mask.whole(now)
             if then is None or then == now:
@@ -170,6 +177,8 @@ class Record:
 
     def tell_apart(self, source: Source, folder: Path) -> Callable[[Sequence[Any]], bytes] | None:
         """How the items of a source are told apart from those of an earlier run; None: by their numbers."""
+        from pipeline_runner.record.apart import telling_apart
+
         return telling_apart(source, folder, self.files)
 
     def news(self) -> Iterator[Event]:
@@ -183,6 +192,8 @@ class Record:
 
     def outdated(self) -> Iterator[CallsOutdated]:
         """Calls that are kept of a stage, but only under other recipes than it has now: they are made again."""
+        from pipeline_runner.record.why import why_not
+
         with usable(self.store.database), closing(self.store.connect()) as connection:
             rows = connection.execute(
                 "SELECT stage, recipe, max(first + calls), max(seq) FROM done WHERE run = ? GROUP BY stage, recipe"

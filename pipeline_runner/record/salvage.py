@@ -37,9 +37,7 @@ def create(path: Path) -> None:
 
 def statements() -> list[str]:
     """What makes our tables."""
-    from pkgutil import get_data
-
-    script = (get_data("pipeline_runner.record", "schema.sql") or b"").decode()
+    script = Path(__file__).with_name("schema.sql").read_text()
     lines = [line.partition("--")[0] for line in script.splitlines()]
     return [statement for statement in "\n".join(lines).split(";") if statement.strip()]
 

@@ -193,7 +193,15 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
     elif version != VERSION:
         return False
     connection.execute("SELECT count(*) FROM run").fetchone()
-    return _columns(connection) == _our_columns()  # a flipped bit may be in a name
+    return _as_made(connection) or _columns(connection) == _our_columns()  # a flipped bit may be in a name
+
+
+def _as_made(connection: sqlite3.Connection) -> bool:
+    """Whether all is told in the words that make it here, as SQLite keeps them: then the tables need not be made anew
+    to be compared, which takes fifteen times as long."""
+    told = connection.execute("SELECT CAST(name AS BLOB), CAST(sql AS BLOB) FROM sqlite_master WHERE sql IS NOT NULL")
+    made = [words.replace(" IF NOT EXISTS", "", 1).encode().split() for words in statements() if "CREATE" in words]
+    return {(name, *words.split()) for name, words in told} == {(words[2], *words) for words in made}
 
 
 def _columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:

@@ -22,7 +22,6 @@ from pipeline_runner.events import (
 )
 from pipeline_runner.reporters.plain import line_of, plain
 from pipeline_runner.reporters.screen import Screen
-from pipeline_runner.reporters.summary import WIDEST, about_all
 
 
 class News:
@@ -67,6 +66,8 @@ class News:
         )
 
     def _on_CallFailed(self, event: CallFailed) -> None:
+        from pipeline_runner.reporters.summary import WIDEST, about_all
+
         if about_all(event.failure):
             told = event.stage, event.failure
             if told in self._told:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -41,7 +40,9 @@ class Next:
     def replay(self, stage: str, item: int) -> str:
         if self.python:
             return f'pipeline.replay("{self.run}", "{stage}", {item}, state="{self.state[-1]}")'
-        return shlex.join(["prun", "replay", self.run, f"{stage}[{item}]", *self.state])
+        from shlex import join
+
+        return join(["prun", "replay", self.run, f"{stage}[{item}]", *self.state])
 
 
 def summary(state: RunState, screen: Screen, *, stages: bool, following: Next | None = None) -> None:

@@ -70,7 +70,7 @@ from pipeline_runner.syntax.reader import (
     read,
 )
 from pipeline_runner.witness import saw
-from pipeline_runner.worker.shell import COMMAND
+from pipeline_runner.worker.job import COMMAND
 
 if TYPE_CHECKING:
     from pipeline_runner.spec import models

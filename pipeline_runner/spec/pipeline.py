@@ -10,10 +10,10 @@ from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.marks import Mark
 from pipeline_runner.syntax.expressions import Ends, Expression, Reference
-from pipeline_runner.worker.shell import Stdout
 
 if TYPE_CHECKING:
     from pipeline_runner.syntax.reader import MapNode
+    from pipeline_runner.worker.shell import Stdout
 
 StageName = NewType("StageName", str)
 

@@ -271,6 +271,19 @@ class UnsafeInShell(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnclosedInShell(Problem):
+    """A shell's text that ends within a quote or a bracket."""
+
+    sign: str
+
+    def sentence(self) -> str:
+        return f"the shell cannot read this command: a  {self.sign}  in it is never closed"
+
+    def advice(self) -> Sequence[str]:
+        return ("close it; a lone quote is written \\' or \\\"",)
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnfitForCommand(Problem):
     """A value in a command that can be no word of one."""
 

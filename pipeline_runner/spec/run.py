@@ -7,11 +7,11 @@ import shlex
 from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
 from pipeline_runner.spec.command import CommandLine, Known, Text, is_hole, skeleton, unfit
-from pipeline_runner.spec.problems import UnfitForCommand, UnsafeInShell, WrongType
+from pipeline_runner.spec.problems import UnclosedInShell, UnfitForCommand, UnsafeInShell, WrongType
 from pipeline_runner.spec.templates import Broken, Filler
 from pipeline_runner.syntax.expressions import Part, as_text, render
 from pipeline_runner.syntax.reader import ListNode, Node, Scalar
-from pipeline_runner.syntax.shell_text import Unsafe, places
+from pipeline_runner.syntax.shell_text import HOLE, Unsafe, places, unclosed
 
 _COMMAND = "a command: a text for a shell, or a list of words"
 _WORDS = "a list of words"
@@ -66,6 +66,9 @@ class _Reader:
                 mark = node.inside(part.start, part.stop - part.start)
                 self._tell(UnsafeInShell(mark=mark, reference=str(part), why=place.why, cure=place.cure))
                 unsafe = True
+        if not unsafe and (sign := _unclosed(text)):
+            self._tell(UnclosedInShell(mark=node.mark, sign=sign))
+            return Broken()
         return Broken() if unsafe else CommandLine((text,), True, written.rstrip("\n"))
 
     def wrong(self, node: Node, wants: str, got: str) -> Broken:
@@ -96,6 +99,29 @@ class _Reader:
 
     def _tell(self, problem: Problem) -> None:
         self.filler.problems.append(problem)
+
+
+def _unclosed(text: Text) -> str:
+    """The quote or bracket that is surely never closed: by our reading, and by that of the shell itself, for which
+    only what looks so is given to it. What is `raw` and not known yet may close anything."""
+    if any(isinstance(piece, Part) and not is_hole(piece) for piece in text):
+        return ""
+    whole = skeleton(text)
+    sign = unclosed(whole)
+    return sign if sign and _refused(whole.replace(HOLE, "x")) else ""
+
+
+def _refused(script: str) -> bool:
+    """Whether a shell cannot read a text. It runs nothing of it."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-n", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode != 0
 
 
 def _shown(word: str) -> str:

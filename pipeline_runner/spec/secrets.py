@@ -14,7 +14,7 @@ from pipeline_runner.spec.pipeline import PipelineSpec, Secret, StageName
 from pipeline_runner.spec.problems import listing
 from pipeline_runner.syntax.expressions import ExpressionError, Raw, parse, references
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar
-from pipeline_runner.worker.shell import COMMAND
+from pipeline_runner.worker.job import COMMAND
 
 
 @dataclass(frozen=True, kw_only=True)

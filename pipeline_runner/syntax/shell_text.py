@@ -53,15 +53,24 @@ TOO_DEEP = Unsafe("brackets and quotes are within one another too deep", "put th
 UNENDED = Unsafe("a quote or bracket before it is never closed", "close it; a lone quote is written \\' or \\\"")
 
 
-@lru_cache(maxsize=512)
 def places(text: str) -> tuple[Place | Unsafe, ...]:
     """What each hole of a shell's text is, in their order."""
+    return _read(text)[0]
+
+
+def unclosed(text: str) -> str:
+    """The quote or bracket that is never closed in a shell's text; "" where there is none, as far as can be told."""
+    return _read(text)[1]
+
+
+@lru_cache(maxsize=512)
+def _read(text: str) -> tuple[tuple[Place | Unsafe, ...], str]:
     reader = _Reader(text)
     try:
         reader.code("")
     except RecursionError:
-        return (TOO_DEEP,) * text.count(HOLE)
-    return tuple(reader.found)
+        return (TOO_DEEP,) * text.count(HOLE), ""
+    return tuple(reader.found), reader.unclosed
 
 
 _ASSIGNS = re.compile(r"[A-Za-z_]\w*=")
@@ -86,6 +95,7 @@ class _Reader:
         self.text = text
         self.at = 0
         self.found: list[Place | Unsafe] = [] if found is None else found
+        self.unclosed = ""  # the innermost that is open at the end
         self._never: list[Unsafe] = []  # why no value can stand here, for as long as it is so
         self._backticks = 0  # that are open
         self._in_doubt = False  # how the rest of these backticks is read
@@ -147,7 +157,7 @@ class _Reader:
                 case _:
                     self._usual(char, in_double=False)
         if closer:
-            self._unended(first)
+            self._unended(first, "$(" if closer == ")" else closer)
 
     def _double(self) -> None:
         first = len(self.found)
@@ -161,7 +171,7 @@ class _Reader:
                 self._hole(Place.DOUBLE)
             else:
                 self._usual(char, in_double=True)
-        self._unended(first)
+        self._unended(first, '"')
 
     def _single(self) -> None:
         end = self.text.find("'", self.at + 1)
@@ -170,7 +180,7 @@ class _Reader:
         for _ in range(inside.count(HOLE)):
             self._hole(Place.SINGLE)
         if end < 0:
-            self._unended(first)
+            self._unended(first, "'")
         self.at = end + 1 if end >= 0 else len(self.text)
 
     def _usual(self, char: str, *, in_double: bool) -> None:
@@ -242,7 +252,7 @@ class _Reader:
             else:
                 depth += (char == "(") - (char == ")") if closer == "))" else 0
                 self._usual(char, in_double=True)
-        self._unended(first)
+        self._unended(first, "${" if closer == "}" else "((")
 
     def _dollar_quotes(self) -> None:
         first = len(self.found)
@@ -254,7 +264,7 @@ class _Reader:
             self.at += 2 if char == "\\" else 1
             if char == "'":
                 return
-        self._unended(first)
+        self._unended(first, "$'")
 
     def _brackets(self) -> None:
         end = self.text.find("]]", self.at)
@@ -320,8 +330,9 @@ class _Reader:
         self.found.append(self._never[0] if self._never else BACKTICKS if self._in_doubt else place)
         self.at += 1
 
-    def _unended(self, first: int) -> None:
+    def _unended(self, first: int, opening: str) -> None:
         """Nobody can tell what the holes since then are."""
+        self.unclosed = self.unclosed or opening
         self.found[first:] = [UNENDED] * (len(self.found) - first)
 
     def _only_one(self, word: int) -> bool:

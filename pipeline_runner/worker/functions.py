@@ -63,6 +63,7 @@ class PackageMissing(PipelineError):
 
 def resolve(kind: Kind, place: str, attribute: str, folder: str | os.PathLike[str]) -> Callable[..., Any]:
     """The callable. Errors: FunctionNotFound, PackageMissing; what else the user's module raises when imported."""
+    found_here.add(attribute)
     keep_only_what_is_settled()
     where = os.path.abspath(folder)
     add_to_path(where)
@@ -85,6 +86,7 @@ def resolve(kind: Kind, place: str, attribute: str, folder: str | os.PathLike[st
     return function
 
 
+found_here: set[str] = set()  # users' functions that were looked for in this process
 _projects: list[str] = []  # folders put on sys.path here, newest first
 
 

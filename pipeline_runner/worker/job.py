@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 from pipeline_runner.axes import Style
 
+COMMAND = "command"  # the one argument that the calls of a `run` stage are given
+
 
 class FunctionSource(NamedTuple):
     """Where a worker finds a function."""

@@ -23,7 +23,6 @@ from pipeline_runner.worker import limits
 
 Stdout = Literal["text", "lines", "json", "none"]
 
-COMMAND = "command"  # the one argument that the calls of a `run` stage are given
 PIECE = 1 << 16  # bytes that are read at once
 TAIL = 1 << 12  # of stderr that are kept for the failure
 LONGEST = 300  # characters of its last line that are told

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pipeline_runner.axes import Style
 from pipeline_runner.classes import dataclass
 from pipeline_runner.worker.functions import resolve
-from pipeline_runner.worker.job import FunctionSource, Job, Step
+from pipeline_runner.worker.job import COMMAND, FunctionSource, Job, Step
 
 Spread = Callable[[Any], tuple[Sequence[Any], Mapping[str, Any]]]  # an input → its positions and keywords
 
@@ -63,7 +63,7 @@ def _of_command(step: Step) -> Call:
 
     stdout = cast("shell.Stdout", step.function.attribute)
     fixed = pickle.loads(step.constants)
-    function = _with_outs(step, lambda **given: shell.run(given[shell.COMMAND], stdout))
+    function = _with_outs(step, lambda **given: shell.run(given[COMMAND], stdout))
     return Call(step.style, lambda _: function(**fixed), lambda given: function(**{**fixed, **given[1]}))
 
 

@@ -61,6 +61,10 @@ class Wires:
         return True
 
     def close(self):
+        """Free whoever is still at the pipes. Their names go first: a worker that opened one later, to tell of its end,
+        would wait for ever for a test that is over, and be missing in the next test on the same pool."""
+        for name in self._descriptors:
+            os.unlink(f"{self.folder}/{name}")
         for descriptor in self._descriptors.values():
             os.close(descriptor)
 

@@ -230,7 +230,7 @@ def door(workers, *courses, **tokens):
     stages = {
         number: SimpleNamespace(
             spec=SimpleNamespace(limits=holds, priority=priority),
-            choice=SimpleNamespace(backend=SimpleNamespace(in_process=False)),
+            choice=SimpleNamespace(backend=SimpleNamespace(uses_cpus=True)),
         )
         for number, (priority, holds) in enumerate(courses)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from pipeline_runner import Pipeline, Stage, check
 from pipeline_runner.worker import shell
-from pipeline_runner.worker.shell import COMMAND, CannotRun, Invocation, Refused
+from pipeline_runner.worker.job import COMMAND
+from pipeline_runner.worker.shell import CannotRun, Invocation, Refused
 
 SHELLS = ("/bin/sh", "/bin/bash")
 TOGETHER = 100  # values that one shell is given
@@ -305,3 +307,44 @@ def test_no_text_at_all_breaks_the_reader_of_quotes(text):
 
     problems = check(json.dumps({"stages": {"s": {"run": text, "over": [1]}}}))
     assert all(problem.advice() or problem.sentence() for problem in problems)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    ("run", "sign"),
+    [
+        ("echo 'unclosed", "'"),
+        ("echo it's", "'"),
+        ('echo "unclosed ${params.x}', '"'),
+        ('echo "unclosed', '"'),
+        ("echo $(date", "$("),
+        ("echo `date", "`"),
+        ("echo $${HOME", "${"),
+        ("echo $((1 + 2)", "(("),
+    ],
+)
+def test_a_quote_or_bracket_that_is_never_closed_is_told_before_the_run(run, sign):
+    (problem,) = check(json.dumps({"version": 1, "params": {"x": 1}, "stages": {"s": {"run": run}}}))
+    if "${params" in run:
+        assert "never closed" in problem.why
+    else:
+        assert problem.sentence() == f"the shell cannot read this command: a  {sign}  in it is never closed"
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "run",
+    [
+        "echo it\\'s",
+        "echo one # don't",
+        "cat <<'END'\nit's\nEND",
+        "cat <<END\nit's \"so\nEND",
+        "case x in x) echo 1;; esac",
+        "echo 'open ${params.raw | raw}",
+        "echo 'open ${item | raw}",
+        ["echo", "it's"],
+    ],
+)
+def test_a_quote_that_opens_nothing_or_may_be_closed_is_no_problem(run):
+    text = {"version": 1, "params": {"raw": "'"}, "stages": {"s": {"run": run, "over": ["'"]}}}
+    assert check(json.dumps(text)) == []

@@ -10,7 +10,7 @@ from pipeline_runner.plan.preflight.files import before
 from pipeline_runner.plan.preflight.written import place_of
 from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
-from pipeline_runner.worker.shell import COMMAND
+from pipeline_runner.worker.job import COMMAND
 
 
 def look_at_program(

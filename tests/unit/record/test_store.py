@@ -16,7 +16,7 @@ import pytest
 
 from pipeline_runner.record.errors import StoreError
 from pipeline_runner.record.locks import Locked
-from pipeline_runner.record.store import MARK, VERSION, Store
+from pipeline_runner.record.store import MARK, VERSION, Store, _our_columns
 
 
 @pytest.fixture(autouse=True)
@@ -308,3 +308,26 @@ def test_an_index_that_is_not_of_its_table_is_found_before_it_is_used(tmp_path):
             "UPDATE sqlite_master SET sql = replace(sql, 'run, stage', 'stage, run') WHERE name = 'event_of_run'"
         )
     assert Store(tmp_path / "s").salvaged is not None
+
+
+def test_tables_that_are_told_in_our_words_are_not_made_again_to_be_compared(tmp_path):
+    Store(tmp_path)
+    _our_columns.cache_clear()
+    Store(tmp_path)
+    assert _our_columns.cache_info().misses == 0
+
+
+def test_a_database_in_whose_list_a_table_has_another_name_is_damaged(tmp_path):
+    Store(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET name = 'gxven' WHERE name = 'given'")
+    assert Store(tmp_path).salvaged is not None
+
+
+def test_tables_that_are_ours_in_other_words_are_ours(tmp_path):
+    Store(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as connection, connection:
+        connection.execute("ALTER TABLE given RENAME TO other")
+        connection.execute("ALTER TABLE other RENAME TO given")  # SQLite writes it with quotes now
+    assert Store(tmp_path).salvaged is None

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pipeline_runner.syntax.reader import MOST_DEPTH, MapNode, Scalar, decode, plain, read
+from pipeline_runner.syntax.reader import _NOT_ALLOWED, MOST_DEPTH, MapNode, Scalar, decode, plain, read
 
 
 def value(text):
@@ -201,3 +201,13 @@ def test_json_is_yaml():
 def test_nodes_are_values():
     assert isinstance(read("a: 1", "p.yaml").root, MapNode)
     assert read("1", "p.yaml").root == Scalar(1, read("1", "p.yaml").root.mark, plain=True)
+
+
+def test_the_characters_that_yaml_leaves_out_are_those_that_no_text_may_hold():
+    """YAML 1.2 §5.1, c-printable, without the byte order mark, which we allow at the beginning only."""
+    printable = {*"\t\n\r\x85", *map(chr, (*range(0x20, 0x7F), *range(0xA0, 0xD800), *range(0xE000, 0xFFFE)))} - {
+        "\ufeff"
+    }
+    for code in range(0x110000):
+        allowed = chr(code) in printable or code >= 0x10000
+        assert (_NOT_ALLOWED.match(chr(code)) is None) == allowed, hex(code)
