@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
-from pipeline_runner.backends._cluster import CANNOT, Homes, needs, no_processes
+from pipeline_runner.backends._cluster import CANNOT, PRICE, Homes, needs, no_processes
 from pipeline_runner.backends._front import Args, Front, Held, Tell, Way, asked, brief, closing, killing, opening, raw
 from pipeline_runner.calls import Perform, Receipt
 from pipeline_runner.errors import ClusterUnreachable
@@ -120,6 +120,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="pickle",
+            price=PRICE,
             on_raise="raised by its result()",
             on_death=DEATH,
             also_styles=frozenset({Style.MAP, Style.STAR, Style.ZIP}),
@@ -138,6 +139,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="pickle",
+            price=PRICE,
             on_raise="raised by its result()",
             on_death=DEATH,
             also_styles=frozenset({Style.MAP, Style.STAR, Style.ZIP}),
@@ -154,6 +156,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="pickle",
+            price=PRICE,
             on_raise="raised; the first ends the iterator, the rest is lost",
             on_death=DEATH,
             also_styles=frozenset({Style.MAP}),
@@ -172,6 +175,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="pickle",
+            price=PRICE,
             on_raise="raised; the first ends the iterator, the rest is lost",
             on_death=DEATH,
             also_styles=frozenset({Style.ZIP}),
