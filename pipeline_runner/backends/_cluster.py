@@ -23,6 +23,10 @@ NO_LEAVE = (
     "give the stage fewer workers instead"
 )
 CANNOT = {"limits": NO_LEAVE}
+PRICE = (
+    4  # a chunk goes by the front and the deputy, and Dask's scheduler sends the next when it has heard of the last:
+)
+# in chunks of 30 ms, 500 calls of 5 ms took about 1.3 times as long as in chunks of 120 ms
 
 
 def needs(extra: str, *modules: str) -> Callable[[], str | None]:

@@ -11,7 +11,7 @@ from threading import Semaphore
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
-from pipeline_runner.backends._cluster import CANNOT, Homes, needs, no_processes
+from pipeline_runner.backends._cluster import CANNOT, PRICE, Homes, needs, no_processes
 from pipeline_runner.backends._front import Args, Front, Held, Tell, Way, asked, brief, closing, killing, opening, raw
 from pipeline_runner.calls import Lost, Perform, Receipt
 from pipeline_runner.methods import Backend, Cluster, Method
@@ -187,6 +187,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="cloudpickle",
+            price=PRICE,
             on_raise="raised by its result()",
             on_death=DEATH,
             also_styles=frozenset({Style.MAP, Style.STAR, Style.ZIP}),
@@ -205,6 +206,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="cloudpickle",
+            price=PRICE,
             on_raise="raised by its result()",
             on_death=DEATH,
             also_styles=frozenset({Style.MAP}),
@@ -223,6 +225,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="cloudpickle",
+            price=PRICE,
             on_raise="raised by its result()",
             on_death=DEATH,
             also_styles=frozenset({Style.MAP, Style.STAR, Style.ZIP}),

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
-from pipeline_runner.backends._cluster import CANNOT, Homes, needs, no_processes
+from pipeline_runner.backends._cluster import CANNOT, PRICE, Homes, needs, no_processes
 from pipeline_runner.backends._front import Args, Front, Held, Tell, Way, asked, brief, closing, killing, opening, raw
 from pipeline_runner.calls import Perform, Receipt
 from pipeline_runner.errors import ClusterUnreachable
@@ -124,6 +124,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="pickle",
+            price=PRICE,
             on_raise="raised by its result()",
             on_death=DEATH,
             also_styles=frozenset({Style.MAP, Style.STAR, Style.ZIP}),
@@ -142,6 +143,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="pickle",
+            price=PRICE,
             on_raise="raised by its result()",
             on_death=DEATH,
             also_styles=frozenset({Style.MAP, Style.STAR, Style.ZIP}),
@@ -158,6 +160,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="pickle",
+            price=PRICE,
             on_raise="raised; the first ends the iterator, the rest is lost",
             on_death=DEATH,
             also_styles=frozenset({Style.MAP}),
@@ -176,6 +179,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="pickle",
+            price=PRICE,
             on_raise="raised; the first ends the iterator, the rest is lost",
             on_death=DEATH,
             also_styles=frozenset({Style.ZIP}),

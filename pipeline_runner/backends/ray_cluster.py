@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
-from pipeline_runner.backends._cluster import CANNOT, Homes, needs, no_processes
+from pipeline_runner.backends._cluster import CANNOT, PRICE, Homes, needs, no_processes
 from pipeline_runner.backends._front import Args, Front, Held, Tell, Way, asked, brief, closing, killing, opening, raw
 from pipeline_runner.calls import Lost, Perform, Receipt
 from pipeline_runner.methods import Backend, Cluster, Method
@@ -156,6 +156,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="cloudpickle",
+            price=PRICE,
             on_raise="raised by ray.get(), as RayTaskError",
             on_death="the task runs again, three times; then WorkerCrashedError by ray.get()",
             also_styles=EVERY - {Style.SINGLE},
@@ -173,6 +174,7 @@ BACKEND = Backend(
             parallel=True,
             refills=False,
             serializer="cloudpickle",
+            price=PRICE,
             on_raise="raised, as RayTaskError; the rest is lost",
             on_death="raised, as ActorDiedError; the pool goes on with a dead actor",
             also_styles=EVERY - {Style.MAP},
@@ -191,6 +193,7 @@ BACKEND = Backend(
             parallel=True,
             refills=True,
             serializer="cloudpickle",
+            price=PRICE,
             on_raise="raised, as RayTaskError; the rest is lost",
             on_death="raised, as ActorDiedError; the pool goes on with a dead actor",
             also_styles=EVERY - {Style.MAP},
