@@ -93,8 +93,9 @@ class Comparison:
 
 def compare(history: History, then: str, now: str) -> Comparison:
     """All in which one run differs from another. Errors: StoreError."""
-    before, after = history.told(then), history.told(now)
     with usable(history.store.database), closing(history.store.connect()) as connection:
+        history = History(history.store, connection)
+        before, after = history.told(then), history.told(now)
         stages = list(_stages(history, connection, before, after))
     options = _differing(_options(before.about), _options(after.about))
     return Comparison(before, after, _params(before.about, after.about), options, stages)

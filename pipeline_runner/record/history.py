@@ -125,6 +125,7 @@ class History:
         """With a connection, whatever is asked is asked of it; else each question has one of its own."""
         self.store = store
         self._connection = connection
+        self._recipes: dict[str, Mapping[str, str]] = {}  # of each run's stages, once they were asked for
 
     def names(self) -> list[str]:
         """The names of all runs, the newest first."""
@@ -239,7 +240,10 @@ class History:
 
     def _recipe(self, run: str, stage: str) -> bytes:
         """The recipe that a stage had in the last try: it may be an older one again, whose calls were not made anew."""
-        last = self.told(run).about.get("recipes", {}).get(stage)
+        if run not in self._recipes:
+            ((body,),) = self._rows("SELECT body FROM run WHERE id = ?", run)
+            self._recipes[run] = _object(body).get("recipes", {})
+        last = self._recipes[run].get(stage)
         kept = self._rows("SELECT recipe FROM done WHERE run = ? AND stage = ? ORDER BY seq DESC", run, stage)
         recipes = (recipe for (recipe,) in kept if isinstance(recipe, bytes))
         return next((recipe for recipe in recipes if last is None or recipe.hex() == last), b"")

@@ -270,7 +270,8 @@ class _Builder:
         known = isinstance(profiles, MapNode) and self.around.profile in profiles.entries
         root = with_profile(root, self.around.profile if known else None, self.problems)
         params, written = stage.filled[0].get("params"), stage.node.get("params")
-        given = outward(params) if isinstance(params, dict) else {}
+        # What has no text for a name was told, with what else is wrong with the stage.
+        given = {n: v for n, v in outward(params).items() if isinstance(n, str)} if isinstance(params, dict) else {}
         places = (
             {str(key): entry.key.mark for key, entry in written.entries.items()} if isinstance(written, MapNode) else {}
         )

@@ -16,6 +16,8 @@ def matching(pattern: str, folder: Path) -> list[str]:
     `**` is any folders below, hidden ones left out, and follows no link to a folder: links in a circle would give each
     file again and again, or never end. It is so in bash and in pathlib, and not in `glob.glob`.
     """
+    if "\0" in pattern:  # no path has it, and the system would not be asked
+        return []
     return sorted({path for path in _found(pattern.split("/"), folder) if path})
 
 

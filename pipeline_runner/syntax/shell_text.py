@@ -283,11 +283,10 @@ class _Reader:
     def _delimiter(self, *, tabs: bool) -> None:
         begin = self.at
         while self.at < len(self.text) and self.text[self.at] not in _ENDS_WORD:
-            char = self.text[self.at]
-            if char == HOLE:
-                self.found.append(DELIMITER)
-            closing = self.text.find(char, self.at + 1) if char in "'\"" else -1
-            self.at = closing + 1 if closing > 0 else self.at + (2 if char == "\\" else 1)
+            at, char = self.at, self.text[self.at]
+            closing = self.text.find(char, at + 1) if char in "'\"" else -1
+            self.at = closing + 1 if closing > 0 else at + (2 if char == "\\" else 1)
+            self.found += [DELIMITER] * self.text.count(HOLE, at, self.at)  # in its quotes too
         written = self.text[begin : self.at]
         bare = re.sub(r"\\(.)|['\"]", r"\1", written)
         self._here.append(_HereDocument(bare, tabs, quoted=bare != written))

@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_runner import Pipeline
+from pipeline_runner.record.compare import compare
+from pipeline_runner.record.history import History
+from pipeline_runner.record.store import Store
+
 pytestmark = pytest.mark.timeout(90)
 
 ROOT = str(Path(__file__).parents[2])
@@ -326,3 +331,17 @@ def test_a_run_that_is_damaged_is_compared_as_far_as_it_can_be_read(ran, diff, f
     text, data = diff(first, second)
     assert data["stages"]["a"]["recipe"] == "changed"
     assert "\na:\n  its recipe has changed\n" in text
+
+
+def test_runs_of_many_stages_are_each_told_once_and_not_for_every_stage(folder, monkeypatch):
+    stages = "\n".join(f"  s{n}: {{call: 'builtins:abs', with: [{n}], cache: true}}" for n in range(60))
+    (folder / "pipeline.yaml").write_text(f"version: 1\nname: many\nstages:\n{stages}\n")
+    for _ in range(2):
+        Pipeline.load(folder / "pipeline.yaml").run(state=folder / ".prun")
+    told, tell = [], History.told
+    monkeypatch.setattr(History, "told", lambda self, run: (told.append(run), tell(self, run))[1])
+    history = History(Store(folder / ".prun"))
+    now, then = history.names()
+    compared = compare(history, then, now)
+    assert len(compared.stages) == 60
+    assert len(told) <= 6

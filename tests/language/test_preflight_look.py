@@ -15,6 +15,7 @@ from pipeline_runner.plan.make import make_plan
 from pipeline_runner.plan.preflight.ask import NoAnswer, Question, ask_python
 from pipeline_runner.plan.preflight.look import look
 from pipeline_runner.spec.build import build
+from pipeline_runner.spec.patterns import matching
 from pipeline_runner.spec.pipeline import Named
 
 STEPS = """
@@ -296,7 +297,7 @@ def test_python_is_asked_once_for_all_that_reading_does_not_tell(looked):
         ("import stesp\ndef f(item): 0", 'there is no module "stesp", which it imports'),
         ("globals()['g'] = nobody", "NameError: name 'nobody' is not defined"),
         ("globals()['g'] = 1", 'it has no "f"'),
-        ("globals()['f'] = 1", "f is a int, which cannot be called"),
+        ("globals()['f'] = 1", "f is an int, which cannot be called"),
     ],
 )
 def test_what_python_cannot_import_is_told(looked, module, sentence):
@@ -553,3 +554,8 @@ def test_a_call_that_yields_and_ends_has_a_list_as_its_value_and_needs_no_warnin
 def test_a_generator_without_end_is_a_source(looked):
     text = "  a: {call: 'steps:one', over: {generate: 'ends:ever', with: {x: 1}, take: 3}}"
     assert looked(text, ends__py=ENDLESS).warnings == ()
+
+
+def test_a_pattern_with_a_character_that_no_path_has_finds_nothing(tmp_path):
+    (tmp_path / "a").touch()
+    assert (matching("a*", tmp_path), matching("a\0*", tmp_path), matching("**/a\0", tmp_path)) == (["a"], [], [])

@@ -163,6 +163,7 @@ def test_quotes_within_substitutions_within_quotes_are_read_as_the_shell_reads_t
         ('cat <<"EOF"\n${item}\nEOF', "here-document whose first word is quoted"),
         ("cat <<\\EOF\n${item}\nEOF", "here-document whose first word is quoted"),
         ("cat <<${item}\nx\n", "the word that ends a here-document"),
+        ("cat <<END'\nDear ${item}\n'\n", "the word that ends a here-document"),
         ("echo $((${item} + 1))", "the shell would calculate with it"),
         ("((${item} > 1)) && echo yes", "the shell would calculate with it"),
         ("[[ ${item} -eq 1 ]]", "[[ … ]]"),
