@@ -224,6 +224,7 @@ _AGAIN: Mapping[str, Callable[..., Answer]] = {
     "leads": _leads,
     "folder": os.path.isdir,
     "file": os.path.isfile,
+    "there": os.path.exists,
     "project": _project,
     "matches": _matches,
     "readable": _readable,

@@ -171,7 +171,7 @@ class OverBuilder:
             return self._batches(node, inner, value)
         for reference in references(dict(value)):
             return self._wrong(
-                inner.mark, f'{reference} cannot stand in "{kind}": its value is only known during the run'
+                inner.mark, f'{_called(reference)} cannot stand in "{kind}": its value is only known during the run'
             )
         if kind == "range":
             return self._range(inner, value[kind])
@@ -252,7 +252,9 @@ class OverBuilder:
         outer, holder = (node, value) if key in value else (inner, among)
         at, given = _within(outer, key), holder.get(key, [])
         for reference in references(given):
-            self._wrong(at.mark, f'{reference} cannot stand in "{key}": its value is only known during the run', _AXIS)
+            self._wrong(
+                at.mark, f'{_called(reference)} cannot stand in "{key}": its value is only known during the run', _AXIS
+            )
             return []
         if not isinstance(given, list):
             self._wrong(at.mark, f'"{key}" takes a list of mappings, not {_told(given)}', _ENTRIES.format(key))
@@ -350,6 +352,12 @@ def _is_source(node: Node, value: Any) -> bool:
         kinds = [key for key in value if key in SOURCES]
         return len(kinds) == 1 and set(value) <= {kinds[0], *_COMPANIONS.get(kinds[0], ())}
     return _is_reference(node) and isinstance(value, list | Part)
+
+
+def _called(reference: Reference) -> str:
+    """As its user wrote it: what a file around has given has a sign of our own."""
+    written = str(reference)
+    return f"{written.replace('^', '')} of the file around" if "^" in written else written
 
 
 def _within(node: Node, key: Any) -> Node:

@@ -7,7 +7,7 @@ Jinja expression, and `formulas` reads it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline_runner.classes import dataclass, field, replace
@@ -364,6 +364,8 @@ def _step(reference: Reference, value: Any, step: str | int) -> Any:
             return value[step]
         known = ", ".join(map(str, value)) or "nothing"
         raise ExpressionError(f'{reference} leads nowhere: there is no "{step}"; there is {known}')
+    if isinstance(step, str) and step.isdecimal() and isinstance(value, Sequence):  # `item.0`
+        step = int(step)
     if isinstance(step, int):
         try:
             return value[step]

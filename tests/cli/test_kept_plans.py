@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_runner import Problems
 from pipeline_runner.cli.go import Asked, planned
 from pipeline_runner.record import plans
 from pipeline_runner.record.seal import load_key
@@ -194,6 +195,17 @@ def test_what_a_plan_does_not_depend_on_may_change(site, monkeypatch):
     (site / "notes.md").write_text("x")
     (site / "data" / "a.txt").write_text("other contents, the same name")
     assert not anew(quiet=True, as_json=True, show=["files"], no_cache=True)
+
+
+def test_a_dep_that_is_gone_is_told_although_the_plan_was_kept(site):
+    (site / "pipeline.yaml").write_text(
+        "stages: {one: {call: 'deeds:one', with: {x: 1}, deps: [rows.csv, 'data/*']}}\n"
+    )
+    assert (anew(), anew()) == (True, False)
+    (site / "data" / "b.txt").write_text("b")
+    (site / "rows.csv").unlink()
+    with pytest.raises(Problems, match=r"rows\.csv"):
+        anew()
 
 
 def test_a_variable_that_is_no_longer_set_is_told(site, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 from pipeline_runner import Pipeline, Problems, Stage
 from pipeline_runner.plan.check import everything
 from pipeline_runner.plan.make import make_plan
+from pipeline_runner.plan.preflight import deps
 from pipeline_runner.plan.preflight.ask import NoAnswer, Question, ask_python
 from pipeline_runner.plan.preflight.look import look
 from pipeline_runner.spec.build import build
@@ -559,3 +560,14 @@ def test_a_generator_without_end_is_a_source(looked):
 def test_a_pattern_with_a_character_that_no_path_has_finds_nothing(tmp_path):
     (tmp_path / "a").touch()
     assert (matching("a*", tmp_path), matching("a\0*", tmp_path), matching("**/a\0", tmp_path)) == (["a"], [], [])
+
+
+def test_who_writes_the_deps_of_many_stages_is_gathered_once(looked, monkeypatch):
+    asked, fixed = [], deps.fixed
+    monkeypatch.setattr(deps, "fixed", lambda stage: (asked.append(stage.name), fixed(stage))[1])
+    stages = [
+        f"  s{n}: {{run: 'cp s{n - 1} ${{out}}', deps: [s{n - 1}], outs: [s{n}], needs: s{n - 1}}}"
+        for n in range(1, 50)
+    ]
+    assert told(looked("\n".join(["  s0: {run: 'echo > ${out}', outs: [s0]}", *stages]))) == []
+    assert len(asked) == 50

@@ -36,12 +36,13 @@ def test_a_scalar_that_is_wholly_a_reference_keeps_its_type_and_text_around_it_m
               list: ${params.list}
               map: ${params.map}
               second: ${params.list[1]}
+              dotted: ${params.list.1}
               inner: ${params.map.k}
               text: n is ${params.n}, flag ${params.flag}, nothing ${params.nothing}
               literal: $${params.n}
     """)
     assert result["s"][1] == {
-        "n": 3, "f": 1.5, "flag": True, "nothing": None, "list": [1, 2], "map": {"k": "v"}, "second": 2, "inner": "v",
+        "n": 3, "f": 1.5, "flag": True, "nothing": None, "list": [1, 2], "map": {"k": "v"}, "second": 2, "dotted": 2, "inner": "v",
         "text": "n is 3, flag true, nothing null", "literal": "${params.n}",
     }  # fmt: skip
 

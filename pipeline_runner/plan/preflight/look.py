@@ -13,7 +13,7 @@ from pipeline_runner.marks import Mark
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.plan.preflight import signatures
 from pipeline_runner.plan.preflight.blanks import look_at_blanks
-from pipeline_runner.plan.preflight.deps import look_at_deps
+from pipeline_runner.plan.preflight.deps import look_at_deps, makers_of
 from pipeline_runner.plan.preflight.files import look_at_files
 from pipeline_runner.plan.preflight.find import find, inspected
 from pipeline_runner.plan.preflight.finder import Finder
@@ -74,9 +74,12 @@ def look_at(
         from pipeline_runner.plan.preflight.telling import tell  # not before: mostly nothing is to be told
 
         tell(use, answer, problems, warnings)
+    makers = makers_of(pipeline, stages)
     for stage in stages.values():
-        for look_at_these in (look_at_files, look_at_deps):
-            found, maybe = look_at_these(pipeline, stage, stages)
+        for found, maybe in (
+            look_at_files(pipeline, stage, stages),
+            look_at_deps(pipeline, stage, stages, makers),
+        ):
             problems += found
             warnings += maybe
         problems += [*look_at_program(pipeline, stage, stages), *look_at_what_travels(stage)]
