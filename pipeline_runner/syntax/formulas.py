@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pipeline_runner.errors import nearest
 from pipeline_runner.syntax.expressions import Raw, as_text
 
-MOST_REPEATED = 1_000_000  # elements that a `*` may make of a text or a list
+MOST_REPEATED = 250_000  # elements that a `*` may make of a text or a list: a million take 0.1 s to be written as text
 MOST_DEPTH = 40  # of an expression: Jinja takes time in the square of it, 1.5 s at 200
 MOST_DIGITS = 10_000  # of a power, about
 PATH_FILTERS: Mapping[str, Callable[[Any], str]] = {
