@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(60)
 LEFT_TO_PYDANTIC = {
     "Stage": set(),
     "Profile": {"dask", "ray", "mpi"},
-    "Pipeline": {"on_success", "on_failure", "profiles", "include"},
+    "Pipeline": {"on_success", "on_failure", "profiles", "include", "dask", "ray", "mpi"},
 }
 
 VALUES = st.one_of(
