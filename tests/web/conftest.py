@@ -178,7 +178,7 @@ def found_browser():
     return next(filter(None, map(shutil.which, ("/usr/bin/chromium", "chromium", "google-chrome"))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # as long as it is there, its event loop runs in this thread, and no other can
 def browser():
     """A real Chromium."""
     path = found_browser()
