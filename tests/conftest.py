@@ -21,6 +21,19 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(autouse=True)
+def _own_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A pipeline that runs here has its folder on the path, and its modules in this process: not for the next test, which
+    may have a `work.py` of its own."""
+    path, modules = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in sys.modules.keys() - modules:
+        file = getattr(sys.modules[name], "__file__", None)
+        if isinstance(file, str) and Path(file).is_relative_to(tmp_path_factory.getbasetemp()):
+            del sys.modules[name]
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The folder of the whole project."""

@@ -103,8 +103,8 @@ class _Reader:
 
 def _unclosed(text: Text) -> str:
     """The quote or bracket that is surely never closed: by our reading, and by that of the shell itself, for which
-    only what looks so is given to it. What is `raw` and not known yet may close anything."""
-    if any(isinstance(piece, Part) and not is_hole(piece) for piece in text):
+    only what looks so is given to it. What is `raw` may close anything, or be none of the pipeline's own words."""
+    if any(not isinstance(piece, str) and not is_hole(piece) for piece in text):
         return ""
     whole = skeleton(text)
     sign = unclosed(whole)
