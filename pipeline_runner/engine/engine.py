@@ -499,7 +499,10 @@ class Engine:
     ) -> tuple[Intake, int | None]:
         """What the chain's calls are drawn from: without those that need not be made."""
         record, stages, head = self._books.record, course.chain.stages, course.head
-        idle = lambda: course.feed.idle  # noqa: E731
+
+        def idle() -> bool:
+            return course.feed.idle  # a feed that there is only when there is an intake
+
         if record is None or head.spec.hook:
             return intake_of(self.plan, head, varying, self.results, self.moved, writing=writing, idle=idle)
         intake, calls = intake_of(
