@@ -75,6 +75,7 @@ def main() -> int:
     parser.add_argument("--page", action="store_true", help="measure nothing: only make the page of what is there")
     parser.add_argument("--kept", type=Path, default=KEPT, help="where figures are kept")
     asked = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # users' machines keep what was compiled, of us and of peers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a sample's processes are swept
     peers = None if asked.peers is None else frozenset(asked.peers.lower().split(",")) - {"none"}
     terms = Terms(asked.quick, peers, 4.0 if asked.quick else asked.allowance, asked.times)

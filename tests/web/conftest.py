@@ -184,7 +184,7 @@ def browser():
     path = found_browser()
     if path is None:
         why = "no Chromium; apt-get install chromium"
-        if os.environ.get("PRUN_NEEDS_BROWSER") == "1":
+        if os.environ.get("NEEDS_BROWSER") == "1":
             pytest.fail(why)
         pytest.skip(why)
     from playwright.sync_api import sync_playwright
