@@ -44,7 +44,7 @@ class Place(Protocol):
 owners: WeakValueDictionary[tuple[str, int], Any] = WeakValueDictionary()
 """Who keeps a place from being used for something else, as long as anybody holds it: known where it was given."""
 
-_mapped: dict[int, tuple[str, int]] = {}  # by address: places that this process has mapped now
+_mapped: dict[int, tuple[tuple[str, int], int]] = {}  # by address: places that this process has mapped now, and bytes
 
 
 class Buffers:
@@ -68,7 +68,7 @@ class Buffers:
     def views(self) -> list[memoryview]:
         """Each buffer, mapped. Errors: OSError."""
         whole = _map(self)
-        return [whole[at : at + size] for at, size in zip(_starts(self.sizes), self.sizes, strict=True)]
+        return [whole[at : at + size] for at, size in zip(starts(self.sizes), self.sizes, strict=True)]
 
     def load(self, data: bytes) -> Any:
         """The value whose pickle and buffers these are. Errors: OSError; whatever its classes raise."""
@@ -93,12 +93,12 @@ def write(place: Place, buffers: Sequence[memoryview]) -> Buffers:
     """
     sizes = tuple(buffer.nbytes for buffer in buffers)
     if (memory := place.memory) is not None:
-        for start, buffer in zip(_starts(sizes), buffers, strict=True):
+        for start, buffer in zip(starts(sizes), buffers, strict=True):
             memory.put(start, buffer)
         return Buffers(place.path, place.offset, sizes)
     file = os.open(place.path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        for start, buffer in zip(_starts(sizes), buffers, strict=True):
+        for start, buffer in zip(starts(sizes), buffers, strict=True):
             _write(file, buffer, place.offset + start)
     finally:
         os.close(file)
@@ -113,10 +113,16 @@ def _write(file: int, buffer: memoryview, at: int) -> None:
 
 def held_here() -> list[tuple[str, int]]:
     """Places that something in this process still reads."""
-    return list(_mapped.values())
+    return [place for place, _ in _mapped.values()]
 
 
-def _starts(sizes: Sequence[int]) -> Iterator[int]:
+def mapped_at(address: int) -> tuple[tuple[str, int], int] | None:
+    """Which place has been mapped here at this address, and how much of it in bytes."""
+    return _mapped.get(address)
+
+
+def starts(sizes: Sequence[int]) -> Iterator[int]:
+    """How far from the first each buffer of these sizes begins, in bytes."""
     at = 0
     for size in sizes:
         yield at
@@ -165,7 +171,7 @@ def _map(buffers: Buffers) -> memoryview:
     if address == ctypes.c_void_p(-1).value:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), buffers.path)
     memory = (ctypes.c_ubyte * size).from_address(address)
-    _mapped[address] = buffers.path, buffers.offset
+    _mapped[address] = (buffers.path, buffers.offset), size
     # The owner goes along: in its own process nothing is freed that is still mapped.
     finalize(memory, _unmap, address, size, buffers.owner).atexit = False  # values may be read even then
     return pickle.PickleBuffer(memory).raw()

@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from pipeline_runner.buffers import Buffers, Place, room_for, write
+from pipeline_runner.buffers import Buffers, Place, held_here, room_for, write
 from pipeline_runner.worker.packing import pack_result, parts
 
 Room = Callable[[int], Place | None]  # bytes → where they may be written; None: there is no room
@@ -18,13 +18,22 @@ def pack_apart(values: list[Any], room: Room) -> tuple[bytes, Buffers | None]:
     Errors: as of `pack_result`.
     """
     data, apart, strange = parts(values, result=True)
-    large = put(apart, room) if apart else None
+    large = (_given_back(apart) or put(apart, room)) if apart else None
     if apart and large is None:
         return pack_result(values), None
     if strange:
         # With buffers of its own: what is tried here must not write into the values.
         pickle.loads(data) if large is None else large.load(data)
     return data, large
+
+
+def _given_back(apart: list[memoryview]) -> Buffers | None:
+    """Where they are already, if they are what the call was given."""
+    if not held_here():
+        return None
+    from pipeline_runner.worker.given_back import given_back  # with ctypes, which is here where anything is mapped
+
+    return given_back(apart)
 
 
 def put(apart: list[memoryview], room: Room) -> Buffers | None:

@@ -116,3 +116,14 @@ def doubled_slowly(array):
     double = array * 2
     time.sleep(0.3)
     return double
+
+
+def same(array):
+    return array
+
+
+def minus_if_odd(array):
+    """The array itself, written to where its number is odd."""
+    if array[0] % 2:
+        array *= -1
+    return array
