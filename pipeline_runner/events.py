@@ -236,6 +236,7 @@ class StageEnded(Event):
     work_s: float | None = None  # of workers, in its calls and those of stages fused into it; None: not told
     why: str = ""  # it was not run: a clause, "its condition is false: …"
     slowest: tuple[tuple[int, int, float], ...] = ()  # chunks: first call, calls, seconds of each on average
+    profile: tuple[tuple[int, int, float], ...] = ()  # of uneven calls, all of them: first call, calls, seconds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -298,7 +298,8 @@ class Pipeline:
                     iterator and are gone, so that memory stays flat however many they are; it waits until they are
                     read.
         """
-        engine = self._engine(self._allowed(workers, state), keep, on_event, state, resume, chaos, force, cache)
+        plan = self._allowed(workers, state)
+        engine = self._engine(plan, keep, on_event, state, resume, chaos, force, cache, live=True)
         return Run(engine, passing=keep is None)
 
     async def arun(self, *, workers: int | None = None, keep: Keep = "all") -> Result:
@@ -324,6 +325,7 @@ class Pipeline:
         force: bool = False,
         cache: bool = True,
         recipes: Mapping[StageName, Recipe] | None = None,
+        live: bool = False,
     ) -> Engine:
         from pipeline_runner.engine.engine import Engine
 
@@ -333,7 +335,16 @@ class Pipeline:
         record = self._record(plan, state, Looking(bool(resume), force, cache), resume, recipes)
         run = new_run_id() if record is None else record.run
         folder = _run_folder(run, None if record is None else record.store.folder)
-        return Engine(plan, run=run, folder=folder, keep=keeper, listeners=listeners, record=record, chaos=strikes)
+        return Engine(
+            plan,
+            run=run,
+            folder=folder,
+            keep=keeper,
+            listeners=listeners,
+            record=record,
+            chaos=strikes,
+            live=live,
+        )
 
     def _record(
         self,

@@ -18,6 +18,7 @@ from pipeline_runner.engine.results import Results
 from pipeline_runner.engine.slowest import Slowest
 from pipeline_runner.methods import Cluster, PoolSettings
 from pipeline_runner.plan.plan import Chain, StagePlan
+from pipeline_runner.record.profile import Profile
 
 
 @dataclass(eq=False)
@@ -59,6 +60,7 @@ class Course:
     made: int = 0  # calls, where it has no feed of its own
     work_s: float = 0.0  # of workers, in its chunks so far
     slowest: Slowest = field(default_factory=Slowest)  # of its chunks; not of those in a lane, which are one call
+    profile: Profile = field(default_factory=Profile)  # of the same chunks
     askers: int = 1  # threads that ask its method
     resting: bool = False  # its round was ended for want of calls
     cluster: Cluster | None = None  # where its workers are, where they are not ours

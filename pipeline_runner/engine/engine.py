@@ -87,6 +87,7 @@ class Engine:
         listeners: Iterable[Listener] = (),
         record: Record | None = None,
         chaos: Chaos | None = None,
+        live: bool = False,  # somebody may read values while it runs, in the order of the calls
     ) -> None:
         self.plan = plan = plan.with_hooks()
         self.id = run
@@ -103,6 +104,7 @@ class Engine:
         self._names = RunNames(run, folder)
         self._whole, self._partial = (Values(plan, self.results, partial=partial) for partial in (False, True))
         self._chaos = chaos
+        self._live = live
         chains = [course.chain for course in self._books.courses]
         self._leave = Leave(plan, chains, [lane.members for lane in self._books.lanes])
         self._at_the_door: dict[int, tuple[Course, Flight | None, int]] = {}  # by chunk: who waits for leave, its pid
@@ -505,6 +507,7 @@ class Engine:
 
         if record is None or head.spec.hook:
             return intake_of(self.plan, head, varying, self.results, self.moved, writing=writing, idle=idle)
+        work = self._times.get(head.spec.name)
         intake, calls = intake_of(
             self.plan,
             head,
@@ -516,6 +519,7 @@ class Engine:
             writing=writing,
             files=lambda deps: record.deps_of_call(head.spec.name, deps),
             idle=idle,
+            profile=() if work is None or self._live or not self.plan.in_any_order(course.chain) else work.profile,
         )
         if not before:
             return intake, calls
@@ -666,6 +670,7 @@ class Engine:
                     why=why,
                     work_s=0.0 if place else course.work_s,
                     slowest=() if place else course.slowest.told(),
+                    profile=() if place else course.profile.told(),
                 )
             )
             results.end(total, None if of_stage in ENDED_WELL else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]

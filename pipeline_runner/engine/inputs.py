@@ -30,6 +30,7 @@ from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.deps import filled
 from pipeline_runner.record.deps import varying as deps_of_call
 from pipeline_runner.record.inputs import awaited, numbered, whole_reads
+from pipeline_runner.record.profile import Piece, longest_first
 from pipeline_runner.spec.pipeline import (
     Batches,
     Computed,
@@ -50,6 +51,8 @@ from pipeline_runner.syntax.expressions import Reference, Scope, Text, as_text, 
 if TYPE_CHECKING:
     from pipeline_runner.engine.places import Writing
     from pipeline_runner.spec.sources import Opened
+
+LISTED = 1 << 16  # items at most that are made at once, so that those whose calls took longest go first
 
 TellApart = Callable[[Sequence[Any]], bytes]  # items → 8 bytes for each that tell it from others
 FilesOf = Callable[[Sequence[str]], bytes]  # paths → 8 bytes that stand for them, with what is in them
@@ -197,19 +200,21 @@ def intake_of(
     writing: Writing | None = None,
     files: FilesOf | None = None,
     idle: Callable[[], bool] = lambda: False,
+    profile: Sequence[Piece] = (),
 ) -> tuple[Intake, int | None]:
     """What the stage's calls are drawn from, and how many they are where that is known.
 
     `tell_apart` gives, for a source, how its items are told apart; None: by their numbers, or not at all.
     `salt` stands for what every call is given beside its items, `files` for the files that each reads for itself;
-    `idle` says whether a worker waits for calls.
+    `idle` says whether a worker waits for calls, `profile` how long which of them took before: the
+    longest are drawn first.
     Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
     """
     over = stage.spec.over
     folder = plan.pipeline.folder_of(stage.spec)
     values = Values(plan, results, partial=stage.spec.always)
     opened, calls = _Opener(plan, folder, results, values, moved, tell_apart, idle).open(
-        over, shortest=stage.spec.shortest
+        over, shortest=stage.spec.shortest, profile=profile
     )
     by_index = numbered(stage.spec)
     if salt or by_index:
@@ -230,8 +235,15 @@ class _Opener:
     tell_apart: Callable[[Source, Path], TellApart | None]
     idle: Callable[[], bool]
 
-    def open(self, source: Source | None, *, shortest: bool = False, column: bool = False) -> tuple[Intake, int | None]:
-        opened, calls = self._whole(source, shortest=shortest, column=column)
+    def open(
+        self,
+        source: Source | None,
+        *,
+        shortest: bool = False,
+        column: bool = False,
+        profile: Sequence[Piece] = (),
+    ) -> tuple[Intake, int | None]:
+        opened, calls = self._whole(source, shortest=shortest, column=column, profile=profile)
         most = self.plan.sample
         if most is None or source is None:
             return opened, calls
@@ -242,7 +254,12 @@ class _Opener:
         return First(opened, most), None if calls is None else min(calls, most)
 
     def _whole(
-        self, source: Source | None, *, shortest: bool = False, column: bool = False
+        self,
+        source: Source | None,
+        *,
+        shortest: bool = False,
+        column: bool = False,
+        profile: Sequence[Piece] = (),
     ) -> tuple[Intake, int | None]:
         match source:
             case None:
@@ -250,25 +267,34 @@ class _Opener:
             case Zip(columns, names):
                 return self._side_by_side(columns, names, shortest)
             case FromStage():
-                return self._of_stage(source, column)
+                return self._of_stage(source, column, profile)
             case Computed(template):
-                fanned = fan_out(str(template), render(template, {"stages": self.values}))
-                return self._described(source, FromSequence(fanned)), len(fanned)
+                return self._all_there(
+                    source, fan_out(str(template), render(template, {"stages": self.values})), profile
+                )
             case Batches(inner, in_one):
                 opened, calls = self._whole(inner, column=column)
                 return Batched(opened, in_one), None if calls is None else -(-calls // in_one)
             case _:
-                return self._needing_no_stage(source)
+                return self._needing_no_stage(source, profile)
 
-    def _needing_no_stage(self, source: Source) -> tuple[Intake, int | None]:
+    def _all_there(
+        self, source: Source, items: list[Any] | range, profile: Sequence[Piece]
+    ) -> tuple[Intake, int | None]:
+        parts = longest_first(profile, len(items)) if profile else None
+        return self._described(source, FromSequence(items, parts)), len(items)
+
+    def _needing_no_stage(self, source: Source, profile: Sequence[Piece]) -> tuple[Intake, int | None]:
         from pipeline_runner.engine.live_items import LiveItems
         from pipeline_runner.spec.sources import at_hand, items, size
 
         whole = settled(source, self.values)
         there = at_hand(whole)
         if there is not None:
-            return self._described(source, FromSequence(there)), len(there)
+            return self._all_there(source, there, profile)
         known = size(whole, self.folder)
+        if profile and known is not None and known <= LISTED:
+            return self._all_there(source, list(items(whole, self.folder)), profile)
         if known is None and isinstance(whole, Generate | Items):
             return self._described(source, LiveItems(items(whole, self.folder), self.idle)), None
         return self._described(source, FromItems(items(whole, self.folder), known)), known
@@ -293,12 +319,12 @@ class _Opener:
             return self._unfinished(source.source)
         return isinstance(source, FromStage) and self.results[source.stage].unfinished
 
-    def _of_stage(self, source: FromStage, column: bool) -> tuple[Intake, int | None]:
+    def _of_stage(self, source: FromStage, column: bool, profile: Sequence[Piece]) -> tuple[Intake, int | None]:
         spec = self.plan.stages[source.stage].spec
         results = self.results[source.stage]
         if spec.over is None or len(source.reference.path) > 1:
             fanned = _items_of(source, self.values)
-            return self._described(Items(fanned), FromSequence(fanned)), len(fanned)
+            return self._all_there(Items(fanned), fanned, profile)
         reader = FromValues(self.moved)
         # Columns go side by side by number, so they come in order whatever their stage returns.
         in_order = column or self.plan.stages[source.stage].choice.returns is not Returns.UNORDERED

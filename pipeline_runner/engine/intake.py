@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import eq
 from time import perf_counter
@@ -135,26 +135,31 @@ class FromSequence:
     arrivals = 0
     dry = False
 
-    def __init__(self, items: list[Any] | range) -> None:
+    def __init__(self, items: list[Any] | range, parts: Iterable[range] | None = None) -> None:
+        """`parts`: their numbers, in the order in which they are drawn; None: one after the other."""
         self._items = items
-        self._at = 0
+        self._parts = deque(parts if parts is not None else [range(len(items))] if items else [])
+        self._drawn = 0
 
     @property
     def size(self) -> int | None:
-        return len(self._items) - self._at
+        return len(self._items) - self._drawn
 
     @property
     def total(self) -> int:
-        return self._at
+        return self._drawn
 
     def draw(self, most: int) -> Calls | None:
-        part = self._items[self._at : self._at + most]
-        if not part:
+        if not self._parts:
             return None
-        self._at += len(part)
+        part = self._parts.popleft()
+        numbers = part[:most]
+        if len(numbers) < len(part):
+            self._parts.appendleft(part[most:])
+        self._drawn += len(numbers)
+        given = self._items[numbers.start : numbers.stop]
         # To pickle a range takes as long as to pickle some forty numbers.
-        given = list(part) if len(part) < 40 else part
-        return Calls(range(self._at - len(part), self._at), ((given,),))
+        return Calls(numbers, ((list(given) if len(given) < 40 else given,),))
 
     def leave(self) -> None:
         pass

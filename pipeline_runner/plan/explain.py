@@ -80,7 +80,8 @@ def _stage(plan: Plan, stage: StagePlan, outlook: Outlook | None) -> str:
     if stage.choice.runner_up is not None:
         lines += _told("not", f"{stage.choice.runner_up.name}: {stage.choice.why_not}")
     if outlook is not None and outlook.each_s:
-        lines += _told("chunk", f"sized from the first by the {short(outlook.each_s)} that a call took before")
+        order = ", the longest go first" if outlook.longest_first else ""
+        lines += _told("chunk", f"sized from the first by the {short(outlook.each_s)} that a call took before{order}")
     for edge in plan.sources(stage.spec.name):
         lines += _told(str(edge.kind), f"{edge.source} → {edge.target}: {edge.why}")
     return "\n".join([stage.spec.name, *lines])
@@ -179,6 +180,7 @@ def _outlook_json(outlook: Outlook) -> dict[str, object]:
         "because": list(outlook.because),
         "seconds": outlook.seconds,
         "call_seconds": outlook.each_s,
+        "longest_first": outlook.longest_first,
     }
 
 

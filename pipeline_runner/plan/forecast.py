@@ -27,6 +27,7 @@ class Outlook:
     because: tuple[str, ...] = ()  # what is not as it was: a clause each
     seconds: float | None = None  # None: there is nothing to tell it from
     each_s: float | None = None  # how long a call took in an earlier run: what the size of its first chunks goes by
+    longest_first: bool = False  # some took much longer than others, and go first
 
     @property
     def missing(self) -> bool:

@@ -117,6 +117,12 @@ class Plan:
         """Who waits for the stage or reads it."""
         return self._by_source.get(stage, ())
 
+    def in_any_order(self, chain: Chain) -> bool:
+        """Whether it is all one in which order its calls are made: no other stage reads along what it gives, and all of
+        its items are taken."""
+        readers = (edge for name in chain.stages for edge in self.readers(name) if edge.kind is EdgeKind.STREAM)
+        return self.sample is None and all(edge.target in chain.stages for edge in readers)
+
     def read(self, stage: StageName) -> bool:
         """Whether another stage reads what it gives. One that only `needs` it does not."""
         return any(edge.kind is not EdgeKind.ORDER for edge in self.readers(stage))

@@ -29,8 +29,8 @@ from pipeline_runner.record.record import identity
 from pipeline_runner.record.store import Store
 from pipeline_runner.record.times import Work, recorded_times
 from pipeline_runner.record.why import deps_changes, last_read, why_not
-from pipeline_runner.spec.pipeline import Computed, FromStage, Generate, StageName, StageSpec
-from pipeline_runner.spec.sources import SourceError
+from pipeline_runner.spec.pipeline import Batches, Computed, FromStage, Generate, StageName, StageSpec
+from pipeline_runner.spec.sources import SourceError, is_open
 from pipeline_runner.state import StageState
 
 LOOKED_BACK = 20  # runs that are asked how long a stage took
@@ -261,7 +261,7 @@ class _Teller:
     # How long.
 
     def _timed(self, stage: StagePlan, outlook: Outlook) -> Outlook:
-        outlook = replace(outlook, each_s=self._each_s(stage))
+        outlook = replace(outlook, each_s=self._each_s(stage), longest_first=self._longest_first(stage))
         then = self._times.get(stage.spec.name)
         if then is None:
             return outlook
@@ -275,6 +275,15 @@ class _Teller:
         """How long a call took, where chunks are to be sized by it."""
         work = self._worked.get(stage.spec.name)
         return None if work is None or stage.spec.chunk or stage.calls == 1 else work.each_s
+
+    def _longest_first(self, stage: StagePlan) -> bool:
+        """Whether the calls that took longest go first, as far as it is known before the run."""
+        name, over = stage.spec.name, stage.spec.over
+        work = self._worked.get(name)
+        if work is None or not work.profile or not is_open(over) or isinstance(over, Batches) or stage.calls is None:
+            return False
+        chains = (chain for group in self.plan.groups for chain in group.chains if chain.head == name)
+        return any(map(self.plan.in_any_order, chains))
 
     @cached_property
     def _worked(self) -> Mapping[StageName, Work]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from itertools import islice
 
 from pipeline_runner.axes import Status
 from pipeline_runner.classes import dataclass
 from pipeline_runner.record.errors import usable
+from pipeline_runner.record.profile import Piece
 from pipeline_runner.record.store import Store
 from pipeline_runner.spec.pipeline import StageName
 
@@ -18,7 +20,7 @@ _RUNS = "SELECT id FROM run ORDER BY began DESC, id DESC"  # without what they w
 _OF = "SELECT 1 FROM run WHERE id = ? AND json_valid(body) AND json_extract(body, '$.identity') = ?"
 # As the index has it: SQLite uses a partial index where it finds its words again.
 _TIMES = """
-SELECT stage, json_extract(body, '$.work_s'), json_extract(body, '$.made') FROM event
+SELECT stage, json_extract(body, '$.work_s'), json_extract(body, '$.made'), json_extract(body, '$.profile') FROM event
 WHERE run = ? AND kind = 'StageEnded' AND kind <> 'Printed' AND json_valid(body)
 AND json_extract(body, '$.status') = ? AND json_extract(body, '$.work_s') > 0
 """
@@ -30,6 +32,7 @@ class Work:
 
     s: float  # of all workers together
     calls: int  # that ended well; 0: not told
+    profile: Sequence[Piece] = ()  # of calls some of which took much longer than others
 
     @property
     def each_s(self) -> float | None:
@@ -44,9 +47,17 @@ def recorded_times(store: Store, pipeline: str, stages: Collection[StageName]) -
         runs = (run for (run,) in connection.execute(_RUNS).fetchall())
         ours = (run for run in runs if connection.execute(_OF, (run, pipeline)).fetchone())
         for run in islice(ours, LOOKED_BACK):
-            for stage, work_s, made in connection.execute(_TIMES, (run, Status.DONE.value)):
+            for stage, work_s, made, profile in connection.execute(_TIMES, (run, Status.DONE.value)):
                 if stage in stages:
-                    found.setdefault(StageName(stage), Work(float(work_s), made or 0))
+                    found.setdefault(StageName(stage), Work(float(work_s), made or 0, _pieces(profile)))
             if len(found) == len(stages):
                 break
     return found
+
+
+def _pieces(profile: str | None) -> Sequence[Piece]:
+    """As the journal has them; none in one of before there were any, or in a row that is damaged."""
+    try:
+        return [Piece(int(first), int(calls), float(s)) for first, calls, s in json.loads(profile or "[]") if calls > 0]
+    except (TypeError, ValueError):
+        return ()

@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from threading import Event
 
@@ -320,3 +321,21 @@ def listed(items, seconds=0.0):
 def slowly(item, seconds):
     Event().wait(seconds)
     return item
+
+
+def slept(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def slept_all(items):
+    return [slept(seconds) for seconds in items]
+
+
+def slept_first(seconds, _):
+    return slept(seconds)
+
+
+def slept_as_told(path):
+    with open(path) as file:
+        return slept(float(file.read()))

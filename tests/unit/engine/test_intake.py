@@ -53,6 +53,17 @@ def drawn(intake, most=3):
     return found
 
 
+def test_a_sequence_is_drawn_in_the_parts_that_are_asked_for():
+    intake = FromSequence(list("abcdefgh"), [range(5, 8), range(1), range(1, 5)])
+    assert intake.size == 8
+    first = intake.draw(2)
+    assert rows(first) == {5: ("f",), 6: ("g",)}
+    assert intake.size == 6
+    assert list(drawn(intake)) == [7, 0, 1, 2, 3, 4]
+    assert intake.total == 8
+    assert FromSequence([]).draw(1) is None
+
+
 def test_once_is_one_call_without_columns():
     once = Once()
     assert once.size == 1
