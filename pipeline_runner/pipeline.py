@@ -9,13 +9,13 @@ from datetime import datetime
 from functools import cache
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pipeline_runner.classes import names
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean, kind_of
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.running import Result, Run, as_json, gives
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
+from pipeline_runner.typed import TYPE_CHECKING, Any, Literal, Self
 
 # What plans, and what reads YAML, is imported where that is done: a run whose plan was kept needs neither.
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline_runner.cli.quick import plain_run
 from pipeline_runner.cli.streams import nobody_reads, steady
 from pipeline_runner.errors import PipelineError, nearest, told_plainly
+from pipeline_runner.typed import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import typer

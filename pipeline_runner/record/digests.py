@@ -7,11 +7,11 @@ import pickle
 from collections.abc import Sequence
 from hashlib import blake2s, sha256
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.buffers import LEAST
 from pipeline_runner.record.files import Files
 from pipeline_runner.spec.opening import is_url, stamp
+from pipeline_runner.typed import Any
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 DIGEST = 8  # bytes

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 from pipeline_runner.errors import PipelineError
 
@@ -18,7 +17,7 @@ UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 class StoreError(PipelineError):
     """The state folder cannot be used as it is."""
 
-    exit_code: ClassVar[int] = 4
+    exit_code = 4
 
     def __init__(self, path: Path | str, why: str, cure: str) -> None:
         self.path, self.why, self.cure = str(path), why, cure

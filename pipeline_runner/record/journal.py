@@ -11,7 +11,6 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
@@ -33,6 +32,7 @@ from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import seal
 from pipeline_runner.record.store import INLINE, Store
 from pipeline_runner.spec.pipeline import StageName
+from pipeline_runner.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pipeline_runner.record.outs import Row

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType, MethodType, ModuleType
-from typing import Any
 
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
@@ -43,6 +42,7 @@ from pipeline_runner.spec.pipeline import (
     Zip,
 )
 from pipeline_runner.syntax.expressions import Expression, Reference, Text, as_written, references
+from pipeline_runner.typed import Any
 
 
 def recipes(plan: Plan, run: str = "") -> dict[StageName, Recipe]:

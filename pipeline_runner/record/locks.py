@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.record.errors import StoreError
+from pipeline_runner.typed import IO
 
 _ours: dict[Path, str] = {}
 """Locks of this very process. POSIX locks are a process's, so the kernel would let a second thread have them too;

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner import witness
 from pipeline_runner.classes import dataclass, left_out, replace
@@ -27,6 +26,7 @@ from pipeline_runner.plan.threads import VARIABLES
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import BYTES, key_kept, load_key, seal
 from pipeline_runner.spec.pipeline import StageName, StageSpec
+from pipeline_runner.typed import Any
 from pipeline_runner.witness import Answer, Question, Witness
 
 FOLDER = "plans"

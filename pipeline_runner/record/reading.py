@@ -8,9 +8,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator
-from typing import Any
 
 from pipeline_runner.record.store import Store
+from pipeline_runner.typed import Any
 
 AT_ONCE = 512  # runs that are asked for together
 QUICK = 1 << 18  # bytes that are read at once by whoever has no time to wait: a quarter of a millisecond

@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Calls, Pack
@@ -27,6 +26,7 @@ from pipeline_runner.record.store import Store
 from pipeline_runner.record.times import Work, recorded_times
 from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Source, StageName, StageSpec
+from pipeline_runner.typed import TYPE_CHECKING, Any
 from pipeline_runner.worker.perform import pack_payload
 
 # What speaks of earlier runs is imported by those who look at them.

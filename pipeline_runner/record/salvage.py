@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.record.errors import UNREADABLE
+from pipeline_runner.typed import Any
 
 _TABLES = ("run", "recipe", "event", "done", "given", "out")  # what is in `file` can be read again
 _WITHOUT_NUMBERS = ("run", "recipe", "out")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
 
 from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.spec.command import CommandLine
 from pipeline_runner.spec.pipeline import Computed, FromStage, Given, Items, StageSpec
 from pipeline_runner.syntax.expressions import Ends, Expression, ExpressionError, Reference, Text, ends_of
+from pipeline_runner.typed import Any
 
 Steps = Sequence[str | int]
 

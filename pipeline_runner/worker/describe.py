@@ -15,9 +15,9 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
 
 from pipeline_runner.errors import kind_of
+from pipeline_runner.typed import Any, TypedDict
 from pipeline_runner.worker import limits
 from pipeline_runner.worker.functions import FunctionNotFound, PackageMissing, resolve
 
