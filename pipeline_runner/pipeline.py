@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, nullcontext
-from datetime import datetime
 from functools import cache
 from operator import index
 from pathlib import Path
@@ -468,7 +468,7 @@ def _workers(given: int | None) -> int | None:
 
 def new_run_id() -> str:
     """A run's name: when it began, in the order of time, and something that no other run has."""
-    return f"{datetime.now():%Y%m%d-%H%M%S}-{os.urandom(3).hex()}"
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}"
 
 
 def state_folder(spec: PipelineSpec, state: State) -> Path | None:

@@ -7,7 +7,6 @@ not found here is looked for once more by itself.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,6 +14,7 @@ from pipeline_runner.classes import dataclass, field
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.reading import Reading
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.typed import TYPE_CHECKING, Any
 

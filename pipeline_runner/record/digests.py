@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Sequence
-from hashlib import blake2s, sha256
 from pathlib import Path
 
 from pipeline_runner.buffers import LEAST
+from pipeline_runner.hashing import blake2s
 from pipeline_runner.record.files import Files
 from pipeline_runner.spec.opening import is_url, stamp
 from pipeline_runner.typed import Any
@@ -76,6 +76,8 @@ def _told_apart(told: list[bytes], buffer: pickle.PickleBuffer) -> bool:
     with memoryview(buffer) as view:
         if view.nbytes < LEAST or not view.contiguous:
             return True
+    from hashlib import sha256  # OpenSSL's, for what is large
+
     told.append(sha256(buffer.raw()).digest())
     return False
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.record.sqlite import sqlite3
 
 CORRUPT, NOT_A_DATABASE = 11, 26  # SQLite's codes
 # What reading a damaged database raises. SQLite quotes what is damaged; where that is no text, Python cannot tell it.

@@ -8,7 +8,6 @@ same.
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterable
@@ -18,6 +17,7 @@ from time import time_ns
 
 from pipeline_runner.record.reading import NotAtHand
 from pipeline_runner.record.seal import intact, seal
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import Store
 from pipeline_runner.typed import Any
 from pipeline_runner.worker import contents

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipeline_runner import witness
 from pipeline_runner.classes import dataclass, left_out, replace
+from pipeline_runner.hashing import compare_digest
 from pipeline_runner.methods import Backend, Method
 from pipeline_runner.plan.cpus import usable
 from pipeline_runner.plan.plan import Choice, Plan
@@ -102,8 +103,6 @@ def forget(state: Path) -> None:
 
 
 def _sealed(key: bytes, data: bytes) -> bool:
-    from hmac import compare_digest
-
     return compare_digest(data[:BYTES], seal(key, data[BYTES:]))
 
 

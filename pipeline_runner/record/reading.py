@@ -5,10 +5,10 @@ To open one for each, and to ask for each which runs count, took two thirds of a
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Collection, Iterator
 
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import Store
 from pipeline_runner.typed import Any
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +21,7 @@ from pipeline_runner.record.locks import Lock
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import Store
 from pipeline_runner.record.times import Work, recorded_times
 from pipeline_runner.spec.hidden import mask_of
