@@ -259,10 +259,11 @@ class _Lazy:
                     if above is None:
                         return None
                     found |= above
+            kw_only = self._options.get("kw_only", False)
             for name, kind in self._own.get("__annotations__", {}).items():
-                field = _plain(self._own, name, self._options.get("kw_only", False))
+                field = _plain(self._own, name, kw_only) if name in self._own else _Plain(kw_only, True, False, None)
                 again = name in found and name not in self._own  # it may have the default of a class above
-                if field is None or again or not isinstance(kind, str) or any(word in kind for word in _NO_FIELDS):
+                if field is None or again or not isinstance(kind, str) or _no_field(kind):
                     return None
                 found[name] = field
             self._fields = found
@@ -285,27 +286,34 @@ class _Lazy:
         return made
 
 
-_NO_FIELDS = ("ClassVar", "InitVar", "KW_ONLY")  # what annotations may say besides
+def _no_field(kind: str) -> bool:
+    """Whether an annotation says, or may say, that what it stands at is none."""
+    return "ClassVar" in kind or "InitVar" in kind or "KW_ONLY" in kind
 
 
 class _Plain:
     """What there is to know of a field to fill it."""
 
     def __init__(
-        self, kw_only: bool, lacking: bool, later: bool, left_out: Callable[[], Any], compared: bool | None = True
+        self,
+        kw_only: bool,
+        lacking: bool,
+        later: bool,
+        left_out: Callable[[], Any] | None,
+        compared: bool | None = True,
     ) -> None:
         self.kw_only = kw_only
         self.lacking = lacking  # it has to be given
         self.later = later  # it cannot be given, and is set by others
-        self.left_out = left_out  # makes its value where it is not given
+        self.left_out: Any = left_out  # makes its value where it is not given
         self.compared = compared  # it tells values apart; None: we do not know
 
 
 def _plain(own: Mapping[str, Any], name: str, kw_only: bool) -> _Plain | None:
     """A field of a class; None for one that is filled in its own way."""
-    told = _told_of(own.get(name))
+    told = _told_of(own[name])
     if told is None:
-        return _Plain(kw_only, name not in own, False, lambda: own[name])
+        return _Plain(kw_only, False, False, lambda: own[name])
     later = not told.get("init", True)
     kw_only, compared = told.get("kw_only", kw_only), None if "hash" in told else told.get("compare")
     if "default_factory" in told:

@@ -187,7 +187,7 @@ def _project(name: str, folder: str) -> str:
 def _surroundings() -> bytes:
     """This program, what is installed beside it, how many CPUs there are, and what keeps numerical libraries at bay."""
     told = (
-        [sorted(_stamps(folder)) for folder in (OURS, *(path for path in OURS.iterdir() if path.is_dir()))],
+        sorted(_stamps(os.fspath(OURS))),
         [_modules(path) for path in sys.path],
         usable(),
         [name in os.environ for name in VARIABLES],
@@ -195,13 +195,15 @@ def _surroundings() -> bytes:
     return witness.digest(repr(told).encode("utf-8", "surrogatepass"))
 
 
-def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """The files of a folder of ours."""
+def _stamps(folder: str) -> Iterator[tuple[str, int, int]]:
+    """The files in and below a folder of ours."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".py"):
                 status = entry.stat()
-                yield entry.name, status.st_size, status.st_mtime_ns
+                yield entry.path, status.st_size, status.st_mtime_ns
+            elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
+                yield from _stamps(entry.path)
 
 
 def _modules(path: str) -> list[str] | str | None:

@@ -10,11 +10,10 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-import yaml
-
 from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.marks import Mark
+from pipeline_runner.syntax.parser import yaml
 from pipeline_runner.typed import Any, NoReturn
 
 MOST_CHARACTERS = 16 * 1024 * 1024
