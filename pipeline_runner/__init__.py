@@ -6,7 +6,8 @@ Names are loaded when they are first used: a worker imports this package and nee
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine

@@ -12,8 +12,9 @@ import pickle
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any, Protocol
 from weakref import WeakValueDictionary, finalize
+
+from pipeline_runner.typed import Any, Protocol
 
 LEAST = 1 << 18  # bytes of a buffer that goes apart; a smaller one is sent as fast as room for it can be asked for
 ALIGN = 64  # bytes, as numpy has it

@@ -8,11 +8,11 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.errors import NoValue
+from pipeline_runner.typed import Any, NamedTuple, Protocol
 
 
 class Pack(NamedTuple):

@@ -2,8 +2,8 @@
 
 It takes 0.6 ms to write the methods of one, and as long as fifteen of them to import what writes them. A small run
 defines 115 and uses 45, most of them once or twice; the others are for problems that nobody has, and for events that do
-not happen. So the first values of a class are made by a loop over its fields, in some microseconds each, and its
-methods are written when there are many of them, or when somebody asks for another method than `__init__`.
+not happen. So the first values of a class are made, compared and hashed by a loop over its fields, in some microseconds
+each, and its methods are written when there are many of them, or when somebody asks for another one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
+
+from pipeline_runner.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
@@ -27,12 +28,9 @@ else:
 
     def replace(value: Any, /, **changes: Any) -> Any:
         """As `dataclasses.replace`."""
-        fields = _fields(type(value))
-        if fields is None:
+        if _fields(type(value)) is None:
             return _library().replace(value, **changes)
-        return type(value)(
-            **{name: getattr(value, name) for name, field in fields.items() if not field.later} | changes
-        )
+        return type(value)(**{**(given(value) or {}), **changes})
 
     def dataclass(cls: type | None = None, /, **options: bool) -> Any:
         """As `dataclasses.dataclass`, except that the class has its methods when they are first asked for."""
@@ -47,6 +45,7 @@ else:
 
 
 MANY = 16  # values of one class, after which it is worth while to have written its methods
+MORE = 256  # where the library, which writes them, has yet to be imported for it
 _OPTIONS = {"frozen", "kw_only", "eq", "repr", "slots"}  # others are too rare to be worth it
 _ASKED = ("__dataclass_fields__", "__dataclass_params__", "__match_args__")
 
@@ -55,6 +54,16 @@ def names(cls: Any) -> tuple[str, ...]:
     """The names of the fields of a dataclass."""
     fields = _fields(cls)
     return tuple(field.name for field in _library().fields(cls)) if fields is None else tuple(fields)
+
+
+def given(value: Any) -> dict[str, Any] | None:
+    """What a value of a dataclass was made with, by the names of the fields; None: it is of no dataclass."""
+    fields = _fields(type(value))
+    if fields is not None:
+        return {name: getattr(value, name) for name, field in fields.items() if not field.later}
+    if not hasattr(type(value), "__dataclass_fields__"):
+        return None
+    return {field.name: getattr(value, field.name) for field in _library().fields(value) if field.init}
 
 
 def left_out(cls: Any) -> dict[str, Any]:
@@ -66,7 +75,7 @@ def left_out(cls: Any) -> dict[str, Any]:
 
 
 def _library() -> Any:
-    import dataclasses  # takes with it inspect, ast, dis and others: a tenth of a small run
+    import dataclasses  # takes with it inspect, ast, dis and others: an eighth of a script
 
     return dataclasses
 
@@ -96,7 +105,7 @@ class _Told:
 def _told_of(default: Any) -> Mapping[str, Any] | None:
     """What was told of a field where its default would be; None: that is its default."""
     if isinstance(default, _Told):
-        return default.options
+        return {"compare": True, **default.options}
     library = sys.modules.get("dataclasses")
     if library is None or not isinstance(default, library.Field):
         return None
@@ -123,15 +132,19 @@ class _Lazy:
         self._own = dict(vars(cls))
         self.cls = _with_slots(cls) if options.get("slots") else cls
         self._stand_in: type | None = None
-        self._made_by_hand = 0
+        self._by_hand = 0
         self._fields: Mapping[str, _Plain] | None = None
+        self._asked_for: tuple[dict[str, _Plain], list[str]] | None = None  # those that are given, and by position
 
     def begin(self) -> None:
         frozen, eq = self._options.get("frozen", False), self._options.get("eq", True)
         self._put("__init__", self._making_by_hand())
-        methods = [*["__repr__"] * self._options.get("repr", True), *["__eq__"] * eq]
-        for name in methods + ["__hash__"] * (eq and frozen) + ["__replace__"] * (sys.version_info >= (3, 13)):
+        for name in ["__repr__"] * self._options.get("repr", True) + ["__replace__"] * (sys.version_info >= (3, 13)):
             self._put(name, self._leading_here(name))
+        if eq:
+            self._put("__eq__", self._comparing_by_hand())
+        if eq and frozen:
+            self._put("__hash__", self._hashing_by_hand())
         if eq and not frozen:
             self._put("__hash__", None)
         if frozen:
@@ -161,10 +174,14 @@ class _Lazy:
 
     def _leading_here(self, name: str) -> Callable[..., Any]:
         def first(instance: object, *args: Any, **kwargs: Any) -> Any:
-            self.finish()
-            return getattr(self.cls, name)(instance, *args, **kwargs)
+            return self._finished(name)(instance, *args, **kwargs)
 
         return first
+
+    def _finished(self, name: str) -> Callable[..., Any]:
+        """A method that the library has written."""
+        self.finish()
+        return getattr(self.cls, name)  # type: ignore[no-any-return]
 
     def _making_by_hand(self) -> Callable[..., None]:
         """An `__init__` that needs no writing. Whatever is not plainly right, the real one is to tell."""
@@ -172,8 +189,7 @@ class _Lazy:
         slotted = any("__slots__" in vars(base) for base in self.cls.__mro__[:-1])  # also of a class above
 
         def make(instance: object, *args: Any, **kwargs: Any) -> None:
-            self._made_by_hand += 1
-            values = self._values(args, kwargs) if self._made_by_hand <= MANY else None
+            values = self._values(args, kwargs) if self._once_more() else None
             if values is None:
                 self.finish()
                 vars(self.cls)["__init__"](instance, *args, **kwargs)
@@ -187,13 +203,44 @@ class _Lazy:
 
         return make
 
+    def _once_more(self) -> bool:
+        """Whether it is done by hand, for one of the first times."""
+        self._by_hand += 1
+        return self._by_hand <= MANY or (self._by_hand <= MORE and "dataclasses" not in sys.modules)
+
+    def _comparing_by_hand(self) -> Callable[..., Any]:
+        def equal(one: object, other: object) -> Any:
+            if other.__class__ is not one.__class__:
+                return NotImplemented
+            told = self._compared(one, other)
+            return self._finished("__eq__")(one, other) if told is None else told[0] == told[1]
+
+        return equal
+
+    def _hashing_by_hand(self) -> Callable[..., int]:
+        def hashed(value: object) -> int:
+            told = self._compared(value)
+            return hash(told[0]) if told is not None else int(self._finished("__hash__")(value))
+
+        return hashed
+
+    def _compared(self, *values: object) -> list[tuple[Any, ...]] | None:
+        """What tells each from others; None: the library is to say."""
+        fields = self.fields() if self._stand_in is None and self._once_more() else None
+        if fields is None or any(field.compared is None for field in fields.values()):
+            return None
+        told = [name for name, field in fields.items() if field.compared]
+        return [tuple([getattr(value, name) for name in told]) for value in values]
+
     def _values(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """The values of all fields, in their order; None: these arguments are not right, or we cannot tell."""
-        known = self.fields()
-        if known is None:
-            return None
-        fields = {name: field for name, field in known.items() if not field.later}
-        positions = [name for name, field in fields.items() if not field.kw_only]
+        if self._asked_for is None:
+            known = self.fields()
+            if known is None:
+                return None
+            asked_for = {name: field for name, field in known.items() if not field.later}
+            self._asked_for = asked_for, [name for name, field in asked_for.items() if not field.kw_only]
+        fields, positions = self._asked_for
         given = dict(zip(positions, args, strict=False))
         if len(given) < len(args) or given.keys() & kwargs.keys() or kwargs.keys() - fields.keys():
             return None
@@ -212,10 +259,11 @@ class _Lazy:
                     if above is None:
                         return None
                     found |= above
+            kw_only = self._options.get("kw_only", False)
             for name, kind in self._own.get("__annotations__", {}).items():
-                field = _plain(self._own, name, self._options.get("kw_only", False))
+                field = _plain(self._own, name, kw_only) if name in self._own else _Plain(kw_only, True, False, None)
                 again = name in found and name not in self._own  # it may have the default of a class above
-                if field is None or again or not isinstance(kind, str) or any(word in kind for word in _NO_FIELDS):
+                if field is None or again or not isinstance(kind, str) or _no_field(kind):
                     return None
                 found[name] = field
             self._fields = found
@@ -238,28 +286,39 @@ class _Lazy:
         return made
 
 
-_NO_FIELDS = ("ClassVar", "InitVar", "KW_ONLY")  # what annotations may say besides
+def _no_field(kind: str) -> bool:
+    """Whether an annotation says, or may say, that what it stands at is none."""
+    return "ClassVar" in kind or "InitVar" in kind or "KW_ONLY" in kind
 
 
 class _Plain:
     """What there is to know of a field to fill it."""
 
-    def __init__(self, kw_only: bool, lacking: bool, later: bool, left_out: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        kw_only: bool,
+        lacking: bool,
+        later: bool,
+        left_out: Callable[[], Any] | None,
+        compared: bool | None = True,
+    ) -> None:
         self.kw_only = kw_only
         self.lacking = lacking  # it has to be given
         self.later = later  # it cannot be given, and is set by others
-        self.left_out = left_out  # makes its value where it is not given
+        self.left_out: Any = left_out  # makes its value where it is not given
+        self.compared = compared  # it tells values apart; None: we do not know
 
 
 def _plain(own: Mapping[str, Any], name: str, kw_only: bool) -> _Plain | None:
     """A field of a class; None for one that is filled in its own way."""
-    told = _told_of(own.get(name))
+    told = _told_of(own[name])
     if told is None:
-        return _Plain(kw_only, name not in own, False, lambda: own[name])
+        return _Plain(kw_only, False, False, lambda: own[name])
     later = not told.get("init", True)
+    kw_only, compared = told.get("kw_only", kw_only), None if "hash" in told else told.get("compare")
     if "default_factory" in told:
-        return None if later else _Plain(told.get("kw_only", kw_only), False, False, told["default_factory"])
-    return _Plain(told.get("kw_only", kw_only), "default" not in told, later, lambda: told["default"])
+        return None if later else _Plain(kw_only, False, False, told["default_factory"], compared)
+    return _Plain(kw_only, "default" not in told, later, lambda: told["default"], compared)
 
 
 def _with_slots(cls: type) -> type:

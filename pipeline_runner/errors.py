@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import resource
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.marks import Mark
@@ -14,7 +13,7 @@ from pipeline_runner.marks import Mark
 class PipelineError(Exception):
     """The root of all errors that a user of this package can meet."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ import threading
 import time
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
+
+from pipeline_runner.typed import Any
 
 PATIENCE_S = 10.0  # longer than modules take to import, a large one's GPU libraries too
 LOOK_S = 0.002

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import cached_property
-from typing import Any, TypeVar
+
+from pipeline_runner.typed import Any, TypeVar
 
 MASK = "***"
 CUT = "…"  # what stands where our own texts leave something out

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
 
 from pipeline_runner.axes import Dispatch, Returns, StartMethod, Style
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.classes import dataclass, field
+from pipeline_runner.typed import Any, Protocol
 
 
 class Process(Protocol):

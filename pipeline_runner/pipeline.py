@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, nullcontext
-from datetime import datetime
 from functools import cache
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pipeline_runner.classes import names
 from pipeline_runner.errors import Problem, Problems, UsageError, did_you_mean, kind_of
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.running import Result, Run, as_json, gives
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName
+from pipeline_runner.typed import TYPE_CHECKING, Any, Literal, Self
 
 # What plans, and what reads YAML, is imported where that is done: a run whose plan was kept needs neither.
 if TYPE_CHECKING:
@@ -479,7 +479,7 @@ def _workers(given: int | None) -> int | None:
 
 def new_run_id() -> str:
     """A run's name: when it began, in the order of time, and something that no other run has."""
-    return f"{datetime.now():%Y%m%d-%H%M%S}-{os.urandom(3).hex()}"
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}"
 
 
 def state_folder(spec: PipelineSpec, state: State) -> Path | None:

@@ -9,7 +9,6 @@ from contextlib import chdir, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.classes import dataclass, field, replace
@@ -33,6 +32,7 @@ from pipeline_runner.spec.pipeline import Batches, Command, FromStage, Source, S
 from pipeline_runner.spec.secrets import missing
 from pipeline_runner.spec.sources import items
 from pipeline_runner.state import RunState, failure_told
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.job import COMMAND
 from pipeline_runner.worker.packing import pack_result

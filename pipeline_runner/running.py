@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Returns, Status
 from pipeline_runner.engine.engine import Engine
@@ -18,6 +17,7 @@ from pipeline_runner.reporters.values import unshown
 from pipeline_runner.spec.pipeline import StageName, StageSpec
 from pipeline_runner.state import RunState, failure_told
 from pipeline_runner.syntax.expressions import Ends
+from pipeline_runner.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline_runner.engine.live import LiveValues

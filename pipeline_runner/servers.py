@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib import import_module
 from shutil import rmtree
 from tempfile import TemporaryDirectory
-from typing import Any
+
+from pipeline_runner.typed import Any
 
 PRELOAD = [f"pipeline_runner.worker.{name}" for name in ("server", "perform", "start")]
 OF_POOLS = ("pool", "queues", "synchronize")  # what each worker of the library's own pools would import for itself

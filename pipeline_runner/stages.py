@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from pipeline_runner.marks import Mark
+from pipeline_runner.typed import Any
 
 
 class Stage:

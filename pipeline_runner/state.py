@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from pipeline_runner.axes import Status
 from pipeline_runner.classes import dataclass, field
@@ -20,6 +19,7 @@ from pipeline_runner.events import (
     StageStarted,
     WorkerDied,
 )
+from pipeline_runner.typed import Any
 
 
 @dataclass

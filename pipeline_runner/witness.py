@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from hashlib import blake2b
 
 from pipeline_runner.classes import dataclass, field
+from pipeline_runner.hashing import blake2b
 
 Answer = str | bytes | bool | None
 Question = tuple[str, ...]  # its kind, and what it is about

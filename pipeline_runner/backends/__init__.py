@@ -68,10 +68,9 @@ def _names_group(path: str) -> bool:
 @cache
 def table() -> Table:
     """Build the table once. Errors: ValueError when two rows claim one name."""
-    from pkgutil import iter_modules
-
+    files = [name for folder in __path__ for name in os.listdir(folder)]
     here = [
-        import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__) if not info.name.startswith("_")
+        import_module(f"{__name__}.{name[:-3]}") for name in sorted(files) if name.endswith(".py") and name[0] != "_"
     ]
     found = [module.BACKEND for module in here if hasattr(module, "BACKEND")]
     found += _plugged_in()

@@ -8,12 +8,12 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline_runner.backends._launch import PoolKilled
 from pipeline_runner.calls import Receipt
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.methods import Process
+from pipeline_runner.typed import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -20,13 +20,13 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.backends._cluster import AsTheyCome, Homes, InOrder, Opened
 from pipeline_runner.backends._launch import Roster
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.errors import ClusterUnreachable, PipelineError
 from pipeline_runner.methods import Cluster, PoolSettings
+from pipeline_runner.typed import TYPE_CHECKING, Any
 from pipeline_runner.worker.keeper import CODE as KEEPER
 from pipeline_runner.worker.keeper import ENDED, SAID
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from time import monotonic
-from typing import Any
 from weakref import WeakSet, ref
 
 from pipeline_runner.axes import StartMethod
@@ -29,6 +28,7 @@ from pipeline_runner.servers import (
     start_tracker,
     without_ctrl_c,
 )
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.brand import KNOWN, Brand, bearers, new
 from pipeline_runner.worker.limits import (
     LIBRARIES,

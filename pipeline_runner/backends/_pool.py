@@ -10,7 +10,6 @@ from functools import cache
 from importlib import import_module
 from select import POLLIN, poll
 from time import monotonic
-from typing import Any
 from weakref import ref
 
 from pipeline_runner.axes import Dispatch, Returns, Style
@@ -18,6 +17,7 @@ from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, brand_
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Ask, Method, PoolSettings, Process, Surveyed
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.start import begin
 
 

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from os import environ, getcwd
 from time import monotonic
-from typing import Any
 
 from ppft import Server
 from ppft._pp import _Task, _Worker
@@ -25,6 +24,7 @@ from pipeline_runner.calls import Receipt
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.methods import PoolSettings, Process
 from pipeline_runner.servers import without_ctrl_c
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.brand import Brand
 
 BOOT = (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 from weakref import WeakSet
+
+from pipeline_runner.typed import Any
 
 
 class Threads(ThreadPoolExecutor):

@@ -8,13 +8,13 @@ import warnings
 from collections.abc import Iterator
 from functools import partial
 from threading import Semaphore
-from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._cluster import CANNOT, PRICE, Homes, needs, no_processes
 from pipeline_runner.backends._front import Args, Front, Held, Tell, Way, asked, brief, closing, killing, opening, raw
 from pipeline_runner.calls import Lost, Perform, Receipt
 from pipeline_runner.methods import Backend, Cluster, Method
+from pipeline_runner.typed import Any
 
 CONNECT_S = 5
 SMALL = 1 << 14  # bytes of a brief that goes along with each chunk; a larger one goes to each worker once

@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from threading import Thread
-from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, brand_for, context
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surveyed
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.start import begin
 
 

@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._cluster import CANNOT, PRICE, Homes, needs, no_processes
@@ -15,6 +14,7 @@ from pipeline_runner.backends._front import Args, Front, Held, Tell, Way, asked,
 from pipeline_runner.calls import Perform, Receipt
 from pipeline_runner.errors import ClusterUnreachable
 from pipeline_runner.methods import Backend, Cluster, Method
+from pipeline_runner.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

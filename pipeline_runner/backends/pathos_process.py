@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends import _pool
@@ -12,6 +11,7 @@ from pipeline_runner.backends._launch import Roster
 from pipeline_runner.backends._pool import Opened
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Ask, Backend, Method, PoolSettings, Surveyed
+from pipeline_runner.typed import Any
 
 
 def open_pool(settings: PoolSettings) -> Opened:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._launch import GRACE_S, PoolKilled, Roster, WorkerVanished, brand_for, context
 from pipeline_runner.calls import Chunks, Perform, Receipt, Task
 from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process, Surveyed
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.brand import Brand
 from pipeline_runner.worker.start import run_one
 

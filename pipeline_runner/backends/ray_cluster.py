@@ -8,13 +8,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._cluster import CANNOT, PRICE, Homes, needs, no_processes
 from pipeline_runner.backends._front import Args, Front, Held, Tell, Way, asked, brief, closing, killing, opening, raw
 from pipeline_runner.calls import Lost, Perform, Receipt
 from pipeline_runner.methods import Backend, Cluster, Method
+from pipeline_runner.typed import Any
 
 STORE_BYTES = 256 << 20  # what we carry is small, or goes once: Ray would else take a third of the machine's memory
 CONNECT_S = 5.0

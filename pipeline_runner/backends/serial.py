@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from threading import get_ident
-from typing import Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Ask, Backend, Method, PoolSettings, Process
+from pipeline_runner.typed import Any
 from pipeline_runner.worker import shell
 
 

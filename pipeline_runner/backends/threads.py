@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.backends._launch import PoolKilled
 from pipeline_runner.calls import Chunks, Perform, Receipt
 from pipeline_runner.methods import Backend, Method, PoolSettings, Process
+from pipeline_runner.typed import TYPE_CHECKING, Any
 from pipeline_runner.worker import shell
 
 if TYPE_CHECKING:

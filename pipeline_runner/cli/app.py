@@ -8,11 +8,12 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
 
+from pipeline_runner.cli.paths import import_pathlib
 from pipeline_runner.cli.quick import plain_run
 from pipeline_runner.cli.streams import nobody_reads, steady
 from pipeline_runner.errors import PipelineError, nearest, told_plainly
+from pipeline_runner.typed import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import typer
@@ -88,6 +89,7 @@ def _validate(files: Sequence[str]) -> int:
 
 def _go(asked: Mapping[str, Any]) -> int:
     gc.disable()  # until there is a plan: all that is made up to there stays
+    import_pathlib()
     if not asked.get("dry_run") and os.path.isfile(asked.get("file", "")):
         from pipeline_runner.cli.early import fork_helpers
 

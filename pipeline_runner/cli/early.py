@@ -18,9 +18,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, pool, process, queues, resource_tracker, synchronize, util  # noqa: F401 - for workers
 from types import ModuleType
-from typing import Any
 
 from pipeline_runner.servers import deaf_to, hidden_main, launch_lock, may_start_early, start_fork_server, start_tracker
+from pipeline_runner.typed import Any
 from pipeline_runner.worker import perform, start  # noqa: F401 - for workers too
 from pipeline_runner.worker.limits import C
 

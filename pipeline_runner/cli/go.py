@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from pipeline_runner.classes import dataclass, names, replace
 from pipeline_runner.cli.leaving import ENDING
@@ -25,6 +24,7 @@ from pipeline_runner.record.owner import refuse_second
 from pipeline_runner.record.plans import Kept, Place, find, keep, place
 from pipeline_runner.reporters.screen import Colours, Screen, screen
 from pipeline_runner.servers import launch_no_more, tidy_up
+from pipeline_runner.typed import TYPE_CHECKING
 from pipeline_runner.witness import Witness, witnessed
 from pipeline_runner.worker import limits
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 from types import FrameType
-from typing import NoReturn
+
+from pipeline_runner.typed import NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _USUAL = (signal.SIG_DFL, signal.default_int_handler)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import UsageError
+from pipeline_runner.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline_runner.spec.pipeline import PipelineSpec

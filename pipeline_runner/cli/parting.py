@@ -12,7 +12,8 @@ import sys
 import threading
 from collections.abc import Set
 from types import FrameType
-from typing import Any
+
+from pipeline_runner.typed import Any
 
 # Besides the standard library: multiprocessing has another name for the script, and PyYAML brings what is Cython's.
 KNOWN = frozenset(("pipeline_runner", "__mp_main__", "yaml", "_yaml", "cython_runtime"))

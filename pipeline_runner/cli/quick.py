@@ -7,7 +7,8 @@ say. What it reads means what typer reads; a test holds this table to the declar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+from pipeline_runner.typed import Any
 
 FLAGS = {
     "-k": "keep_going",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from pipeline_runner.pages.target import Target
+from pipeline_runner.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline_runner.engine.engine import Engine

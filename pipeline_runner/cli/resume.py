@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.cli.load import pairs
 from pipeline_runner.errors import UsageError
+from pipeline_runner.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline_runner.spec.pipeline import PipelineSpec

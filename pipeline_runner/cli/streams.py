@@ -8,9 +8,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.typed import Any
 
 
 class ResultsUnwritten(PipelineError):

@@ -16,7 +16,6 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 from weakref import finalize
 
 from pipeline_runner.buffers import KNOWN, owners
@@ -24,6 +23,7 @@ from pipeline_runner.calls import Calls, Pack, Part
 from pipeline_runner.classes import replace
 from pipeline_runner.engine.mapped import Mapped
 from pipeline_runner.engine.memory import available_bytes
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.apart import put
 from pipeline_runner.worker.limits import C
 from pipeline_runner.worker.packing import large_bytes, parts

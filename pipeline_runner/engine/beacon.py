@@ -20,7 +20,6 @@ from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Any
 
 from pipeline_runner.calls import Outcome, Ticket
 from pipeline_runner.engine.arena import Arena
@@ -36,6 +35,7 @@ from pipeline_runner.engine.messages import (
     WorkerRefused,
 )
 from pipeline_runner.engine.overheard import Overheard
+from pipeline_runner.typed import Any
 from pipeline_runner.worker import slate
 from pipeline_runner.worker.capture import Mark
 from pipeline_runner.worker.job import Job

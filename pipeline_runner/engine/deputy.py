@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from time import monotonic
-from typing import Any
 
 from pipeline_runner.backends._launch import Roster, end_orphans, workers_brand
 from pipeline_runner.calls import Failure, Perform, Receipt, Ticket
@@ -35,6 +34,7 @@ from pipeline_runner.engine.messages import (
     WorkerGone,
 )
 from pipeline_runner.servers import without_ctrl_c
+from pipeline_runner.typed import Any
 from pipeline_runner.worker import limits
 from pipeline_runner.worker.hand import CODE
 

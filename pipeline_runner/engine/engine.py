@@ -11,7 +11,6 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, assert_never
 
 from pipeline_runner import events, forking
 from pipeline_runner.axes import OnError, Status
@@ -59,6 +58,7 @@ from pipeline_runner.record.lineage import deepened
 from pipeline_runner.record.record import Record
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState, failure_told
+from pipeline_runner.typed import TYPE_CHECKING, Any, assert_never
 from pipeline_runner.worker.failures import failure_of
 from pipeline_runner.worker.functions import add_to_path
 from pipeline_runner.worker.job import Job, Step

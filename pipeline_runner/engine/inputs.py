@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Returns, Status
 from pipeline_runner.classes import dataclass, replace
@@ -46,6 +45,7 @@ from pipeline_runner.spec.pipeline import (
 )
 from pipeline_runner.state import RunState
 from pipeline_runner.syntax.expressions import Reference, Scope, Text, as_text, follow, render
+from pipeline_runner.typed import TYPE_CHECKING, Any
 
 # What opens sources, fills in commands and says where files are written is imported by the stages that have them.
 if TYPE_CHECKING:

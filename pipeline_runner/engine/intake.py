@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import eq
 from time import perf_counter
-from typing import Any, Protocol
 
 from pipeline_runner.calls import Calls, Column, Pack, Unfilled, column_values, cut_column
 from pipeline_runner.classes import replace
 from pipeline_runner.engine.chunks import MOST_BYTES
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.lineage import SIZE, deepened, each_deepened, in_lists, side_by_side, told_apart
+from pipeline_runner.typed import Any, Protocol
 
 HELD = 1 << 16  # items at most that one draw makes into lists
 DRAW_S = 0.005  # after which a draw takes no more than twice what it has

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import Style
 from pipeline_runner.calls import Unfilled
@@ -12,6 +11,7 @@ from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.plan.threads import variables
 from pipeline_runner.spec.pipeline import Command, Function, Given, InFile, Named, PipelineSpec, Source, StageSpec, Zip
 from pipeline_runner.syntax.expressions import ExpressionError, references, render
+from pipeline_runner.typed import TYPE_CHECKING, Any
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.packing import pack
 

@@ -13,9 +13,9 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
-from typing import NamedTuple
 
 from pipeline_runner.plan.plan import Chain, Plan
+from pipeline_runner.typed import NamedTuple
 
 
 class _Visitor(NamedTuple):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from pipeline_runner.calls import Cause, Failure, Lost, Receipt
 from pipeline_runner.engine.messages import ChunkLost, Message
+from pipeline_runner.typed import NamedTuple
 from pipeline_runner.worker.job import Job
 
 

@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from time import monotonic
-from typing import Any
 
 from pipeline_runner.calls import Pack
 from pipeline_runner.engine.results import Results
 from pipeline_runner.events import CallFailed
 from pipeline_runner.state import RunState
+from pipeline_runner.typed import Any
 
 
 class CallError(Exception):

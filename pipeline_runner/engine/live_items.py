@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from pipeline_runner.calls import Calls
+from pipeline_runner.typed import Any
 
 PATIENCE_S = 0.005  # for the rest of a chunk, once it has begun
 MOST = 1 << 13  # items in one draw: a generator of Python takes some ms for them, and several draws are in flight

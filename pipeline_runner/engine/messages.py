@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pipeline_runner.calls import Failure, Outcome
 from pipeline_runner.classes import dataclass
+from pipeline_runner.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline_runner.engine.reuse import Reused

@@ -6,7 +6,6 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic, time
-from typing import assert_never
 
 from pipeline_runner import events
 from pipeline_runner.axes import OnError
@@ -20,6 +19,7 @@ from pipeline_runner.engine.messages import CallsKept, ChunkOver, LinesSaid
 from pipeline_runner.engine.results import runs
 from pipeline_runner.engine.retries import again_after, argument_in_short
 from pipeline_runner.spec.pipeline import Command, StageSpec
+from pipeline_runner.typed import assert_never
 
 SAID = 20  # last lines of a failed call that are told with it
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.spec.pipeline import StageSpec
 from pipeline_runner.syntax.expressions import as_text, references, render
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.outs import KEYWORD, Place, Places, aside, us
 
 Taken = MutableMapping[str, tuple[str, int]]  # an out → the stage and number of the call that writes it

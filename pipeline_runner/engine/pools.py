@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import count
-from typing import Any
 
 from pipeline_runner.backends._launch import end_orphans
 from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.methods import Backend, PoolSettings
+from pipeline_runner.typed import Any
 
 OURS = 24  # descriptors of beacon, journal, fork server and a pool's own pipes
 A_WORKERS = 7  # its connection, pidfd, slate and two files of what it writes, and at most two pipes of its library

@@ -9,11 +9,11 @@ from __future__ import annotations
 import bisect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
 
 from pipeline_runner.calls import Pack
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.record.lineage import of_whole, weight
+from pipeline_runner.typed import Any, Protocol
 
 
 class Reader(Protocol):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from pipeline_runner.calls import Calls, Cause, Failure, Pack, column_values
 from pipeline_runner.classes import dataclass
 from pipeline_runner.masks import NOTHING, Mask
 from pipeline_runner.spec.pipeline import Retry
 from pipeline_runner.syntax.expressions import Reference
+from pipeline_runner.typed import Any
 
 
 class _Short(reprlib.Repr):

@@ -4,7 +4,6 @@ go on to the feed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from pipeline_runner.calls import Calls, Pack
 from pipeline_runner.classes import dataclass, replace
@@ -12,6 +11,7 @@ from pipeline_runner.engine.intake import Intake
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.record.lineage import through
 from pipeline_runner.record.reading import NotAtHand
+from pipeline_runner.typed import Protocol
 
 AT_ONCE = 4096  # calls that are looked up together
 

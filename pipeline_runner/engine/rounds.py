@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from pipeline_runner import events
 from pipeline_runner.calls import Failure
@@ -19,6 +18,7 @@ from pipeline_runner.engine.jobs import environment
 from pipeline_runner.engine.messages import ChunkLost, Message, PoolOpened, RoundOver, WorkerGone, WorkerHere
 from pipeline_runner.engine.outcomes import Outcomes
 from pipeline_runner.engine.pools import Lease, Pools
+from pipeline_runner.typed import TYPE_CHECKING
 from pipeline_runner.worker import limits
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
 from pipeline_runner.syntax.expressions import Text
+from pipeline_runner.typed import Any
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from pipeline_runner.spec.pipeline import StageName, StageSpec, holds
+from pipeline_runner.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline_runner.plan.graph import Graph

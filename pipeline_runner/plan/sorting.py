@@ -7,7 +7,8 @@ write what comes first first; only others need networkx, which takes as long to 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+
+from pipeline_runner.typed import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import networkx as nx

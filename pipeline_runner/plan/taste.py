@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from pipeline_runner.axes import Dispatch, Returns, Style
 from pipeline_runner.classes import dataclass
 from pipeline_runner.methods import Backend, Method
 from pipeline_runner.plan.readings import Reading
 from pipeline_runner.spec.pipeline import Batches, Csv, Generate, Items, Jsonl, Lines, Source, StageSpec, Zip
 from pipeline_runner.spec.sources import endless
+from pipeline_runner.typed import NamedTuple
 
 
 class Offer(NamedTuple):

@@ -7,16 +7,16 @@ not found here is looked for once more by itself.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.reading import Reading
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.spec.pipeline import StageName
+from pipeline_runner.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline_runner.record.outs import Written

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.record.digests import digests, path_digests, with_contents
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.inputs import by_number, by_path
 from pipeline_runner.spec.pipeline import Batches, Glob, Matrix, Source
+from pipeline_runner.typed import Any
 
 Described = Callable[[Any], Any]  # an item → the same, with what tells its files from what they were
 

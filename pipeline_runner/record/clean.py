@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from pipeline_runner.record.history import History, Told
 from pipeline_runner.record.locks import Locked
 from pipeline_runner.record.owner import owner
 from pipeline_runner.record.plans import forget
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import Store
 from pipeline_runner.worker.outs import sweep_below
 

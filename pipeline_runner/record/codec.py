@@ -10,13 +10,13 @@ import json
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 from pipeline_runner import events
 from pipeline_runner.axes import Status
 from pipeline_runner.calls import Cause, Failure
 from pipeline_runner.classes import names
 from pipeline_runner.events import Event
+from pipeline_runner.typed import Any
 
 BEFORE = "before"  # beside an event's fields: what happened to the same stage just before it, each with its kind
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import count, takewhile
-from typing import Any, NamedTuple
 
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.history import History, Told
 from pipeline_runner.record.items import Calls, Items, compared
 from pipeline_runner.record.recipe import SOURCE, Recipe
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.why import deps_changes, last_read
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.state import RunState, StageState
+from pipeline_runner.typed import Any, NamedTuple
 
 Pair = Mapping[str, Any]  # "then" and "now": what each run has; one that has nothing of the kind is left out
 

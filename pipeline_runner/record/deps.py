@@ -7,15 +7,15 @@ the digests of the stage's calls, and so into those of all that is made of their
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.hashing import blake2b
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.lineage import SIZE
 from pipeline_runner.spec.pipeline import StageSpec
 from pipeline_runner.syntax.expressions import as_text, references, render
+from pipeline_runner.typed import Any
 
 Read = tuple[tuple[str, str], ...]  # (path, digest of what is in it), in the order of `deps`
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Sequence
-from hashlib import blake2s, sha256
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.buffers import LEAST
+from pipeline_runner.hashing import blake2s
 from pipeline_runner.record.files import Files
 from pipeline_runner.spec.opening import is_url, stamp
+from pipeline_runner.typed import Any
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 DIGEST = 8  # bytes
@@ -76,6 +76,8 @@ def _told_apart(told: list[bytes], buffer: pickle.PickleBuffer) -> bool:
     with memoryview(buffer) as view:
         if view.nbytes < LEAST or not view.contiguous:
             return True
+    from hashlib import sha256  # OpenSSL's, for what is large
+
     told.append(sha256(buffer.raw()).digest())
     return False
 

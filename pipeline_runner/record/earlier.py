@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
 from pipeline_runner.classes import dataclass
 from pipeline_runner.record.reading import QUICK, NotAtHand, Reading
 from pipeline_runner.record.seal import intact
+from pipeline_runner.record.sqlite import sqlite3
+from pipeline_runner.typed import Any
 
 _ROW = "run, stage, recipe, first, calls, digests, data, file, start, seal"
 

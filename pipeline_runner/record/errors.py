@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.record.sqlite import sqlite3
 
 CORRUPT, NOT_A_DATABASE = 11, 26  # SQLite's codes
 # What reading a damaged database raises. SQLite quotes what is damaged; where that is no text, Python cannot tell it.
@@ -18,7 +17,7 @@ UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 class StoreError(PipelineError):
     """The state folder cannot be used as it is."""
 
-    exit_code: ClassVar[int] = 4
+    exit_code = 4
 
     def __init__(self, path: Path | str, why: str, cure: str) -> None:
         self.path, self.why, self.cure = str(path), why, cure

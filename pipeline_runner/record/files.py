@@ -8,18 +8,18 @@ same.
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from time import time_ns
-from typing import Any
 
 from pipeline_runner.record.reading import NotAtHand
 from pipeline_runner.record.seal import intact, seal
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import Store
+from pipeline_runner.typed import Any
 from pipeline_runner.worker import contents
 
 A_FILE = 1 << 12  # bytes that could be read while one more file of a folder is looked at

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TypeGuard
 
 from pipeline_runner.axes import Returns
 from pipeline_runner.calls import Calls
@@ -38,6 +37,7 @@ from pipeline_runner.spec.pipeline import (
     Zip,
 )
 from pipeline_runner.spec.sources import Opened, is_open, items
+from pipeline_runner.typed import TypeGuard
 
 
 @dataclass(frozen=True)

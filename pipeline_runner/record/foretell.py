@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import closing
 from functools import cached_property
 from itertools import islice
-from typing import Any
 
 from pipeline_runner.axes import Returns, Status
 from pipeline_runner.classes import dataclass, field, replace
@@ -32,6 +31,7 @@ from pipeline_runner.record.why import deps_changes, last_read, why_not
 from pipeline_runner.spec.pipeline import Batches, Computed, FromStage, Generate, StageName, StageSpec
 from pipeline_runner.spec.sources import SourceError, is_open
 from pipeline_runner.state import StageState
+from pipeline_runner.typed import Any
 
 LOOKED_BACK = 20  # runs that are asked how long a stage took
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from pipeline_runner.record.seal import intact, seal
+from pipeline_runner.typed import Any
 
 _GIVEN = ("given", "parts", "profile")
 _NOTHING: dict[str, Any] = {"given": {}, "parts": [], "profile": None}

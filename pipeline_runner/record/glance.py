@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import quote
 
 from pipeline_runner.record.errors import UNREADABLE, StoreError, store_error
 from pipeline_runner.record.history import History
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import BUSY_S, GROWN_FROM, VERSION, Store
+from pipeline_runner.typed import TypeVar
 
 T = TypeVar("T")
 Traces = tuple[tuple[int, int, int] | None, ...]

@@ -6,12 +6,10 @@ A run may have been resumed: it is told as its last try left it, in which earlie
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from time import time
-from typing import Any
 
 from pipeline_runner.axes import Status
 from pipeline_runner.calls import Pack
@@ -23,8 +21,10 @@ from pipeline_runner.record.errors import store_error
 from pipeline_runner.record.large import stored
 from pipeline_runner.record.owner import owner
 from pipeline_runner.record.seal import intact
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import Store
 from pipeline_runner.state import RunState
+from pipeline_runner.typed import Any
 
 LAST = "last"
 # As the index has it: SQLite uses a partial index where it finds its words again.

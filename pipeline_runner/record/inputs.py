@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
 from pipeline_runner.spec.pipeline import FromStage, Glob, Range, Source, StageName, StageSpec
 from pipeline_runner.syntax.expressions import SCALARS, Reference, references
+from pipeline_runner.typed import Any
 
 
 def whole_reads(stage: StageSpec) -> list[StageName]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import NamedTuple
 
 from pipeline_runner.calls import Pack
 from pipeline_runner.classes import dataclass
 from pipeline_runner.record import values
 from pipeline_runner.record.history import History
+from pipeline_runner.typed import NamedTuple
 
 MOST = 100_000  # calls of a stage that are compared one by one: some seconds
 

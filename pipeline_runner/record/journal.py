@@ -6,12 +6,9 @@ anybody else hears of it: a turn under load brings many chunks, so the commits g
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
@@ -31,8 +28,10 @@ from pipeline_runner.record.files import Memory
 from pipeline_runner.record.given import sealed
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import seal
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import INLINE, Store
 from pipeline_runner.spec.pipeline import StageName
+from pipeline_runner.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pipeline_runner.record.outs import Row
@@ -163,7 +162,9 @@ class Journal:
 
     def _in_a_file(self, data: bytes) -> str:
         """Where a value is that is too large for the database, or shared."""
-        name = hashlib.sha256(data).hexdigest()
+        from hashlib import sha256  # OpenSSL's, for what is large
+
+        name = sha256(data).hexdigest()
         file = f"{name[:2]}/{name}"
         if file in self._in_files:
             return file

@@ -9,13 +9,12 @@ so is what is in `deps`.
 from __future__ import annotations
 
 import functools
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType, MethodType, ModuleType
-from typing import Any
 
+from pipeline_runner.hashing import blake2b, sha256
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.digests import stable
@@ -43,6 +42,7 @@ from pipeline_runner.spec.pipeline import (
     Zip,
 )
 from pipeline_runner.syntax.expressions import Expression, Reference, Text, as_written, references
+from pipeline_runner.typed import Any
 
 
 def recipes(plan: Plan, run: str = "") -> dict[StageName, Recipe]:
@@ -159,7 +159,7 @@ _reached = functools.cache(source_recipe)  # of a run: many stages may call one 
 
 def _told(value: Any, numbers: Mapping[StageName, int], hide: Hide) -> str:
     try:
-        return hashlib.blake2b(stable(hide(_plain(value, numbers))), digest_size=16).hexdigest()
+        return blake2b(stable(hide(_plain(value, numbers))), digest_size=16).hexdigest()
     except Exception as error:  # a constant that cannot be pickled: whatever its class raises
         raise _Unknowable("an argument in its `with` cannot be pickled") from error
 
@@ -168,7 +168,7 @@ def _given(function: Any, folder: Path) -> bytes | None:
     """A function that exists only in Python: by its code, its defaults, what it closes over, and what of its module's
     names it uses; None where something of that has no lasting description."""
     try:
-        return hashlib.sha256(stable(_described(function, folder, {}))).digest()
+        return sha256(stable(_described(function, folder, {}))).digest()
     except Exception:  # whatever a class raises when it is pickled
         return None
 

@@ -11,10 +11,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline_runner.buffers import ALIGN, Buffers
 from pipeline_runner.record.store import Store
+from pipeline_runner.typed import NamedTuple
 
 _NUMBER = struct.Struct("<Q")
 _HEAD = 1 << 12  # bytes of which the head is a multiple, since a file is mapped in pages

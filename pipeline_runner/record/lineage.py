@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2b, blake2s
 from sys import byteorder
-from typing import Any
 
 from pipeline_runner.calls import Calls
+from pipeline_runner.hashing import blake2b, blake2s
+from pipeline_runner.typed import Any
 
 SIZE = 8  # bytes: a false match among a million calls has a chance of 1 in 10^7
 _PRIME = 2**64 - 59

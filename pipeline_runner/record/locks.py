@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import threading
@@ -11,10 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from pipeline_runner.classes import dataclass
+from pipeline_runner.hashing import sha256
 from pipeline_runner.record.errors import StoreError
+from pipeline_runner.typed import IO
 
 _ours: dict[Path, str] = {}
 """Locks of this very process. POSIX locks are a process's, so the kernel would let a second thread have them too;
@@ -36,7 +36,7 @@ class Locked(StoreError):
 
 def lock_file(folder: Path, pipeline: str) -> Path:
     """Where a pipeline's lock is in a state folder, held or not."""
-    name = hashlib.sha256(pipeline.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    name = sha256(pipeline.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return folder / "locks" / f"{name}.lock"
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.reading import Reading
 from pipeline_runner.spec.pipeline import StageName
+from pipeline_runner.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline_runner.record.ahead import Known

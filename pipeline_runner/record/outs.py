@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline_runner.record.earlier import Earlier, Found
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.reading import QUICK, Reading
 from pipeline_runner.record.recipe import call_key
 from pipeline_runner.record.seal import intact, seal
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import Store
+from pipeline_runner.typed import NamedTuple
 
 _WRITTEN = "SELECT path, digest, seal FROM out WHERE key = ?"
 

@@ -7,10 +7,10 @@ import os
 import struct
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.record.locks import Locked, held_here, lock_file, owner_told
+from pipeline_runner.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline_runner.record.store import Store

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner import witness
 from pipeline_runner.classes import dataclass, left_out, replace
+from pipeline_runner.hashing import compare_digest
 from pipeline_runner.methods import Backend, Method
 from pipeline_runner.plan.cpus import usable
 from pipeline_runner.plan.plan import Choice, Plan
@@ -27,6 +27,7 @@ from pipeline_runner.plan.threads import VARIABLES
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.seal import BYTES, key_kept, load_key, seal
 from pipeline_runner.spec.pipeline import StageName, StageSpec
+from pipeline_runner.typed import Any
 from pipeline_runner.witness import Answer, Question, Witness
 
 FOLDER = "plans"
@@ -102,8 +103,6 @@ def forget(state: Path) -> None:
 
 
 def _sealed(key: bytes, data: bytes) -> bool:
-    from hmac import compare_digest
-
     return compare_digest(data[:BYTES], seal(key, data[BYTES:]))
 
 
@@ -188,7 +187,7 @@ def _project(name: str, folder: str) -> str:
 def _surroundings() -> bytes:
     """This program, what is installed beside it, how many CPUs there are, and what keeps numerical libraries at bay."""
     told = (
-        [sorted(_stamps(folder)) for folder in (OURS, *(path for path in OURS.iterdir() if path.is_dir()))],
+        sorted(_stamps(os.fspath(OURS))),
         [_modules(path) for path in sys.path],
         usable(),
         [name in os.environ for name in VARIABLES],
@@ -196,13 +195,15 @@ def _surroundings() -> bytes:
     return witness.digest(repr(told).encode("utf-8", "surrogatepass"))
 
 
-def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """The files of a folder of ours."""
+def _stamps(folder: str) -> Iterator[tuple[str, int, int]]:
+    """The files in and below a folder of ours."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".py"):
                 status = entry.stat()
-                yield entry.name, status.st_size, status.st_mtime_ns
+                yield entry.path, status.st_size, status.st_mtime_ns
+            elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
+                yield from _stamps(entry.path)
 
 
 def _modules(path: str) -> list[str] | str | None:

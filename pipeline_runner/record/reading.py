@@ -5,12 +5,12 @@ To open one for each, and to ask for each which runs count, took two thirds of a
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Collection, Iterator
-from typing import Any
 
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import Store
+from pipeline_runner.typed import Any
 
 AT_ONCE = 512  # runs that are asked for together
 QUICK = 1 << 18  # bytes that are read at once by whoever has no time to wait: a quarter of a millisecond

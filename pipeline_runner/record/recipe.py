@@ -6,13 +6,13 @@ what has changed. No part holds the name of a stage: a stage that is renamed or 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
 
 from pipeline_runner.classes import dataclass, field
+from pipeline_runner.hashing import sha256
 from pipeline_runner.masks import MASK
 from pipeline_runner.spec.pipeline import StageName
 from pipeline_runner.worker.job import COMMAND
@@ -70,10 +70,10 @@ class Recipe:
 
 def key_of(parts: Mapping[str, str]) -> bytes:
     """The key of a stage with these parts."""
-    return hashlib.sha256(json.dumps(sorted(parts.items()), ensure_ascii=True).encode()).digest()
+    return sha256(json.dumps(sorted(parts.items()), ensure_ascii=True).encode()).digest()
 
 
 def call_key(recipe: bytes, index: int, digest: bytes | None) -> bytes:
     """The key of one call: its stage's, with the digest of what it is given, or its number where that says it."""
     told = b"number %d" % index if digest is None else b"digest " + digest
-    return hashlib.sha256(recipe + told).digest()
+    return sha256(recipe + told).digest()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Calls, Pack
@@ -23,10 +21,12 @@ from pipeline_runner.record.locks import Lock
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import Store
 from pipeline_runner.record.times import Work, recorded_times
 from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import Source, StageName, StageSpec
+from pipeline_runner.typed import TYPE_CHECKING, Any
 from pipeline_runner.worker.perform import pack_payload
 
 # What speaks of earlier runs is imported by those who look at them.

@@ -6,13 +6,13 @@ lose their rows, and only stages that have none of their own get them.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.seal import intact, seal
+from pipeline_runner.record.sqlite import sqlite3
 from pipeline_runner.record.store import Store
 from pipeline_runner.spec.pipeline import StageName
 

@@ -6,15 +6,15 @@ Nothing that comes over has to be believed: each row of values has its seal.
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.record.errors import UNREADABLE
+from pipeline_runner.record.sqlite import sqlite3
+from pipeline_runner.typed import Any
 
 _TABLES = ("run", "recipe", "event", "done", "given", "out")  # what is in `file` can be read again
 _WITHOUT_NUMBERS = ("run", "recipe", "out")

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from pipeline_runner.classes import dataclass, field
+from pipeline_runner.hashing import blake2b
 from pipeline_runner.record.packages import package_version, project_file
 from pipeline_runner.witness import contents, heard, saw
 
@@ -66,7 +66,7 @@ def _reached(file: Path, name: str | None, folder: Path, asked: str) -> Reached 
 
 
 def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import sqlite3
 import stat
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pipeline_runner.record.errors import UNREADABLE, StoreError, damaged, usabl
 from pipeline_runner.record.locks import Lock, alive, alone, lock_file, take_lock
 from pipeline_runner.record.salvage import Salvage, create, finish, salvage, statements
 from pipeline_runner.record.seal import load_key
+from pipeline_runner.record.sqlite import sqlite3
 
 VERSION = 3
 GROWN_FROM = 2  # a journal of this format or later lacks only tables, and gets them when it is opened

@@ -12,12 +12,12 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.plan.measured import Measured, Span
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.keys import recipes
 from pipeline_runner.spec.pipeline import StageName
+from pipeline_runner.typed import Any
 from pipeline_runner.witness import saw, status
 
 NAME = "tuned.json"

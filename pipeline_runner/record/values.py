@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
-from typing import Any
 
 from pipeline_runner.calls import Pack
+from pipeline_runner.hashing import blake2b
+from pipeline_runner.typed import Any
 
 SIZE = 16  # bytes of a digest
 LONGEST = 2_000_000  # steps of one pickle: 5 s

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
 
 from pipeline_runner.events import DepsRead
 from pipeline_runner.record.codec import decode
 from pipeline_runner.record.recipe import Change, Recipe
+from pipeline_runner.record.sqlite import sqlite3
 
 
 def why_not(connection: sqlite3.Connection, then: bytes, now: Recipe) -> tuple[str, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,6 +19,7 @@ from pipeline_runner.axes import Status
 from pipeline_runner.events import CallsDone, CallsKnown, CallsReused, RunStarted, StageEnded, StageStarted
 from pipeline_runner.reporters.news import News
 from pipeline_runner.reporters.screen import Colours
+from pipeline_runner.typed import Self
 
 _COLOURS = {Status.DONE: "green", Status.FAILED: "red", Status.CANCELLED: "yellow", Status.SKIPPED: "yellow"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
 
 from pipeline_runner.calls import Failure
 from pipeline_runner.events import (
@@ -22,6 +21,7 @@ from pipeline_runner.events import (
 )
 from pipeline_runner.reporters.plain import line_of, plain
 from pipeline_runner.reporters.screen import Screen
+from pipeline_runner.typed import Self
 
 
 class News:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Protocol, TextIO
 
 from pipeline_runner.reporters.plain import COLOUR
+from pipeline_runner.typed import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from pipeline_runner.reporters.plain import plain
+from pipeline_runner.typed import Any
 
 MOST = 4000  # characters of a value that are shown
 

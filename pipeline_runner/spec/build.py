@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.axes import OnError, Style
 from pipeline_runner.backends import table
@@ -69,6 +68,7 @@ from pipeline_runner.syntax.reader import (
     plain,
     read,
 )
+from pipeline_runner.typed import TYPE_CHECKING, Any
 from pipeline_runner.witness import saw
 from pipeline_runner.worker.job import COMMAND
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline_runner.errors import Problem
 from pipeline_runner.spec.ordinary import Unsure, ordinary
 from pipeline_runner.syntax.reader import Node
+from pipeline_runner.typed import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

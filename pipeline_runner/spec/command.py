@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import PurePath
-from typing import Any
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.syntax.expressions import (
@@ -21,6 +20,7 @@ from pipeline_runner.syntax.expressions import (
     render,
 )
 from pipeline_runner.syntax.shell_text import HOLE, Place, Unsafe, places
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.shell import Invocation, Refused
 
 

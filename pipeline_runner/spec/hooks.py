@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 from pipeline_runner.axes import OnError
 from pipeline_runner.classes import replace
@@ -12,6 +11,7 @@ from pipeline_runner.marks import Mark
 from pipeline_runner.spec.pipeline import HOOKS, Command, StageName, StageSpec
 from pipeline_runner.spec.problems import HookNeeds, HookTakes, describe
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, plain
+from pipeline_runner.typed import Any, NamedTuple
 
 SEEN = ("id", "dir", "status", "failures")  # of `run`, in a hook
 WHY = "a hook sees how the run ended: ${run.status}, ${run.failures}, ${run.id} and ${run.dir}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
-from typing import Any
+
+from pipeline_runner.typed import Any
 
 COUNTED = 100_000  # comparisons that are made, before the run, to learn how many combinations are left
 

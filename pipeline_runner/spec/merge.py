@@ -4,12 +4,12 @@ own mark."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import UnknownProfile
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar
+from pipeline_runner.typed import Any
 
 
 def with_profile(root: MapNode, name: str | None, problems: list[Problem]) -> MapNode:

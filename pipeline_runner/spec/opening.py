@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
 
 from pipeline_runner.errors import PipelineError, nearest
 from pipeline_runner.spec.patterns import matching
+from pipeline_runner.typed import IO, Any
 from pipeline_runner.witness import digest, heard, saw
 
 EXTRA = "pip install prun-pipelines[remote]"

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from math import isfinite
 from types import SimpleNamespace
-from typing import Any
 
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.backends import table
 from pipeline_runner.spec import durations, sizes
 from pipeline_runner.spec.words import backend_words
 from pipeline_runner.syntax.expressions import Expression, Reference, Text
+from pipeline_runner.typed import Any
 
 Taken = Callable[[Any], Any]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from pipeline_runner.axes import Style
 from pipeline_runner.classes import dataclass
@@ -30,6 +29,7 @@ from pipeline_runner.spec.problems import BadFunction, BadRow, BadSource, Unequa
 from pipeline_runner.spec.sources import endless
 from pipeline_runner.syntax.expressions import Expression, ExpressionError, Part, Reference, Text, parse, references
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar
+from pipeline_runner.typed import Any
 
 SOURCES = ("range", "glob", "lines", "csv", "jsonl", "matrix", "batches", "generate")
 _COMPANIONS = {"generate": ("with", "take"), "matrix": ("include", "exclude"), "batches": ("size",)}

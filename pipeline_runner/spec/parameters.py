@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.errors import Problem, Problems
 from pipeline_runner.marks import Mark
@@ -13,6 +12,7 @@ from pipeline_runner.spec.files import read_text
 from pipeline_runner.spec.problems import BadParameter, NotAMapping, UnknownParameter, describe
 from pipeline_runner.syntax.expressions import references
 from pipeline_runner.syntax.reader import MapNode, plain, read
+from pipeline_runner.typed import Any
 
 
 def fill_params(

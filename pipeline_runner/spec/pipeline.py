@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NewType
 
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.marks import Mark
 from pipeline_runner.syntax.expressions import Ends, Expression, Reference
+from pipeline_runner.typed import TYPE_CHECKING, Any, NewType
 
 if TYPE_CHECKING:
     from pipeline_runner.syntax.reader import MapNode

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.errors import PipelineError, Problem
@@ -18,6 +17,7 @@ from pipeline_runner.spec.merge import as_node
 from pipeline_runner.spec.over import SOURCES
 from pipeline_runner.spec.pipeline import Batches, Given, Items, PipelineSpec, Range, Source, StageName, StageSpec, Zip
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node, Scalar, Value
+from pipeline_runner.typed import Any, Protocol
 
 _FUNCTION = "given:function"
 _ITEMS = {"lines": "(given in Python)"}  # a source whose length nobody can know before it is opened

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any
 
-from pipeline_runner.classes import dataclass, replace
+from pipeline_runner.classes import dataclass, given, replace
 from pipeline_runner.spec.command import CommandLine
 from pipeline_runner.spec.pipeline import Computed, FromStage, Given, Items, StageSpec
 from pipeline_runner.syntax.expressions import Ends, Expression, ExpressionError, Reference, Text, ends_of
+from pipeline_runner.typed import Any
 
 Steps = Sequence[str | int]
 
@@ -68,8 +67,8 @@ def rewired(value: Any, to: Rename) -> Any:
             return [rewired(inner, to) for inner in value]
         case tuple():
             return tuple(rewired(inner, to) for inner in value)
-    if is_dataclass(value) and not isinstance(value, type) and type(value).__module__ in _OURS:
-        told = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+    told = given(value) if type(value).__module__ in _OURS else None
+    if told is not None:
         return replace(value, **{name: rewired(inner, to) for name, inner in told.items()})
     return value
 

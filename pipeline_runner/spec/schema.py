@@ -8,11 +8,11 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 from pipeline_runner.spec import models
 from pipeline_runner.spec.models import FUNCTION, Pipeline, Written
 from pipeline_runner.spec.words import STAGE_NAME
+from pipeline_runner.typed import Any
 
 _REFERENCE = {
     "type": "string",

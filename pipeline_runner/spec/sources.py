@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeGuard
 
 from pipeline_runner.errors import kind_of
 from pipeline_runner.spec import matrix
@@ -30,6 +29,7 @@ from pipeline_runner.spec.pipeline import (
     Source,
     Zip,
 )
+from pipeline_runner.typed import Any, TypeGuard
 from pipeline_runner.worker.functions import resolve
 
 Opened = Items | Range | Glob | Lines | Csv | Jsonl | Generate | Matrix | Batches

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.errors import Problem, listed
@@ -24,6 +23,7 @@ from pipeline_runner.syntax.expressions import (
     render,
 )
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar, TooLarge
+from pipeline_runner.typed import Any
 from pipeline_runner.witness import read_variable
 
 MOST_REFERENCES = 1000  # in one text; each is looked for in the file's lines, to be marked

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic_core import ErrorDetails
 
 from pipeline_runner.backends import table
@@ -27,6 +25,7 @@ from pipeline_runner.spec.problems import (
 )
 from pipeline_runner.spec.words import backend_words
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Node
+from pipeline_runner.typed import Any
 
 _WANTS = {
     "bool_type": "true or false",

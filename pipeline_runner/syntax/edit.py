@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.syntax.reader import plain, read
+from pipeline_runner.typed import Any
 
 Pair = tuple[Any, Any]  # PyYAML's nodes of a key and its value: they know where they begin and end in the text
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.errors import did_you_mean, kind_of
+from pipeline_runner.typed import Any
 
 ROOTS = ("params", "env", "item", "index", "stages", "run", "out", "outs")
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import PurePosixPath
-from typing import Any
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
@@ -19,6 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipeline_runner.errors import nearest
 from pipeline_runner.syntax.expressions import Raw, as_text
+from pipeline_runner.typed import Any
 
 MOST_REPEATED = 250_000  # elements that a `*` may make of a text or a list: a million take 0.1 s to be written as text
 MOST_DEPTH = 40  # of an expression: Jinja takes time in the square of it, 1.5 s at 200

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
-
-import yaml
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.marks import Mark
+from pipeline_runner.syntax.parser import yaml
+from pipeline_runner.typed import Any, NoReturn
 
 MOST_CHARACTERS = 16 * 1024 * 1024
 MOST_NODES = 250_000  # counted with every alias written out

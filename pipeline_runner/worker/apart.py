@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from typing import Any
 
 from pipeline_runner.buffers import Buffers, Place, held_here, room_for, write
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.packing import pack_result, parts
 
 Room = Callable[[int], Place | None]  # bytes → where they may be written; None: there is no room

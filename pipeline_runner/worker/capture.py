@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import inf
 from time import monotonic, perf_counter
-from typing import Any, TextIO
 
 from pipeline_runner.calls import Ticket
+from pipeline_runner.typed import Any, TextIO
 from pipeline_runner.worker import surroundings
 from pipeline_runner.worker.limits import C
 

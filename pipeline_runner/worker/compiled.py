@@ -11,7 +11,8 @@ import os
 import time
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
-from typing import Any
+
+from pipeline_runner.typed import Any
 
 SETTLED_S = 2.0  # after which another change has another time, by the coarsest clock that Python looks at
 

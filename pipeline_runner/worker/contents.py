@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
+
+from pipeline_runner.hashing import sha256
 
 SHORT = 1 << 16  # bytes of a file for which the library's loop takes longer to begin than to read
 ASIDE = ".prun-"  # the beginning of names that are ours, beside the users' own files
@@ -24,16 +25,18 @@ def file(path: str) -> str:
         return f"kind {stat.S_IFMT(status.st_mode):o}"
     with open(path, "rb", buffering=0) as opened:
         begin = opened.read(SHORT)
-        digest = hashlib.sha256(begin)
         if len(begin) == status.st_size < SHORT:
-            return digest.hexdigest()
+            return sha256(begin).hexdigest()
+        import hashlib  # with OpenSSL's, for what is large
+
+        digest = hashlib.sha256(begin)
         return hashlib.file_digest(opened, lambda: digest).hexdigest()
 
 
 def folder(path: str, of_file: Callable[[str], str]) -> str:
     """The digest of all files below a folder, by their names in it. Errors: OSError."""
     told = [f"{_one(os.path.join(path, name), of_file)} {name}" for name in names(path)]
-    return hashlib.sha256("\0".join(told).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256("\0".join(told).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def names(path: str) -> list[str]:

@@ -7,7 +7,6 @@ cannot be undone.
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import signal
@@ -15,11 +14,14 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
 
 from pipeline_runner.errors import kind_of
+from pipeline_runner.typed import TYPE_CHECKING, Any, TypedDict
 from pipeline_runner.worker import limits
 from pipeline_runner.worker.functions import FunctionNotFound, PackageMissing, resolve
+
+if TYPE_CHECKING:
+    from inspect import Signature
 
 PR_SET_PDEATHSIG = 1
 
@@ -49,17 +51,21 @@ def described(function: Any) -> Described:
     }
 
 
-def _signature(function: Any) -> inspect.Signature | None:
+def _signature(function: Any) -> Signature | None:
     """What a call must give. A wrapper's own arguments count, not those that it says to have (`functools.wraps`)."""
+    from inspect import signature
+
     if type(function).__name__ == "_lru_cache_wrapper":
         function = function.__wrapped__
     try:
-        return inspect.signature(function, follow_wrapped=False)
+        return signature(function, follow_wrapped=False)
     except (ValueError, TypeError):  # many functions of C do not say
         return None
 
 
-def _place(function: Any, name: str, signature: inspect.Signature | None) -> tuple[str, int, str] | None:
+def _place(function: Any, name: str, signature: Signature | None) -> tuple[str, int, str] | None:
+    import inspect  # 4 ms, and most functions are read and not asked
+
     inner = inspect.unwrap(function) if callable(function) else function
     code = getattr(inner, "__code__", None)
     if code is None and inspect.isclass(inner):
@@ -76,7 +82,7 @@ def _place(function: Any, name: str, signature: inspect.Signature | None) -> tup
     return code.co_filename, line, f"{kind} {name}{_short(signature)}"
 
 
-def _short(signature: inspect.Signature | None) -> str:
+def _short(signature: Signature | None) -> str:
     """The arguments without what they are annotated with."""
     if signature is None:
         return "(…)"

@@ -7,10 +7,10 @@ import pickle
 from collections.abc import Iterator
 from itertools import dropwhile
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from pipeline_runner.calls import Cause, Failure
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import traceback

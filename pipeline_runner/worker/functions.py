@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
 
 from pipeline_runner.errors import PipelineError, kind_of
+from pipeline_runner.typed import Any, Literal
 from pipeline_runner.worker.compiled import keep_only_what_is_settled
 
 Kind = Literal["module", "file"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from multiprocessing.connection import Connection
-from typing import Any
 
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.brand import Brand
 from pipeline_runner.worker.start import begin
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 from pipeline_runner.axes import Style
+from pipeline_runner.typed import Literal, NamedTuple
 
 COMMAND = "command"  # the one argument that the calls of a `run` stage are given
 

@@ -15,7 +15,8 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from time import monotonic
-from typing import Any
+
+from pipeline_runner.typed import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 TREE_S = 1.0  # a tree that still grows after so long is left without its root

@@ -14,10 +14,10 @@ import struct
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
 
 from pipeline_runner.buffers import Place, held_here
 from pipeline_runner.calls import Outcome, Ticket
+from pipeline_runner.typed import Any, NamedTuple, Protocol
 from pipeline_runner.worker import capture, limits
 from pipeline_runner.worker.capture import Mark
 from pipeline_runner.worker.job import Job

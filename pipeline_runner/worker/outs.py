@@ -14,12 +14,12 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cache
-from hashlib import blake2s
 from pathlib import PurePath
-from typing import Any, NamedTuple
 
 from pipeline_runner.calls import Wrote
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.hashing import blake2s
+from pipeline_runner.typed import Any, NamedTuple
 from pipeline_runner.worker import limits
 from pipeline_runner.worker.contents import ASIDE, contents
 

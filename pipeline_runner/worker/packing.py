@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from itertools import islice
-from typing import Any, NamedTuple
 
 from pipeline_runner.buffers import KNOWN, LEAST
+from pipeline_runner.typed import Any, NamedTuple
 
 TRUSTED = frozenset(
     {"builtins", "numpy", "pandas", "datetime", "decimal", "fractions", "collections", "pathlib", "uuid"}

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from operator import length_hint
 from time import perf_counter
-from typing import Any
 
 from pipeline_runner.calls import (
     Calls,
@@ -25,6 +24,7 @@ from pipeline_runner.calls import (
     Wrote,
 )
 from pipeline_runner.calls import column_values as values_of
+from pipeline_runner.typed import Any
 from pipeline_runner.worker import capture, limits, surroundings
 from pipeline_runner.worker.apart import pack_apart
 from pipeline_runner.worker.each import run_each

@@ -16,9 +16,9 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple
 
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.typed import Any, Literal, NamedTuple
 from pipeline_runner.worker import limits
 
 Stdout = Literal["text", "lines", "json", "none"]

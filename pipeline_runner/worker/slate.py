@@ -11,7 +11,8 @@ import mmap
 import os
 import struct
 import tempfile
-from typing import NamedTuple
+
+from pipeline_runner.typed import NamedTuple
 
 _NOTHING = -1
 _WORDS = struct.Struct("2q")

@@ -6,10 +6,10 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import FunctionType
-from typing import Any, cast
 
 from pipeline_runner.axes import Style
 from pipeline_runner.classes import dataclass
+from pipeline_runner.typed import Any, cast
 from pipeline_runner.worker.functions import resolve
 from pipeline_runner.worker.job import COMMAND, FunctionSource, Job, Step
 

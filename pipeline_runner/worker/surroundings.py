@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import Any
 
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.job import Job
 
 SHORT_S = 50e-6  # calls shorter than this are not looked at when nothing was noted: looking takes about 1 µs

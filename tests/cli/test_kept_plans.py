@@ -305,3 +305,7 @@ def test_a_second_run_gives_what_the_first_gave_and_an_edit_is_seen(prun, tmp_pa
     assert list((tmp_path / ".prun" / "plans").iterdir())
     assert prun("clean", cwd=tmp_path).returncode == 0
     assert not list((tmp_path / ".prun" / "plans").iterdir())
+
+
+def test_every_file_of_ours_counts():
+    assert {path for path, *_ in plans._stamps(str(plans.OURS))} == set(map(str, plans.OURS.rglob("*.py")))

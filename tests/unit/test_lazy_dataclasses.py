@@ -169,8 +169,8 @@ def test_a_class_is_what_the_standard_library_makes_of_it(name):
     "use",
     [
         lambda cls: [cls(a=1) for _ in range(classes.MANY + 1)],
-        lambda cls: hash(cls(a=1)),
-        lambda cls: cls(a=1) == cls(a=1),
+        lambda cls: [cls(a=1) == cls(a=1) for _ in range(classes.MANY)],
+        lambda cls: [hash(cls(a=1)) for _ in range(classes.MANY)],
         lambda cls: repr(cls(a=1)),
         dataclasses.fields,
         dataclasses.is_dataclass,
@@ -306,3 +306,28 @@ def test_a_child_that_is_forked_while_a_class_is_finished_can_use_it():
     child_is_there.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_first_values_are_told_apart_as_later_ones():
+    def of(dataclass, field):
+        @dataclass(frozen=True)
+        class Base:
+            a: int
+
+        @dataclass(frozen=True)
+        class Below(Base):
+            b: str = "b"
+            seen: list = field(default_factory=list, compare=False)
+
+        return Base, Below
+
+    for base, below in (of(dataclass, classes.field), of(dataclasses.dataclass, dataclasses.field)):
+        first = below(1, "x", [1]), below(1, "x", [2]), below(2, "x", [1]), base(1)
+        told = [[one == other for other in first] for one in first]
+        assert told == [[True, True, False, False]] * 2 + [[False, False, True, False], [False, False, False, True]]
+        hashes = list(map(hash, first))
+        assert hashes == [hash((1, "x")), hash((1, "x")), hash((2, "x")), hash((1,))]
+        assert first[0] != (1, "x")
+        assert repr(first[3]).endswith("Base(a=1)")  # it is finished
+        assert [[one == other for other in first] for one in first] == told
+        assert list(map(hash, first)) == hashes

@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.preflight.find import NoCall
 from pipeline_runner.plan.preflight.signatures import Callee, Place, from_list
 from pipeline_runner.spec.pipeline import InFile, Named
+from pipeline_runner.typed import Any
 from pipeline_runner.witness import contents, heard, saw, unsure
 
 LIMIT_S = 20.0  # for all of them together; torch was measured to take 8 s on a cold disk

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.axes import OnError
 from pipeline_runner.classes import dataclass
@@ -17,6 +16,7 @@ from pipeline_runner.plan.preflight.written import lost
 from pipeline_runner.spec.command import CommandLine, is_hole, unfit
 from pipeline_runner.spec.pipeline import StageSpec
 from pipeline_runner.syntax.expressions import Expression, ExpressionError, Part, Reference, Text, references, render
+from pipeline_runner.typed import Any
 
 MOST = 1_000  # items: each blank is filled in with each of them (2 µs a reference, 20 a calculation)
 

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.preflight.endless import endless
@@ -16,6 +15,7 @@ from pipeline_runner.plan.preflight.finder import Finder
 from pipeline_runner.plan.preflight.modules import Binding, Imported, Module, Unreadable, bindings, read
 from pipeline_runner.plan.preflight.signatures import Callee, Place, from_list, from_tree, told
 from pipeline_runner.spec.pipeline import InFile, Named
+from pipeline_runner.typed import Any
 from pipeline_runner.witness import saw
 from pipeline_runner.worker.describe import described
 

@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
-from typing import Literal
 
 from pipeline_runner.classes import dataclass, field
+from pipeline_runner.typed import Literal
 from pipeline_runner.witness import saw
 
 Elsewhere = Literal["missing", "unread"]  # there is no such module; it is there, or may be, but not as a file to read

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.links import Link
@@ -14,6 +13,7 @@ from pipeline_runner.spec.opening import is_url
 from pipeline_runner.spec.pipeline import Batches, Csv, Items, Matrix, Range, Source, Zip
 from pipeline_runner.spec.sources import items
 from pipeline_runner.syntax.expressions import references
+from pipeline_runner.typed import Any
 from pipeline_runner.witness import saw, status
 
 MOST = 10_000  # what is wrong with a row beyond is told when it is called

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pipeline_runner.axes import Style
 from pipeline_runner.plan.links import Link, links
@@ -13,6 +12,7 @@ from pipeline_runner.plan.preflight import signatures
 from pipeline_runner.plan.preflight.rows import rows
 from pipeline_runner.plan.preflight.signatures import Shape
 from pipeline_runner.spec.pipeline import Glob, Items, Lines, Range, Source, StageSpec, Zip
+from pipeline_runner.typed import Any
 
 
 def shapes(stage: StageSpec, style: Style, folder: Path) -> Iterator[Shape]:

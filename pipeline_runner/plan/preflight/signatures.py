@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterator, Mapping
-from inspect import Parameter, Signature
 
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.errors import nearest
+from pipeline_runner.typed import NamedTuple
 
 Path = tuple[str | int, ...]  # keys and numbers from a stage to a place in it: ("with", "lower")
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -24,6 +24,21 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.text}"
+
+
+# The kinds of `inspect`, which imports as much as ten modules of ours.
+POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD, VAR_POSITIONAL, KEYWORD_ONLY, VAR_KEYWORD = range(5)
+
+
+class Parameter(NamedTuple):
+    """One of those that a function takes."""
+
+    name: str
+    kind: int
+    required: bool
+
+
+Signature = Mapping[str, Parameter]  # by name, in order
 
 
 @dataclass(frozen=True)
@@ -56,34 +71,30 @@ def from_tree(function: Function, *, bound: bool = False) -> Signature | None:
     required = len(positional) - len(arguments.defaults)
     found: list[Parameter] = []
     for number, argument in enumerate(positional):
-        kind = Parameter.POSITIONAL_ONLY if number < len(arguments.posonlyargs) else Parameter.POSITIONAL_OR_KEYWORD
-        found.append(_parameter(argument.arg, kind, number < required))
+        kind = POSITIONAL_ONLY if number < len(arguments.posonlyargs) else POSITIONAL_OR_KEYWORD
+        found.append(Parameter(argument.arg, kind, number < required))
     if arguments.vararg:
-        found.append(_parameter(arguments.vararg.arg, Parameter.VAR_POSITIONAL, True))
+        found.append(Parameter(arguments.vararg.arg, VAR_POSITIONAL, True))
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        found.append(_parameter(argument.arg, Parameter.KEYWORD_ONLY, default is None))
+        found.append(Parameter(argument.arg, KEYWORD_ONLY, default is None))
     if arguments.kwarg:
-        found.append(_parameter(arguments.kwarg.arg, Parameter.VAR_KEYWORD, True))
-    if bound and found and found[0].kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
+        found.append(Parameter(arguments.kwarg.arg, VAR_KEYWORD, True))
+    if bound and found and found[0].kind in (POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD):
         del found[0]
-    try:
-        return Signature(found)
-    except ValueError:  # one name twice: Python tells it when the file is imported
-        return None
+    return _signature(found)  # None, one name twice: Python tells it when the file is imported
 
 
-def from_list(listed: list[tuple[str, int, bool]]) -> Signature:
+def from_list(listed: list[tuple[str, int, bool]]) -> Signature | None:
     """The signature that another process tells: name, kind, and whether it must be given."""
-    kinds = {int(kind): kind for kind in (*_POSITIONAL, *_OTHERS)}
-    return Signature([_parameter(name, kinds[kind], required) for name, kind, required in listed])
+    return _signature([Parameter(name, kind, required) for name, kind, required in listed])
 
 
-_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-_OTHERS = (Parameter.VAR_POSITIONAL, Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD)
+def _signature(found: list[Parameter]) -> Signature | None:
+    named = {parameter.name: parameter for parameter in found}
+    return named if len(named) == len(found) else None
 
 
-def _parameter(name: str, kind: object, required: bool) -> Parameter:
-    return Parameter(name, kind, default=Parameter.empty if required else None)  # type: ignore[arg-type]
+_POSITIONAL = (POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD)
 
 
 def told(name: str, function: Function) -> str:
@@ -131,20 +142,15 @@ Misfit = UnknownKeyword | OnlyByPosition | Twice | TooMany | Missing
 
 def misfits(signature: Signature, shape: Shape) -> Iterator[Misfit]:
     """Why Python would refuse a call of this shape; nothing where it is not known enough."""
-    parameters = signature.parameters
-    by_position = [name for name, parameter in parameters.items() if parameter.kind in _POSITIONAL]
-    by_name = [
-        name
-        for name, parameter in parameters.items()
-        if parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
-    ]
-    kinds = {parameter.kind for parameter in parameters.values()}
+    by_position = [name for name, parameter in signature.items() if parameter.kind in _POSITIONAL]
+    by_name = [name for name, parameter in signature.items() if parameter.kind in (POSITIONAL_OR_KEYWORD, KEYWORD_ONLY)]
+    kinds = {parameter.kind for parameter in signature.values()}
     given = len(shape.positions)
     meant: set[str | None] = set()  # by a word that is told already
     for name in shape.keywords:
         if name in by_name and name in by_position[:given]:
             yield Twice(name, shape.positions[by_position.index(name)])
-        elif name in by_name or Parameter.VAR_KEYWORD in kinds:
+        elif name in by_name or VAR_KEYWORD in kinds:
             continue
         elif name in by_position:
             meant.add(name)
@@ -153,7 +159,7 @@ def misfits(signature: Signature, shape: Shape) -> Iterator[Misfit]:
             free = tuple(known for known in by_name if known not in shape.keywords and known not in by_position[:given])
             meant.add(nearest(name, free))
             yield UnknownKeyword(name, free)
-    if given > len(by_position) and Parameter.VAR_POSITIONAL not in kinds:
+    if given > len(by_position) and VAR_POSITIONAL not in kinds:
         yield TooMany(len(by_position))
     if not shape.whole:
         return
@@ -161,7 +167,7 @@ def misfits(signature: Signature, shape: Shape) -> Iterator[Misfit]:
     missing = [
         name
         for name in dict.fromkeys((*by_position, *by_name))
-        if name not in filled and name not in meant and parameters[name].default is Parameter.empty
+        if name not in filled and name not in meant and signature[name].required
     ]
     if missing:
         yield Missing(tuple(missing))

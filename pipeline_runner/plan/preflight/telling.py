@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
-
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.preflight import ask, find, problems, signatures
 from pipeline_runner.plan.preflight.look import Use
@@ -11,6 +9,7 @@ from pipeline_runner.plan.preflight.modules import Unreadable
 from pipeline_runner.plan.preflight.signatures import Callee, Place, Shape
 from pipeline_runner.plan.preflight.written import place_of
 from pipeline_runner.spec.pipeline import Given, InFile, Named
+from pipeline_runner.typed import Any, assert_never
 
 # A name that is wrong. What else an import raises may be otherwise when the stage begins: a file that is not there yet.
 _TYPOS = ("ImportError", "NameError", "AttributeError", "SyntaxError")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
 
 from pipeline_runner.errors import Problem
 from pipeline_runner.marks import Mark
 from pipeline_runner.plan.preflight.written import place_of
 from pipeline_runner.spec.pipeline import Given, StageSpec
+from pipeline_runner.typed import Any
 from pipeline_runner.worker.packing import TRUSTED, pack
 
 
