@@ -51,6 +51,10 @@ class StagePlan:
     window: int  # chunks in flight
     threads: int | None = None  # of numerical libraries in each worker; None: as they like
 
+    def of(self, spec: StageSpec) -> StagePlan:
+        """The same for this stage. `replace` would take five times as long, for thousands."""
+        return StagePlan(spec, self.choice, self.calls, self.workers, self.start_method, self.window, self.threads)
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -105,8 +109,8 @@ class Plan:
                 stages={name: bare[name] for name in self.pipeline.stages},
                 hooks={name: bare[name] for name in self.pipeline.hooks},
             ),
-            stages={name: replace(stage, spec=bare[name]) for name, stage in self.stages.items()},
-            hooks={name: replace(stage, spec=bare[name]) for name, stage in self.hooks.items()},
+            stages={name: stage.of(bare[name]) for name, stage in self.stages.items()},
+            hooks={name: stage.of(bare[name]) for name, stage in self.hooks.items()},
         )
 
     def sources(self, stage: StageName) -> tuple[Edge, ...]:
