@@ -11,6 +11,7 @@ from pipeline_runner.errors import Problem, listed
 from pipeline_runner.marks import Mark
 from pipeline_runner.spec.problems import BadReference, ReferenceMisplaced, UnknownName, UnknownStage
 from pipeline_runner.syntax.expressions import (
+    SCALARS,
     Expression,
     ExpressionError,
     Part,
@@ -62,15 +63,16 @@ class Filler:
 
         `roots` are the names whose values may be asked for here, `why` tells why the others may not.
         """
+        if type(node) is Scalar:  # most of all, and thousands
+            text = node.value
+            return self._text(node, text, key, roots, why) if type(text) is str and "${" in text else text
         match node:
             case MapNode():
                 return {k: self.fill(entry.value, key, roots, why) for k, entry in node.entries.items()}
             case ListNode():
                 return [self.fill(item, key, roots, why) for item in node.items]
-            case Scalar(value=str(text)) if "${" in text:
-                return self._text(node, text, key, roots, why)
-            case Scalar():
-                return node.value
+            case _:
+                raise AssertionError("a node of another kind: this is our bug")
 
     def _text(self, node: Scalar, text: str, key: str, roots: tuple[str, ...], why: str) -> Any:
         parts = self.parts(node, text, key, roots, why)
@@ -230,6 +232,8 @@ def _many(value: Any) -> bool:
 
 def is_broken(value: Any) -> bool:
     """Whether something in a filled value is wrong."""
+    if type(value) in SCALARS:
+        return False
     match value:
         case Broken():
             return True
