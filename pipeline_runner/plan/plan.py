@@ -123,9 +123,13 @@ class Plan:
 
     def read(self, stage: StageName) -> bool:
         """Whether another stage reads what it gives. One that only `needs` it does not."""
-        return any(edge.kind is not EdgeKind.ORDER for edge in self.readers(stage))
+        return stage in self._read
 
     # Looked up once for all stages: a search for each would make thousands of stages slow.
+
+    @cached_property
+    def _read(self) -> frozenset[StageName]:
+        return frozenset(edge.source for edge in self.edges if edge.kind is not EdgeKind.ORDER)
 
     @cached_property
     def _by_target(self) -> Mapping[StageName, tuple[Edge, ...]]:
