@@ -56,7 +56,7 @@ from pipeline_runner.spec.problems import (
 from pipeline_runner.spec.rewire import outward
 from pipeline_runner.spec.run import read_command
 from pipeline_runner.spec.secrets import secrets, with_placeholders
-from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
+from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, Spot, is_broken
 from pipeline_runner.spec.words import CLUSTERS
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import (
@@ -365,7 +365,7 @@ def _cluster(keys: models.DaskKeys | models.RayKeys | models.MpiKeys, folder: Pa
     return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
 
 
-_Filled = tuple[dict[Any, Any], dict[str, Mark]]  # values by key; str(reference) → its place
+_Filled = tuple[dict[Any, Any], dict[str, Spot]]  # values by key; str(reference) → its place
 
 
 def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bool = False) -> _Filled | None:

@@ -379,3 +379,22 @@ def test_parameters_are_read_from_a_file(tmp_path):
         file.write_text(bad)
         with pytest.raises(Problems):
             read_params(file)
+
+
+def test_a_text_that_two_stages_have_means_the_same_and_stands_where_each_has_it():
+    stages = spec(
+        "params: {n: 3}\n"
+        "stages:\n"
+        "  a: {call: 'm:f'}\n"
+        "  b: {call: 'm:f', with: ['${stages.a}', '${params.n}']}\n"
+        "  c: {call: 'm:f', with: ['${stages.a}', '${params.n}', '${stages.a}']}\n"
+    ).stages
+    assert stages["c"].constants == [*stages["b"].constants, stages["b"].constants[0]]
+    places = [(mark.line, mark.column) for name in "bc" for mark in [stages[name].marks["${stages.a}"]]]
+    assert places == [(4, 28), (5, 28)]
+
+
+def test_a_wrong_text_that_two_stages_have_is_told_of_both():
+    assert codes(
+        "stages:\n  a: {call: 'm:f', with: ['${stages.x}']}\n  b: {call: 'm:f', with: ['${stages.x}']}\n"
+    ) == ["unknown-stage"] * 2
