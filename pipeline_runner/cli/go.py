@@ -301,7 +301,7 @@ def _give(result: Result, asked: Asked, everything: bool) -> None:
             if name in result.state.hooks:
                 continue  # what a hook gives is nobody's result
             if wanted(name) and stage.status in ("done", "reused"):
-                print(_printable(result.hidden(shown(name, result[name]))))
+                sys.stdout.write(_printable(result.hidden(shown(name, result[name]))) + "\n")
     finally:
         sys.stdout.flush()  # of thousands together
 
@@ -351,6 +351,8 @@ def _json(told: object) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isascii():
+        return text
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 

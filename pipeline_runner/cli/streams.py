@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline_runner.errors import PipelineError
-from pipeline_runner.typed import Any
+from pipeline_runner.typed import Any, NoReturn
 
 
 class ResultsUnwritten(PipelineError):
@@ -56,22 +56,22 @@ class Told(io.TextIOWrapper):
     """
 
     def write(self, text: str) -> int:
-        with self._told():
+        try:
             return super().write(text)
+        except OSError as why:
+            self._tell(why)
 
     def flush(self) -> None:
-        with self._told():
-            super().flush()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
         try:
-            yield
-        except BrokenPipeError:
-            raise
+            super().flush()
         except OSError as why:
-            _lead_nowhere(self.fileno())  # what is still buffered would fail once more at exit
-            raise ResultsUnwritten(why) from why
+            self._tell(why)
+
+    def _tell(self, why: OSError) -> NoReturn:
+        if isinstance(why, BrokenPipeError):
+            raise why
+        _lead_nowhere(self.fileno())  # what is still buffered would fail once more at exit
+        raise ResultsUnwritten(why) from why
 
 
 def steady() -> None:

@@ -169,11 +169,15 @@ class Books:
         """What tells the whole results that each call of a stage may read from those of another time. The stages' names
         have no part in it."""
         named, needed = read_whole(stage)
+        if not named and not needed:
+            return b""
         lineages = [self.results[name].lineage() for name in named]
         return b"".join(lineages + sorted(self.results[name].lineage() for name in needed))
 
     def read(self, stage: StageSpec) -> bytes:
         """What tells the files that each call of a stage reads from those of another time. Errors: DepMissing."""
+        if not stage.deps and (self.record is None or not self.record.resumes):
+            return b""
         if self.record is None:
             for dep in fixed(stage):
                 found(stage.name, self.plan.pipeline.folder_of(stage), dep)

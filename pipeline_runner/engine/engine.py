@@ -288,6 +288,8 @@ class Engine:
     def _may_run(self, course: Course) -> bool:
         """Whether its sources and its condition let it run. If not, it has ended."""
         stage = course.head.spec
+        if stage.condition is None and self._sources_ended_well(course):
+            return True
         sources = {edge.source: self.state.stages[edge.source].status for edge in self.plan.sources(stage.name)}
         try:
             found = verdict(stage, sources, self._scope(course))
@@ -317,14 +319,14 @@ class Engine:
         head = course.head
         try:
             in_its_folder(self.plan.pipeline, head.spec)
-            before = self._before(course)
+            wanted = [self._books.wanted(name) for name in course.chain.stages]
+            before = self._before(course, wanted)
             if before and course.alone and self._reused(course, before[0]):
                 return
             scope = self._scope(course)
             writing = self._writing(head.spec, scope) if head.spec.outs else None
             constants = [constants_of(plan.spec, scope) for plan in course.stages]
             intake, calls = self._intake(course, before, constants[0].per_call, writing)
-            wanted = [self._books.wanted(name) for name in course.chain.stages]
             fixed = [given.fixed for given in constants]
             described = (
                 step_of(head, fixed[0], wanted[0])
@@ -362,7 +364,7 @@ class Engine:
         """Whether the one call of a stage need not be made. Then the stage has ended: nobody fills in its `with`, opens
         a pool, or begins a thread, to find that there is nothing to do. Errors: OutTwice."""
         stage = course.head.spec
-        if varying(stage):
+        if before.kept is None or varying(stage):
             return False
         standing = at_hand(before, deepened(range(1), None, before.salt, numbered=numbered(stage)))
         if standing is None:
@@ -481,7 +483,7 @@ class Engine:
         self._tell_replaced(lane, next(iter(lane.aboard.values())).course.chain.head, error)
         self._rounds.begin(lane)
 
-    def _before(self, course: Course) -> list[Before]:
+    def _before(self, course: Course, wanted: Sequence[bool]) -> list[Before]:
         """What is kept of each stage of a chain; nothing where none of it counts. Errors: DepMissing."""
         record, stages = self._books.record, course.chain.stages
         reads = [self._books.read(plan.spec) for plan in course.stages]
@@ -491,9 +493,8 @@ class Engine:
         if course.head.spec.always and not self._sources_ended_well(course):
             return []  # what was done after another failure is to be done again
         return [
-            Before(record.earlier(name, wanted=wanted or name is not stages[-1]), wanted, salt)
-            for name, salt in zip(stages, course.salts, strict=True)
-            for wanted in [self._books.wanted(name)]
+            Before(record.earlier(name, wanted=read or name is not stages[-1]), read, salt)
+            for name, salt, read in zip(stages, course.salts, wanted, strict=True)
         ]
 
     def _intake(

@@ -28,7 +28,8 @@ from pipeline_runner.errors import PipelineError
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.deps import filled
 from pipeline_runner.record.deps import varying as deps_of_call
-from pipeline_runner.record.inputs import awaited, numbered, whole_reads
+from pipeline_runner.record.inputs import awaited, numbered, of_values, whole_reads
+from pipeline_runner.record.lineage import deepened
 from pipeline_runner.record.profile import Piece, longest_first
 from pipeline_runner.spec.pipeline import (
     Batches,
@@ -160,6 +161,8 @@ def read_whole(stage: StageSpec) -> tuple[list[StageName], list[StageName]]:
 
 def constants_of(stage: StageSpec, scope: Scope) -> Constants:
     """Fill in a stage's `with`. Errors: ExpressionError; what unpickling a value raises."""
+    if of_values(stage.constants):
+        return Constants(stage.constants, {})
     given = _without_lost(stage.constants, scope["stages"]) if stage.always else stage.constants
     if isinstance(given, list):
         return Constants(render(given, scope), {})
@@ -211,13 +214,18 @@ def intake_of(
     Errors: NotIterable, SourceError, ExpressionError; what unpickling a value raises.
     """
     over = stage.spec.over
-    folder = plan.pipeline.folder_of(stage.spec)
-    values = Values(plan, results, partial=stage.spec.always)
-    opened, calls = _Opener(plan, folder, results, values, moved, tell_apart, idle).open(
-        over, shortest=stage.spec.shortest, profile=profile
-    )
     by_index = numbered(stage.spec)
-    if salt or by_index:
+    opened: Intake
+    calls: int | None
+    if over is None:
+        opened, calls = Once(deepened(range(1), None, salt, numbered=by_index)), 1
+    else:
+        folder = plan.pipeline.folder_of(stage.spec)
+        values = Values(plan, results, partial=stage.spec.always)
+        opened, calls = _Opener(plan, folder, results, values, moved, tell_apart, idle).open(
+            over, shortest=stage.spec.shortest, profile=profile
+        )
+    if over is not None and (salt or by_index):
         opened = Deepened(opened, salt, numbered=by_index)
     own = deps_of_call(stage.spec)
     if own and files is not None:
@@ -236,16 +244,11 @@ class _Opener:
     idle: Callable[[], bool]
 
     def open(
-        self,
-        source: Source | None,
-        *,
-        shortest: bool = False,
-        column: bool = False,
-        profile: Sequence[Piece] = (),
+        self, source: Source, *, shortest: bool = False, column: bool = False, profile: Sequence[Piece] = ()
     ) -> tuple[Intake, int | None]:
         opened, calls = self._whole(source, shortest=shortest, column=column, profile=profile)
         most = self.plan.sample
-        if most is None or source is None:
+        if most is None:
             return opened, calls
         from pipeline_runner.spec.sources import is_open
 
@@ -254,16 +257,9 @@ class _Opener:
         return First(opened, most), None if calls is None else min(calls, most)
 
     def _whole(
-        self,
-        source: Source | None,
-        *,
-        shortest: bool = False,
-        column: bool = False,
-        profile: Sequence[Piece] = (),
+        self, source: Source, *, shortest: bool = False, column: bool = False, profile: Sequence[Piece] = ()
     ) -> tuple[Intake, int | None]:
         match source:
-            case None:
-                return Once(), 1
             case Zip(columns, names):
                 return self._side_by_side(columns, names, shortest)
             case FromStage():

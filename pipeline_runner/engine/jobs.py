@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from pipeline_runner.axes import Style
 from pipeline_runner.calls import Unfilled
 from pipeline_runner.plan.plan import StagePlan
 from pipeline_runner.plan.threads import variables
+from pipeline_runner.record.inputs import of_values
 from pipeline_runner.spec.pipeline import Command, Function, Given, InFile, Named, PipelineSpec, Source, StageSpec, Zip
 from pipeline_runner.syntax.expressions import ExpressionError, references, render
 from pipeline_runner.typed import TYPE_CHECKING, Any
@@ -43,7 +46,7 @@ def step_of(plan: StagePlan, given: Any, wanted: bool) -> Step:
         function=function_source(plan.spec.function),
         style=_style(plan),
         names=plan.spec.over.names if isinstance(plan.spec.over, Zip) else (),
-        constants=pack(given),
+        constants=pickle.dumps(given, pickle.HIGHEST_PROTOCOL) if of_values(given) else pack(given),
         wanted=wanted,
         outs=bool(plan.spec.outs),
     )
@@ -84,14 +87,22 @@ def workdir(pipeline: PipelineSpec, stage: StageSpec) -> str:
 def function_source(function: Function | Command) -> FunctionSource:
     """How a worker finds the function. Errors: what dill raises."""
     match function:
-        case Named(module, attribute):
-            return FunctionSource("module", module, attribute)
-        case InFile(path, attribute):
-            return FunctionSource("file", path, attribute)
+        case Named() | InFile():
+            return _written(function)
         case Given(given):
             return FunctionSource("pickle", "", str(function), pack(given))
         case Command(stdout=stdout):
             return FunctionSource("shell", "", stdout)
+
+
+@cache
+def _written(function: Named | InFile) -> FunctionSource:
+    """One for all stages that name it."""
+    match function:
+        case Named(module, attribute):
+            return FunctionSource("module", module, attribute)
+        case InFile(path, attribute):
+            return FunctionSource("file", path, attribute)
 
 
 def per_call(template: Any) -> bool:

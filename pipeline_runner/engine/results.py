@@ -46,6 +46,7 @@ class Results:
         "_error",
         "_in_order",
         "_keep",
+        "_lineage",
         "_lock",
         "_read",
         "_segments",
@@ -79,6 +80,7 @@ class Results:
         self.total: int | None = None  # how many numbers there are, dropped ones included
         self.ended = False
         self._weights = 0  # of the digests of its calls
+        self._lineage: bytes | None = None  # once it has ended: each of its readers asks
 
     @property
     def backlog(self) -> int:
@@ -118,7 +120,9 @@ class Results:
 
     def lineage(self) -> bytes:
         """What tells this whole result from that of other items, or with other calls dropped. Known at the end."""
-        return of_whole(self.total or 0, self._dropped, self._weights)
+        if self._lineage is None or not self.ended:
+            self._lineage = of_whole(self.total or 0, self._dropped, self._weights)
+        return self._lineage
 
     def drop(self, index: int) -> None:
         """This call will have no value."""

@@ -41,7 +41,8 @@ def links(stage: StageSpec) -> Iterator[Link]:
         yield from _links_of_source(stage.name, stage.over)
     given = "run" if isinstance(stage.function, Command) else "with"
     for key, template in ((given, stage.constants), ("setup_with", stage.setup_with)):
-        yield from _links_of_template(stage.name, key, template)
+        if template:
+            yield from _links_of_template(stage.name, key, template)
     if stage.condition is not None:
         yield from _links_of_template(stage.name, "if", stage.condition.value)
     for source in stage.needs:

@@ -65,8 +65,8 @@ def attempt(
 ) -> tuple[Plan | None, list[Problem]]:
     """The plan, or every problem that stands in its way."""
     chooser = Chooser(table or whole_table())
-    environ = dict(os.environ)  # of the real one each look costs an encoding, for each stage
     workers = workers or spec.workers or usable()
+    planner = _Planner(spec, workers)
     graph, problems = draw(spec.stages)
     stages: dict[StageName, StagePlan] = {}
     counts: dict[StageName, int | None] = {}
@@ -74,21 +74,23 @@ def attempt(
     for name in ordered:
         stage = spec.stages[name]
         folder = spec.folder_of(stage)
-        problems.extend(_lacking(stage, spec, first=not graph.sources[name]))
-        problems.extend(unequal(stage, folder))
+        if stage.limits or stage.outs or stage.workdir is not None:
+            problems.extend(_lacking(stage, spec, first=not graph.sources[name]))
+        if stage.over is not None:
+            problems.extend(unequal(stage, folder))
         counts[name] = calls(stage, spec.stages, counts, folder, sample)
         try:
             choice = chooser.choose(stage, _inflows(graph, stages, stage), (measured or {}).get(name), counts[name])
         except Problems as found:
             problems.extend(found.problems)
         else:
-            stages[name] = _planned(stage, choice, counts[name], workers, spec, environ)
+            stages[name] = planner.plan(stage, choice, counts[name])
     hooks: dict[StageName, StagePlan] = {}
     for name, hook in spec.hooks.items():
         problems.extend(_lacking(hook, spec, first=False))
         count = calls(hook, {}, {}, spec.folder)
         try:
-            hooks[name] = _planned(hook, chooser.choose(hook, []), count, workers, spec, environ)
+            hooks[name] = planner.plan(hook, chooser.choose(hook, []), count)
         except Problems as found:
             problems.extend(found.problems)
     problems.extend(written_twice(spec))
@@ -127,6 +129,31 @@ def _inflows(graph: Graph, stages: dict[StageName, StagePlan], spec: StageSpec) 
         for source, links in graph.sources[spec.name].items()
         if source in stages and could_stream(stages[source], spec, links)
     ]
+
+
+class _Planner:
+    """Makes the plan of each stage, once its method is chosen."""
+
+    def __init__(self, pipeline: PipelineSpec, workers: int) -> None:
+        self._pipeline = pipeline
+        self._workers = workers
+        self._environ = dict(os.environ)  # of the real one each look costs an encoding, for each stage
+        self._alike: dict[tuple[int, int | None], StagePlan] = {}  # of stages that say nothing of their workers
+
+    def plan(self, stage: StageSpec, choice: Choice, count: int | None) -> StagePlan:
+        asked = stage.workers, stage.window, stage.start_method, stage.threads
+        if asked != _NOTHING or stage.limits or stage.env:
+            return _planned(stage, choice, count, self._workers, self._pipeline, self._environ)
+        kind = id(choice), count  # stages that are alike have one choice, which the first of them keeps
+        like = self._alike.get(kind)
+        if like is None:
+            like = _planned(stage, choice, count, self._workers, self._pipeline, self._environ)
+            self._alike[kind] = like
+            return like
+        return StagePlan(stage, choice, count, like.workers, like.start_method, like.window, like.threads)
+
+
+_NOTHING = (None, None, None, None)
 
 
 def _planned(

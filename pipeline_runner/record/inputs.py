@@ -11,6 +11,8 @@ from pipeline_runner.typed import Any
 
 def whole_reads(stage: StageSpec) -> list[StageName]:
     """The stages whose whole results a stage's `with` names, each once. Their names have no part in the order."""
+    if of_values(stage.constants) and of_values(stage.setup_with):
+        return []
     named = [reference for reference in templates(stage) if reference.root == "stages"]
     return list(dict.fromkeys(StageName(str(reference.path[0])) for reference in named))
 
@@ -27,6 +29,8 @@ def awaited(stage: StageSpec, named: Collection[StageName] | None = None) -> lis
 
 def numbered(spec: StageSpec) -> bool:
     """Whether a call is given its own number."""
+    if not spec.deps and not spec.outs and of_values(spec.constants):
+        return False
     return any(
         reference.root == "index" for reference in references([spec.constants, list(spec.deps), list(spec.outs)])
     )
@@ -45,9 +49,17 @@ def by_number(source: Source | None) -> bool:
 def templates(spec: StageSpec) -> Iterator[Reference]:
     """Every `${…}` of a stage's arguments, in an order that does not depend on how they are written down."""
     for constants in (spec.constants, spec.setup_with):
-        for _, value in arguments(constants) if constants else ():
+        for _, value in arguments(constants) if not of_values(constants) else ():
             if type(value) not in SCALARS:
                 yield from references(value)
+
+
+def of_values(constants: Any) -> bool:
+    """Whether a `with` names nothing, as is seen at a glance: of thousands of stages, most have a few values."""
+    kind = type(constants)
+    if kind is not dict and kind is not list:
+        return False
+    return SCALARS.issuperset(map(type, constants.values() if kind is dict else constants))
 
 
 def arguments(constants: Any) -> list[tuple[Any, Any]]:

@@ -70,10 +70,10 @@ class Journal:
 
     def take(self, event: Event) -> None:
         """Write an event down."""
-        if isinstance(event, RunStarted):
-            self._begin(event.at)
         if isinstance(event, _TOLD_ELSEWHERE):
             return
+        if isinstance(event, RunStarted):
+            self._begin(event.at)
         stage: Any = getattr(event, "stage", None)
         if isinstance(event, StageStarted):
             self._begun[stage] = [event]

@@ -101,10 +101,12 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
         **_function(spec.function, folder, ""),
         **{f"{SOURCE}{number}": keys[name] for name, number in numbers.items()},
         **{f"argument {key}": _told(value, numbers, hide) for key, value in arguments(spec.constants)},
-        **{f"env {key}": _told(value, numbers, hide) for key, value in {**plan.pipeline.env, **spec.env}.items()},
-        # Which files, not what is in them: that is known when the stage begins, and is part of its calls' digests.
-        **{f"file {hide(as_written(dep))}": _told(dep, numbers, hide) for dep in spec.deps},
     }
+    if plan.pipeline.env or spec.env:
+        env = {**plan.pipeline.env, **spec.env}
+        parts |= {f"env {key}": _told(value, numbers, hide) for key, value in env.items()}
+    # Which files, not what is in them: that is known when the stage begins, and is part of its calls' digests.
+    parts |= {f"file {hide(as_written(dep))}": _told(dep, numbers, hide) for dep in spec.deps}
     if spec.outs:
         parts["outs"] = _told(list(spec.outs), numbers, hide)
     if spec.over is not None:

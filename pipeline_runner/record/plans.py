@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pipeline_runner import witness
-from pipeline_runner.classes import dataclass, left_out, replace
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.hashing import compare_digest
 from pipeline_runner.methods import Backend, Method
 from pipeline_runner.plan.cpus import usable
@@ -254,20 +254,10 @@ def _home(method: str | None, backend: str | None) -> str:
     raise LookupError(method or backend)
 
 
-_DEFAULTS = left_out(StageSpec)
-
-
-def _stage(said: Mapping[str, Any]) -> StageSpec:
-    stage = object.__new__(StageSpec)
-    vars(stage).update(_DEFAULTS)
-    vars(stage).update(said)
-    return stage
-
-
 class _Pickler(pickle.Pickler):
     """Writes the rows of the table as their names, and of stages only what they say.
 
-    Where a key stands in the file is left out: it is for telling problems, and what has any is not kept.
+    Where a key stands in the file is not there: it is for telling problems, and what has any is not kept.
     """
 
     def reducer_override(self, value: Any) -> Any:
@@ -279,9 +269,5 @@ class _Pickler(pickle.Pickler):
             case Choice(runner_up=Method()):  # whose library a run would import in vain
                 return type(value), tuple(vars(replace(value, runner_up=None, why_not="")).values())
             case StageSpec():
-                bare = replace(value, marks={}, node=None)
-                said = {
-                    name: told for name, told in vars(bare).items() if name not in _DEFAULTS or told != _DEFAULTS[name]
-                }
-                return _stage, (said,)
+                return StageSpec.saying, (vars(value),)
         return NotImplemented

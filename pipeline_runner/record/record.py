@@ -58,7 +58,7 @@ class Record:
         self._plan = plan
         self._specs = {name: stage.spec for name, stage in plan.with_hooks().stages.items()}
         self._mask = mask_of(plan.pipeline)
-        self._resume = resume = looking.resume
+        self.resumes = resume = looking.resume
         self._looking = looking
         self.files = Files(store)
         self._lock: Lock = store.lock(identity(plan), run)
@@ -135,6 +135,8 @@ class Record:
         """What there is of a stage from before, under the recipe that the stage has now."""
         if stage in self._plan.hooks:
             return None  # it follows every try of a run
+        if not self._looking.at_all(self._plan, stage):
+            return None
         known, key = self._ahead.of(stage), self._keys[stage]
         earlier = self._looking.up(self._reading, self.run, self._plan, stage, key, self.files, wanted, known)
         return earlier or None
@@ -161,7 +163,7 @@ class Record:
     def deps_changed(self, stage: StageName, now: Read) -> Iterator[CallsOutdated]:
         """What there is to say of calls that are kept of a stage whose files have changed since."""
         recipe = self._keys.get(stage)  # hooks have none
-        if not self._resume or recipe is None:
+        if not self.resumes or recipe is None:
             return
         from pipeline_runner.record.why import deps_changes, last_read
 
@@ -187,7 +189,7 @@ class Record:
             yield JournalMended(aside=str(self.store.salvaged.aside), rows=self.store.salvaged.rows)
         for moved in self._renamed:
             yield StageRenamed(stage=moved.stage, was=moved.was, calls=moved.calls)
-        if self._resume:
+        if self.resumes:
             yield from self.outdated()
 
     def outdated(self) -> Iterator[CallsOutdated]:

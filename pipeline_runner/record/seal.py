@@ -94,16 +94,20 @@ def seal(key: bytes, *parts: bytes | str | int | None) -> bytes:
     """The seal of a row: its parts in order, each with its length, so that none can flow into the next."""
     global _sealed
     pieces: list[bytes] = []
-    large = False
+    add, sizes, most = pieces.append, _SIZES, 0
     for part in parts:
-        data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogatepass")
+        data = part if isinstance(part, bytes) else repr(part).encode()  # which escapes what UTF-8 has no word for
         size = len(data)
-        large = large or size > SHORT
-        pieces += (_SIZES[size] if size < len(_SIZES) else size.to_bytes(8, "little"), data)
+        if size < 256:
+            add(sizes[size])
+        else:
+            add(size.to_bytes(8, "little"))
+            most = max(most, size)
+        add(data)
         _sealed += size
     begun, ended = _halves(key, _sealed > MUCH)
     inner, outer = begun.copy(), ended.copy()
-    for piece in pieces if large else (b"".join(pieces),):
+    for piece in pieces if most > SHORT else (b"".join(pieces),):
         inner.update(piece)
     outer.update(inner.digest())
     return outer.digest()

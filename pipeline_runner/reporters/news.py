@@ -31,6 +31,7 @@ class News:
         self._screen = screen
         self._quiet = quiet
         self._verbose = verbose
+        self._hears: dict[type[Event], Callable[[Event], None] | None] = {}
         self._told: set[tuple[str, Failure]] = set()  # by stage: what is the same for all of its calls
 
     def __enter__(self) -> Self:
@@ -41,7 +42,10 @@ class News:
 
     def take(self, event: Event) -> None:
         """Show one event."""
-        hear: Callable[[Event], None] | None = getattr(self, f"_on_{type(event).__name__}", None)
+        kind = type(event)
+        if kind not in self._hears:
+            self._hears[kind] = getattr(self, f"_on_{kind.__name__}", None)
+        hear = self._hears[kind]
         if hear is not None:
             hear(event)
 

@@ -20,9 +20,12 @@ def shown(name: str, value: Any) -> str:
     return f"{name}: {text}" if "\n" not in text else f"{name}:\n  " + text.replace("\n", "\n  ")
 
 
+_as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
 def _laid_out(value: Any) -> str:
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = _as_json(value)
         # laying out half a million numbers takes seconds, and all but a page is cut
         if not 100 < len(text) < 10 * MOST:
             return text

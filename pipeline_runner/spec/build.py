@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline_runner.axes import OnError, Style
+from pipeline_runner.axes import Style
 from pipeline_runner.backends import table
 from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.errors import Problem, Problems, in_order
@@ -55,7 +55,7 @@ from pipeline_runner.spec.problems import (
 from pipeline_runner.spec.rewire import outward
 from pipeline_runner.spec.run import read_command
 from pipeline_runner.spec.secrets import secrets, with_placeholders
-from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, is_broken
+from pipeline_runner.spec.templates import KNOWN_BEFORE, Broken, Filler, Names, Spot, is_broken
 from pipeline_runner.spec.words import CLUSTERS
 from pipeline_runner.syntax.expressions import as_text
 from pipeline_runner.syntax.reader import (
@@ -365,7 +365,7 @@ def _cluster(keys: models.DaskKeys | models.RayKeys | models.MpiKeys, folder: Pa
     return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
 
 
-_Filled = tuple[dict[Any, Any], dict[str, Mark]]  # values by key; str(reference) → its place
+_Filled = tuple[dict[Any, Any], dict[str, Spot]]  # values by key; str(reference) → its place
 
 
 def _stage_values(node: Node, names: Names, problems: list[Problem], *, hook: bool = False) -> _Filled | None:
@@ -466,46 +466,23 @@ class _StageBuilder:
                     node=self.node,
                 )
             return None
-        keys = self.keys
-        method = table().find(keys.method) if keys.method else None
-        return StageSpec(
-            name=StageName(self.name),
-            function=function,
-            over=over,
-            style=style,
-            constants={COMMAND: command} if command else {} if keys.with_ is None else keys.with_,
-            shortest=bool(keys.shortest),
-            dispatch=keys.dispatch,
-            returns=keys.returns,
-            method=method.name if method else None,
-            backend=keys.backend,
-            needs=tuple(map(StageName, needs)),
-            retry=_retry(keys.retry),
-            timeout_s=keys.timeout,
-            memory_bytes=keys.memory,
-            on_error=keys.on_error or OnError.STOP,
-            workers=keys.workers,
-            chunk=keys.chunk,
-            window=keys.window,
-            start_method=keys.start_method,
-            max_calls_per_worker=keys.max_calls_per_worker,
-            setup=setup,
-            setup_with=keys.setup_with or {},
-            env={key: "" if value is None else as_text(value) for key, value in (keys.env or {}).items()},
-            limits=keys.limits or {},
-            priority=keys.priority or 0,
-            threads=keys.threads,
-            workdir=keys.workdir,
-            condition=keys.if_,
-            cache=bool(keys.cache),
-            salt="" if keys.salt is None else as_text(keys.salt),
-            deps=tuple(keys.deps or ()),
-            outs=tuple(keys.outs or ()),
-            allow_outside=bool(keys.allow_outside),
-            description=keys.description or "",
-            marks=self._marks,
-            node=self.node,
-        )
+        said: dict[str, Any] = {"name": StageName(self.name), "function": function, "marks": self._marks}
+        said["node"] = self.node
+        for key in values:
+            if key in _SAID:
+                attribute, into = _SAID[key]
+                told = getattr(self.keys, attribute)
+                if told is not None:
+                    said[_FIELD.get(key, attribute)] = told if into is None else into(told)
+        if over is not None:
+            said["over"] = over
+        if setup is not None:
+            said["setup"] = setup
+        if command:
+            said["constants"] = {COMMAND: command}
+        if needs:
+            said["needs"] = tuple(map(StageName, needs))
+        return StageSpec.saying(said)
 
     @property
     def problems(self) -> list[Problem]:
@@ -606,15 +583,44 @@ class _StageBuilder:
         return function
 
 
+def _canonical(method: str) -> str | None:
+    found = table().find(method)
+    return found.name if found else None
+
+
+def _retry(keys: models.Retry) -> Retry:
+    return Retry(keys.limit, keys.delay, keys.backoff, keys.max_delay, keys.jitter, tuple(keys.on))
+
+
+def _as_texts(variables: Mapping[str, Any]) -> dict[str, str]:
+    return {name: "" if value is None else as_text(value) for name, value in variables.items()}
+
+
+# Keys that are fields of a stage: the attribute of the checked keys, and what makes the field's value of it.
+_SAID: Mapping[str, tuple[str, Callable[[Any], Any] | None]] = {
+    **{
+        key: (key, None)
+        for key in (
+            *("dispatch", "returns", "backend", "shortest", "timeout", "memory", "on_error", "workers", "chunk"),
+            *("window", "start_method", "max_calls_per_worker", "setup_with", "limits", "priority", "threads"),
+            *("workdir", "cache", "allow_outside", "description"),
+        )
+    },
+    "with": ("with_", None),
+    "if": ("if_", None),
+    "args": ("args", None),
+    "method": ("method", _canonical),
+    "retry": ("retry", _retry),
+    "env": ("env", _as_texts),
+    "salt": ("salt", as_text),
+    "deps": ("deps", tuple),
+    "outs": ("outs", tuple),
+}
+_FIELD = {"with": "constants", "if": "condition", "args": "style", "timeout": "timeout_s", "memory": "memory_bytes"}
+
 _WITH = "a mapping of arguments (or, without over, a list of them)"
 _WITH_CURE = "write  with: {name: value}"
 
 
 def _describe(value: Any) -> str:
     return "a reference" if hasattr(value, "path") or hasattr(value, "parts") else describe(value)
-
-
-def _retry(keys: models.Retry | None) -> Retry:
-    if keys is None:
-        return Retry()
-    return Retry(keys.limit, keys.delay, keys.backoff, keys.max_delay, keys.jitter, tuple(keys.on))

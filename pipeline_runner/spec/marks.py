@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pipeline_runner.marks import Mark
+from pipeline_runner.spec.templates import Spot
 from pipeline_runner.syntax.reader import Entry, ListNode, MapNode, Scalar, plain
 
 
@@ -13,7 +14,7 @@ class StageMarks(Mapping[str, Mark]):
 
     __slots__ = ("_entry", "_found", "_node", "_references")
 
-    def __init__(self, entry: Entry, node: MapNode, references: Mapping[str, Mark]) -> None:
+    def __init__(self, entry: Entry, node: MapNode, references: Mapping[str, Spot]) -> None:
         self._entry = entry
         self._node = node
         self._references = references
@@ -37,7 +38,7 @@ class StageMarks(Mapping[str, Mark]):
                 "": self._entry.key.mark,
                 **{str(key): value_mark(self._entry, self._node, key) for key in self._node.entries},
                 **{f"needs.{plain(item)}": item.mark for item in items},
-                **self._references,
+                **{name: spot.mark for name, spot in self._references.items()},
             }
         return self._found
 

@@ -146,12 +146,13 @@ def _retry(value: Any) -> Any:
 
 
 def _keys(table: Mapping[str, Taken], left_out: Mapping[str, Any]) -> Taken:
-    """A mapping of no other keys than these; of those that are not there, what they are then."""
+    """A mapping of no other keys than these; of those that are not there, the class says what they are then."""
+    keys = type("Keys", (SimpleNamespace,), dict(left_out))
 
     def taken(value: Any) -> SimpleNamespace:
         values = _if(type(value) is dict and value.keys() <= table.keys(), value)
-        found = {_ATTRIBUTE.get(key, key): table[key](one) for key, one in values.items()}
-        return SimpleNamespace(**{**left_out, **found})
+        found: SimpleNamespace = keys(**{_ATTRIBUTE.get(key, key): table[key](one) for key, one in values.items()})
+        return found
 
     return taken
 

@@ -14,7 +14,7 @@ from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.marks import Mark
 from pipeline_runner.syntax.parser import yaml
-from pipeline_runner.typed import Any, NoReturn
+from pipeline_runner.typed import Any, NamedTuple, NoReturn
 
 MOST_CHARACTERS = 16 * 1024 * 1024
 MOST_NODES = 250_000  # counted with every alias written out
@@ -30,8 +30,9 @@ _PART = (1 << 24) - 1  # lines, columns and widths are less: so many characters 
 def placed(start: Any, end: Any) -> int:
     """A stretch of a file from one place of the parser's to another, as one number: its line, its column and its width,
     which is 0 where it goes on to the end of the line."""
-    width: int = max(1, end.column - start.column) if end.line == start.line else 0
-    place: int = start.line << 48 | start.column << 24 | width
+    line, column = start.line, start.column
+    width = (end.column - column or 1) if end.line == line else 0
+    place: int = line << 48 | column << 24 | width
     return place
 
 
@@ -128,8 +129,7 @@ class ListNode(_Placed):
         self.items = items
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One key of a mapping, with its value."""
 
     key: Scalar
@@ -387,6 +387,9 @@ def _strange_characters(source: SourceText) -> Iterator[BadCharacter]:
                 return
 
 
+_AliasEvent, _ScalarEvent = yaml.AliasEvent, yaml.ScalarEvent
+
+
 class _Stop(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -445,14 +448,10 @@ class _Reader:
 
     def _node(self, event: Any, depth: int) -> Node:
         self.nodes += 1
-        if depth > self.deepest:
-            self.deepest = depth
-            if depth > MOST_DEPTH:
-                self._stop(TooDeep(mark=self._mark(event)))
-        if self.nodes > MOST_NODES:
-            self._stop(TooLarge(mark=self._mark(event), what="too many values in the file", most=MOST_NODES))
+        if depth > self.deepest or self.nodes > MOST_NODES:
+            self._go_on(event, depth)
         kind = type(event)
-        if kind is yaml.AliasEvent:
+        if kind is _AliasEvent:
             return self._alias(event, depth)
         if event.tag is not None:
             line, column = event.start_mark.line, event.start_mark.column
@@ -460,7 +459,16 @@ class _Reader:
             self.problems.append(TagRefused(mark=self.source.mark(line, column, len(tag)), tag=tag))
         if event.anchor is not None:
             return self._anchored(event, depth)
-        return self._scalar(event) if kind is yaml.ScalarEvent else self._content(event, depth)
+        return self._scalar(event) if kind is _ScalarEvent else self._content(event, depth)
+
+    def _go_on(self, event: Any, depth: int) -> None:
+        """Deeper, if that is not too deep, and if there are not too many nodes."""
+        if depth > self.deepest:
+            self.deepest = depth
+            if depth > MOST_DEPTH:
+                self._stop(TooDeep(mark=self._mark(event)))
+        if self.nodes > MOST_NODES:
+            self._stop(TooLarge(mark=self._mark(event), what="too many values in the file", most=MOST_NODES))
 
     def _anchored(self, event: Any, depth: int) -> Node:
         anchor = self.anchors[event.anchor] = _Anchor()
@@ -503,17 +511,24 @@ class _Reader:
 
     def _sequence(self, start: Any, depth: int) -> ListNode:
         items: list[Node] = []
-        while type(event := self.loader.get_event()) is not yaml.SequenceEndEvent:
+        next_event, end = self.loader.get_event, yaml.SequenceEndEvent
+        while type(event := next_event()) is not end:
             items.append(self._node(event, depth + 1))
         return ListNode(tuple(items), placed(start.start_mark, event.end_mark), self.source)
 
     def _mapping(self, start: Any, depth: int) -> MapNode:
         entries: dict[Value, Entry] = {}
         merged: list[MapNode] = []
-        next_event = self.loader.get_event
-        while type(event := next_event()) is not yaml.MappingEndEvent:
-            key = self._node(event, depth + 1)
-            self._entry(key, self._node(next_event(), depth + 1), entries, merged)
+        next_event, end, node = self.loader.get_event, yaml.MappingEndEvent, self._node
+        depth += 1
+        while type(event := next_event()) is not end:
+            key = node(event, depth)
+            value = node(next_event(), depth)
+            # Most of all: a word that is not there yet, with something that is more than nothing.
+            if type(key) is Scalar and key.value not in entries and key.value != "<<" and not _nothing(value):
+                entries[key.value] = Entry(key, value)
+            else:
+                self._entry(key, value, entries, merged)
         for other in merged:
             for name, entry in other.entries.items():
                 entries.setdefault(name, entry)
@@ -529,7 +544,7 @@ class _Reader:
             first = entries[key.value].key.mark.line
             self.problems.append(DuplicateKey(mark=key.mark, key=_written(key), first_line=first))
         else:
-            if isinstance(value, Scalar) and value.plain and value.value is None and value.lines == 0:
+            if _nothing(value):
                 value = Scalar(None, key.mark, plain=True)  # nothing was written: the key is what can be shown
             entries[key.value] = Entry(key, value)
 
@@ -541,14 +556,14 @@ class _Reader:
 
     def _scalar(self, event: Any) -> Scalar:
         text, start, end, style = event.value, event.start_mark, event.end_mark, event.style
-        lines = 1
-        if start.line != end.line or not text:
-            lines = end.line - start.line + 1 if style or text or start.line != end.line else 0
-            lines = min(lines, len(self.source.lines) - min(start.line, len(self.source.lines) - 1))
+        lines, line = 1, start.line
+        if line != end.line or not text:
+            lines = end.line - line + 1 if style or text or line != end.line else 0
+            lines = min(lines, len(self.source.lines) - min(line, len(self.source.lines) - 1))
         scalar = Scalar(text, placed(start, end), not style, lines, self.source)
         if not style:
             scalar.value = self._resolve(text, scalar)
-        elif style == '"' and (strange := _NEVER_A_VALUE.search(text)):
+        elif style == '"' and not text.isprintable() and (strange := _NEVER_A_VALUE.search(text)):
             self.problems.append(BadCharacter(mark=scalar.mark, character=strange[0]))
         return scalar
 
@@ -582,6 +597,11 @@ class _Reader:
 
     def _stop(self, problem: Problem) -> NoReturn:
         raise _Stop(problem)
+
+
+def _nothing(value: Node) -> bool:
+    """Whether nothing was written where a value could be."""
+    return type(value) is Scalar and value.lines == 0 and value.plain and value.value is None
 
 
 def _written(key: Scalar) -> str:

@@ -48,8 +48,9 @@ def mapping(table):
 def same(taken, model):
     """Attribute by attribute, types too: 1, 1.0 and True are not the same."""
     if isinstance(taken, SimpleNamespace):
-        for name, value in vars(taken).items():
-            same(value, getattr(model, name))
+        for name in {**vars(type(taken)), **vars(taken)}:
+            if not name.startswith("__"):
+                same(getattr(taken, name), getattr(model, name))
     elif isinstance(taken, dict):
         assert list(taken) == list(model)
         for key, value in taken.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from pipeline_runner.axes import Style
 from pipeline_runner.classes import dataclass, replace
@@ -63,27 +64,35 @@ def look_at(
     problems: list[Problem] = []
     warnings: list[str] = []
     known = styles or {}
-    uses = [use for name, stage in stages.items() for use in _uses(pipeline, stage, known.get(name) or _usual(stage))]
+    found_in = _Surroundings(pipeline)
+    uses = [use for name, stage in stages.items() for use in _uses(found_in, stage, known.get(name) or _usual(stage))]
     others = [stage for stage in only_functions if not is_off(stage)]
-    uses += [replace(use, shapes=()) for stage in others for use in _uses(pipeline, stage, _usual(stage))]
+    uses += [replace(use, shapes=()) for stage in others for use in _uses(found_in, stage, _usual(stage))]
     answers = _answers(pipeline, uses, ask)
+    fits: set[object] = set()  # kinds of uses that are right: of thousands most are alike
     for use in uses:
-        answer = answers[use.key]
+        key = use.key
+        answer, kind = answers[key], (key, use.written, *(shape.kind for shape in use.shapes))
+        if kind in fits:
+            continue
         if isinstance(answer, Callee) and not use.lists_for_ever(answer) and not any(use.misfits(answer)):
+            fits.add(kind)
             continue
         from pipeline_runner.plan.preflight.telling import tell  # not before: mostly nothing is to be told
 
         tell(use, answer, problems, warnings)
     makers = makers_of(pipeline, stages)
     for stage in stages.values():
-        for found, maybe in (
-            look_at_files(pipeline, stage, stages),
-            look_at_deps(pipeline, stage, stages, makers),
-        ):
-            problems += found
-            warnings += maybe
+        if stage.over is not None or stage.deps:
+            for found, maybe in (
+                look_at_files(pipeline, stage, stages),
+                look_at_deps(pipeline, stage, stages, makers),
+            ):
+                problems += found
+                warnings += maybe
         problems += [*look_at_program(pipeline, stage, stages), *look_at_what_travels(stage)]
-        problems += look_at_blanks(stage, pipeline.folder_of(stage))
+        if stage.over is not None:
+            problems += look_at_blanks(stage, pipeline.folder_of(stage))
     mask = mask_of(pipeline)
     return Looked(tuple(mask.whole(problems)), tuple(map(mask.text, warnings)))
 
@@ -136,11 +145,26 @@ class Use:
                 yield from ((shape, misfit) for misfit in misfits(callee.signature, shape))
 
 
-def _uses(pipeline: PipelineSpec, stage: StageSpec, style: Style) -> Iterator[Use]:
-    env = tuple(sorted({**pipeline.env, **stage.env}.items()))
-    folder = os.path.abspath(pipeline.folder_of(stage))
+class _Surroundings:
+    """With which variables, and where, a stage's functions are found: mostly as those of the others."""
+
+    def __init__(self, pipeline: PipelineSpec) -> None:
+        self._pipeline = pipeline
+        self._env = tuple(sorted(pipeline.env.items()))
+        self._folders: dict[Path, str] = {}
+
+    def of(self, stage: StageSpec) -> tuple[tuple[tuple[str, str], ...], Path, str]:
+        folder = self._pipeline.folder_of(stage)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.abspath(folder)
+        env = tuple(sorted({**self._pipeline.env, **stage.env}.items())) if stage.env else self._env
+        return env, folder, self._folders[folder]
+
+
+def _uses(found_in: _Surroundings, stage: StageSpec, style: Style) -> Iterator[Use]:
+    env, where, folder = found_in.of(stage)
     if isinstance(stage.function, Named | InFile | Given):
-        known = () if lost(stage, "over", "with") else tuple(shapes(stage, style, pipeline.folder_of(stage)))
+        known = () if lost(stage, "over", "with") else tuple(shapes(stage, style, where))
         yield Use(stage, stage.function, ("call",), known, env, folder)
     if isinstance(stage.setup, Named | InFile | Given):
         shape = given(stage.setup_with, ("setup_with",))

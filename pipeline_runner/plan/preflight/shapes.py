@@ -17,10 +17,10 @@ from pipeline_runner.typed import Any
 
 def shapes(stage: StageSpec, style: Style, folder: Path) -> Iterator[Shape]:
     """The different shapes that the stage's calls have, in the order in which they come."""
-    fixed = _keywords(stage.constants, ("with",))
     if stage.over is None:
         yield given(stage.constants, ("with",))
         return
+    fixed = _keywords(stage.constants, ("with",))
     if style is Style.MAP:
         yield Shape(("item",), fixed, written=("over",))
         return

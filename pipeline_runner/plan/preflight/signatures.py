@@ -59,6 +59,11 @@ class Shape:
     whole: bool = True  # False: there are more arguments, not known yet
     written: Path = ()  # where that is written which gives the positions
 
+    @property
+    def kind(self) -> object:
+        """What decides whether a function takes such calls."""
+        return len(self.positions), tuple(self.keywords), self.whole
+
     def __str__(self) -> str:
         more = () if self.whole else ("…",)
         return ", ".join((*self.positions, *(f"{name}=…" for name in self.keywords), *more))

@@ -19,6 +19,8 @@ def look_at_what_travels(stage: StageSpec) -> Iterator[Problem]:
         if isinstance(function, Given) and (why := _stuck(function.function)):
             yield _problem(stage.mark(key), stage, f"the function {function}", why)
     for key, template in (("with", stage.constants), ("setup_with", stage.setup_with)):
+        if not template:
+            continue
         entries = template.items() if isinstance(template, Mapping) else enumerate(template)
         for name, value in entries:
             if not _plain(value) and (why := _stuck(value)):
@@ -54,6 +56,8 @@ def _held(function: Any, depth: int) -> str | None:
 
 def _plain(value: Any) -> bool:
     """Whether it surely can: text, numbers, references, and what libraries hold their data in, which may be large."""
+    if type(value) in _SCALARS:
+        return True
     match value:
         case Mapping():
             return type(value) is dict and all(map(_plain, value)) and all(map(_plain, value.values()))
@@ -61,7 +65,7 @@ def _plain(value: Any) -> bool:
             return all(map(_plain, value))
     module = type(value).__module__.partition(".")[0]
     if module == "builtins":
-        return type(value) in _SCALARS
+        return False
     return module == "pipeline_runner" or (module in TRUSTED and not callable(value))
 
 

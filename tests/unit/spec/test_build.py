@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from pipeline_runner.axes import Dispatch, OnError, Returns, StartMethod, Style
@@ -18,6 +20,7 @@ from pipeline_runner.spec.pipeline import (
     Named,
     Range,
     Retry,
+    StageSpec,
     Zip,
 )
 from pipeline_runner.syntax.expressions import Reference, Text
@@ -52,6 +55,15 @@ def test_the_smallest_pipeline_is_named_after_its_file():
     assert pipeline.stages["a"].function == Named("m", "f")
     assert pipeline.stages["a"].retry == Retry()
     assert pipeline.stages["a"].on_error is OnError.STOP
+
+
+def test_a_stage_holds_only_what_it_says_and_is_the_same_as_one_that_was_made_whole():
+    a = stage("with: {x: 1}, env: {A: 1}, retry: 2, cache: null").without_places()
+    assert vars(a).keys() == {"name", "function", "constants", "env", "retry"}
+    whole = StageSpec(name="a", function=Named("m", "f"), constants={"x": 1}, env={"A": "1"}, retry=Retry(limit=2))
+    assert a == whole
+    assert vars(whole.without_places()) == vars(a)
+    assert pickle.loads(pickle.dumps(a)) == whole
 
 
 def test_every_key_of_a_stage_arrives():
@@ -367,3 +379,23 @@ def test_parameters_are_read_from_a_file(tmp_path):
         file.write_text(bad)
         with pytest.raises(Problems):
             read_params(file)
+
+
+def test_a_text_that_two_stages_have_means_the_same_and_stands_where_each_has_it():
+    stages = spec(
+        "params: {n: 3}\n"
+        "stages:\n"
+        "  a: {call: 'm:f'}\n"
+        "  b: {call: 'm:f', with: ['${stages.a}', '${params.n}']}\n"
+        "  c: {call: 'm:f', with: ['${stages.a}', '${params.n}', '${stages.a}']}\n"
+    ).stages
+    assert stages["c"].constants == [*stages["b"].constants, stages["b"].constants[0]]
+    places = [(mark.line, mark.column) for name in "bc" for mark in [stages[name].marks["${stages.a}"]]]
+    assert places == [(4, 28), (5, 28)]
+
+
+def test_a_wrong_text_that_two_stages_have_is_told_of_both():
+    assert (
+        codes("stages:\n  a: {call: 'm:f', with: ['${stages.x}']}\n  b: {call: 'm:f', with: ['${stages.x}']}\n")
+        == ["unknown-stage"] * 2
+    )
