@@ -234,9 +234,13 @@ class Beacon:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def hear(self, patience_s: float) -> None:
-        """Tell all that has been said. If nothing has, wait for it, or for the bell, but no longer than this."""
+    def hear(self, patience_s: float, awake: Callable[[], None] = lambda: None) -> None:
+        """Tell all that has been said. If nothing has, wait for it, or for the bell, but no longer than this.
+
+        `awake` is called when the wait is over, before anything is told: who waits here needs no bell for that.
+        """
         ready = self._selector.select(min(patience_s, LOOK_S) if self._workers or self._pausing else patience_s)
+        awake()
         if self._pausing:
             self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
             self._pausing = False

@@ -191,8 +191,8 @@ class Engine:
     def _turn(self) -> None:
         """Wait for news, take it and all that has come meanwhile, and commit what it meant at once: the more there is
         to do, the fewer commits it takes."""
-        self._beacon.hear(self._patience() if not self._more_ready and self._inbox.fall_asleep() else 0.0)
-        self._inbox.wake_up()
+        patience_s = self._patience() if not self._more_ready and self._inbox.fall_asleep() else 0.0
+        self._beacon.hear(patience_s, self._inbox.wake_up)
         for _ in range(AT_ONCE):
             message = self._inbox.take()
             if message is None:
