@@ -87,20 +87,23 @@ class Waiting:
     def dry(self) -> bool:
         return not self._line
 
+    @property
+    def length(self) -> int:
+        return len(self._line)
+
     def push(self, passenger: Passenger) -> None:
         """Let it wait at the door: whoever draws would else be woken for each."""
         self._at_the_door.append(passenger)
 
-    def take_up(self) -> bool:
-        """Let in all that waits at the door; whether there was anything."""
+    def take_up(self) -> None:
+        """Let in all that waits at the door."""
         if not self._at_the_door:
-            return False
+            return
         with self._lock:
             self._line.extend(self._at_the_door)
             self._load_s += sum(one.expected_s for one in self._at_the_door if one.short)
             self.arrivals += 1
         self._at_the_door.clear()
-        return True
 
     def draw(self, most: int) -> Calls | None:
         with self._lock:
