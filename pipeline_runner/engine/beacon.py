@@ -321,7 +321,11 @@ class Beacon:
             self._lose(worker)
 
     def _take(self, worker: _Worker, message: tuple[Any, ...]) -> None:
-        match message:
+        match message:  # what comes most often first
+            case (kind, int(lease), int(chunk), outcomes, float(took_s), *read) if kind == ENDED:
+                worker.ended = chunk
+                self._arena.settle(worker.pid, read)
+                self._tell(ChunkOver(lease, chunk, worker.pid, outcomes, took_s))
             case (kind, int(lease), int(pid)) if kind == HELLO:
                 worker.lease, worker.pid = lease, pid
                 self._workers[pid] = worker
@@ -336,10 +340,6 @@ class Beacon:
                 self._tell(ChunkBegun(lease, chunk, worker.pid, waits))
             case (kind, int(size)) if kind == ROOM:
                 _send(worker.connection, pickle.dumps(self._arena.lend_to(worker.pid, size)))
-            case (kind, int(lease), int(chunk), outcomes, float(took_s), *read) if kind == ENDED:
-                worker.ended = chunk
-                self._arena.settle(worker.pid, read)
-                self._tell(ChunkOver(lease, chunk, worker.pid, outcomes, took_s))
             case (kind, int(), int(chunk), marks) if kind == SAID:
                 if worker.overheard is not None:
                     for mark in marks:
