@@ -234,9 +234,13 @@ class Beacon:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def hear(self, patience_s: float) -> None:
-        """Tell all that has been said. If nothing has, wait for it, or for the bell, but no longer than this."""
+    def hear(self, patience_s: float, awake: Callable[[], None] = lambda: None) -> None:
+        """Tell all that has been said. If nothing has, wait for it, or for the bell, but no longer than this.
+
+        `awake` is called when the wait is over, before anything is told: who waits here needs no bell for that.
+        """
         ready = self._selector.select(min(patience_s, LOOK_S) if self._workers or self._pausing else patience_s)
+        awake()
         if self._pausing:
             self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
             self._pausing = False
@@ -317,7 +321,11 @@ class Beacon:
             self._lose(worker)
 
     def _take(self, worker: _Worker, message: tuple[Any, ...]) -> None:
-        match message:
+        match message:  # what comes most often first
+            case (kind, int(lease), int(chunk), outcomes, float(took_s), *read) if kind == ENDED:
+                worker.ended = chunk
+                self._arena.settle(worker.pid, read)
+                self._tell(ChunkOver(lease, chunk, worker.pid, outcomes, took_s))
             case (kind, int(lease), int(pid)) if kind == HELLO:
                 worker.lease, worker.pid = lease, pid
                 self._workers[pid] = worker
@@ -332,10 +340,6 @@ class Beacon:
                 self._tell(ChunkBegun(lease, chunk, worker.pid, waits))
             case (kind, int(size)) if kind == ROOM:
                 _send(worker.connection, pickle.dumps(self._arena.lend_to(worker.pid, size)))
-            case (kind, int(lease), int(chunk), outcomes, float(took_s), *read) if kind == ENDED:
-                worker.ended = chunk
-                self._arena.settle(worker.pid, read)
-                self._tell(ChunkOver(lease, chunk, worker.pid, outcomes, took_s))
             case (kind, int(), int(chunk), marks) if kind == SAID:
                 if worker.overheard is not None:
                     for mark in marks:

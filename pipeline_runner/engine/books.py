@@ -37,7 +37,8 @@ class Books:
     ) -> None:
         self.plan = plan
         self.state = RunState()
-        self.lock = threading.Condition()
+        self._mutex = threading.RLock()
+        self.lock = self.apart()
         self.record = record
         self.mask = mask_of(plan.pipeline)
         self._keep = keep
@@ -51,7 +52,7 @@ class Books:
                 keep=self.kept(name),
                 lock=self.lock,
                 read=bool(plan.readers(name)),
-                stirred=self._stir,
+                stirred=self.stir,
             )
             for name, stage in plan.stages.items()
         }
@@ -94,7 +95,7 @@ class Books:
             self._stirred = False
             self.moved()
 
-    def _stir(self) -> None:
+    def stir(self) -> None:
         """Wake those who wait once, when the turn ends: a thousand stages would wake every driver twice each."""
         self._stirred = True
 
@@ -192,6 +193,10 @@ class Books:
     def digests(self, course: Course, calls: Calls, step: int) -> bytes | None:
         """The digests of a chain's calls at one of its steps."""
         return through(calls.indices, calls.digests, course.salts[1 : step + 1])
+
+    def apart(self) -> threading.Condition:
+        """The same lock, for those who are woken by themselves."""
+        return threading.Condition(self._mutex)
 
     def moved(self) -> None:
         """A reader has drawn: whoever waits for room looks again."""

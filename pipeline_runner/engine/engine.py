@@ -193,8 +193,8 @@ class Engine:
     def _turn(self) -> None:
         """Wait for news, take it and all that has come meanwhile, and commit what it meant at once: the more there is
         to do, the fewer commits it takes."""
-        self._beacon.hear(self._patience() if not self._more_ready and self._inbox.fall_asleep() else 0.0)
-        self._inbox.wake_up()
+        patience_s = self._patience() if not self._more_ready and self._inbox.fall_asleep() else 0.0
+        self._beacon.hear(patience_s, self._inbox.wake_up)
         for _ in range(AT_ONCE):
             message = self._inbox.take()
             if message is None:
@@ -402,10 +402,12 @@ class Engine:
         course.cluster = Cluster(workers=self.plan.workers, options=tuple(sorted(options.items())))
 
     def _feed(self, course: Course, intake: Intake, window: int, workers: int) -> Feed:
+        # Nothing that others take or bring is room or work for a lane: who draws there sleeps apart from all others.
+        lock, stir = (self._books.apart(), _nothing) if isinstance(course, Lane) else (self.lock, self._books.stir)
         return Feed(
             intake,
             course.sizes,
-            lock=self.lock,
+            lock=lock,
             window=window,
             workers=workers,
             lazy=course.head.choice.method.lazy,
@@ -414,6 +416,7 @@ class Engine:
             ticket=lambda chunk, step, size: self._ticket(course, chunk, step, size),
             refuse=lambda chunk, error: self._inbox.put(_refused(course, chunk, error)),
             numbers=course.numbers,
+            stir=stir,
             pack=self._arena.packed if course.head.choice.backend.local else _packed_whole,
         )
 
@@ -438,8 +441,9 @@ class Engine:
             self._set_off(lane)
 
     def _look_after_lane(self, lane: Lane) -> None:
-        if lane.waiting.take_up():
-            self.moved()  # once for all that has come aboard: whoever waits there is woken by it
+        lane.waiting.take_up()
+        if lane.feed.spare:
+            lane.feed.wake(lane.waiting.length)
         elif not (lane.aboard or lane.resting or lane.cancelled):
             lane.resting = True  # it waits for what is not in it: others may have its pool
             lane.last_news = monotonic()
@@ -807,6 +811,10 @@ class Engine:
         if Status.CANCELLED in statuses:
             return Status.INTERRUPTED
         return Status.PARTIAL if self.state.failures else Status.DONE
+
+
+def _nothing() -> None:
+    """A lane's turn ends with waking as many as there is something for."""
 
 
 def _refused(course: Course, chunk: int, error: BaseException) -> ChunkOver:

@@ -63,6 +63,7 @@ class Feed:
         ticket: Callable[[int, int, int], Ticket],
         refuse: Callable[[int, BaseException], None],
         numbers: Iterator[int],
+        stir: Callable[[], None] | None = None,
         pack: Callable[[Calls], tuple[Calls, bytes]] = lambda calls: (calls, pack_payload(calls)),
     ) -> None:
         self._intake = intake
@@ -76,6 +77,7 @@ class Feed:
         self._ticket = ticket  # (chunk, step, size) → its ticket
         self._refuse = refuse  # (chunk, error): it cannot be sent
         self._numbers = numbers
+        self._stir = stir or lock.notify_all  # whoever waits for room is woken: at once, or when the turn ends
         self._pack = pack  # calls → the same, with what is large in them elsewhere, and their payload
         self._owed: deque[Owed] = deque()
         self._round = 0
@@ -125,9 +127,13 @@ class Feed:
     def landed(self, chunk: int) -> Flight | None:
         """The chunk is accounted for. None: it was before."""
         with self._lock:
-            flight = self.flights.pop(chunk, None)
-            self._lock.notify_all()
-            return flight
+            self._stir()
+            return self.flights.pop(chunk, None)
+
+    def wake(self, new: int) -> None:
+        """Wake as many of those who wait in here as there is something for: what is owed, and so much that is new."""
+        with self._lock:
+            self._lock.notify(len(self._owed) + new)
 
     def open(self) -> None:
         """A new round begins."""
@@ -329,9 +335,10 @@ class Feed:
         if len(calls) == 1:
             self._refuse(chunk, error)
             return
-        # One of them cannot be sent: one by one, the others can.
-        self.again(Owed(calls, step, most=1))
-        self.landed(chunk)
+        with self._in_hand():  # at its end all are woken, while no turn may end
+            # One of them cannot be sent: one by one, the others can.
+            self.again(Owed(calls, step, most=1))
+            self.landed(chunk)
 
 
 class RoundChunks:

@@ -24,8 +24,9 @@ from pipeline_runner.worker.job import FunctionSource, Step
 
 MOST = 128  # calls in a chunk
 TRUST = 8  # calls of a function that may go together for each that was seen to be short
+LONGEST = 1 << 10  # bytes of a pickled function that is one by name
 LEAST_S = 30e-6  # of work that any call is thought to be: its step is read, its value packed
-SHARE_S = 2e-3  # of work that is not shared out among workers: a message costs as much as that saves
+SHARE_S = 3e-4  # of work that is not shared out among workers: a message costs as much as that saves
 AHEAD = 2  # chunks aboard for each worker: one that it is at, one that waits for it
 
 
@@ -36,8 +37,8 @@ class Pace:
         self._known: dict[FunctionSource, tuple[float, int]] = {}
 
     def learn(self, function: FunctionSource, took_s: float) -> None:
-        if function.kind not in ("module", "file"):
-            return  # commands, and functions of a notebook: each is its own
+        if function.kind == "shell" or len(function.data) > LONGEST:
+            return  # commands, and functions that bring their code: each is its own
         known_s, calls = self._known.get(function, (0.0, 0))
         self._known[function] = max(took_s, 0.7 * known_s + 0.3 * took_s), calls + 1
 
@@ -87,20 +88,23 @@ class Waiting:
     def dry(self) -> bool:
         return not self._line
 
+    @property
+    def length(self) -> int:
+        return len(self._line)
+
     def push(self, passenger: Passenger) -> None:
         """Let it wait at the door: whoever draws would else be woken for each."""
         self._at_the_door.append(passenger)
 
-    def take_up(self) -> bool:
-        """Let in all that waits at the door; whether there was anything."""
+    def take_up(self) -> None:
+        """Let in all that waits at the door."""
         if not self._at_the_door:
-            return False
+            return
         with self._lock:
             self._line.extend(self._at_the_door)
             self._load_s += sum(one.expected_s for one in self._at_the_door if one.short)
             self.arrivals += 1
         self._at_the_door.clear()
-        return True
 
     def draw(self, most: int) -> Calls | None:
         with self._lock:
@@ -114,7 +118,7 @@ class Waiting:
         first = self._line.popleft()
         yield first
         load_s = first.expected_s
-        bound_s = min(AIM_S, max(self._load_s / self._workers, SHARE_S))
+        bound_s = min(AIM_S, max(self._load_s / (AHEAD * self._workers), SHARE_S))
         for _ in range(most - 1):
             if not self._line or self._line[0].priority != first.priority:
                 return
@@ -136,6 +140,9 @@ class Loads(Sizes):
 
     def next(self, left: int | None) -> int:
         return MOST
+
+    def window(self, window: int) -> int:
+        return window
 
 
 @dataclass
@@ -181,7 +188,7 @@ class Lane(Course):
         self.workers = self.most
         self.waiting = Waiting(self.most)
         # One that waits for each call keeps one worker busy: it is asked by as many threads as there are workers.
-        self.askers = 1 if self.head.choice.method.parallel else self.most
+        self.askers = 1 if self.head.choice.method.parallel else AHEAD * self.most
 
     def settings(self, calls: int | None, env: tuple[tuple[str, str], ...]) -> PoolSettings:
         settings = super().settings(calls, env)

@@ -163,18 +163,22 @@ class Outcomes:
             self._books.record.wrote(course.chain.stages[flight.step], index, digest, files)
 
     def _done(self, course: Course, flight: Flight, done: Done) -> None:
-        indices = flight.calls.indices[done.start : done.stop]
+        calls = flight.calls if done.stop - done.start == len(flight.calls) else flight.calls.cut(done.start, done.stop)
+        indices = calls.indices
         numbers = indices if isinstance(indices, range) else tuple(indices)
         stage, size = course.chain.stages[done.step], done.size_bytes
         self._books.publish(events.CallsDone(stage=stage, chunk=flight.chunk, indices=numbers, size_bytes=size))
         last = done.step == len(course.stages) - 1
-        digests = self._books.digests(course, flight.calls.cut(done.start, done.stop), done.step)
+        digests = self._books.digests(course, calls, done.step)
         if self._books.record is not None and (last or done.data is not None):
             self._books.record.keep(stage, indices, digests, done.data, done.large)
         course.results[done.step].made(indices, digests)
         if done.data is None:
             return
         values = Pack(done.data, 0, len(indices), digests, done.large)
+        if isinstance(indices, range):  # most of all: nothing to look for
+            course.results[done.step].put(indices, values)
+            return
         at = 0
         for run in runs(indices):
             course.results[done.step].put(run, values.cut(at, at + len(run)))

@@ -281,6 +281,20 @@ def test_a_long_frame_comes_whole_with_what_is_before_and_after_it():
         assert heard == said
 
 
+def test_the_wait_is_over_before_anything_is_told():
+    told = []
+    beacon = Beacon(told.append)
+    try:
+        worker = Worker(beacon.address)
+        worker.say(HELLO, 3, os.getpid())
+        while WorkerHere(3, os.getpid()) not in told:
+            beacon.hear(1.0, lambda: told.append("awake"))
+        assert told[-2:] == ["awake", WorkerHere(3, os.getpid())]
+        worker.socket.close()
+    finally:
+        beacon.close()
+
+
 def test_what_is_said_is_told_by_the_thread_that_listens():
     told = []
     beacon = Beacon(lambda message: told.append(get_ident()))

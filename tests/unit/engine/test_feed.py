@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import pickle
 import threading
+from queue import SimpleQueue
 from time import monotonic
 
 import pytest
 
-from pipeline_runner.calls import Ticket
+from pipeline_runner.calls import Calls, Ticket
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.feed import Feed, Owed, RoundChunks
 from pipeline_runner.engine.intake import FromItems, FromValues
@@ -25,7 +26,7 @@ class Unsendable:
 class Bench:
     """A feed with everything around it in plain sight."""
 
-    def __init__(self, items=(), *, intake=None, window=4, workers=2, lazy=True, single=False, chunk=1):
+    def __init__(self, items=(), *, intake=None, window=4, workers=2, lazy=True, single=False, chunk=1, stir=None):
         self.refused = []
         self.behind = 0
         self.lock = threading.Condition()
@@ -41,6 +42,7 @@ class Bench:
             ticket=lambda chunk, step, size: Ticket("@", 0, 0, step, chunk, 0.0, False, size),
             refuse=lambda chunk, error: self.refused.append((chunk, error)),
             numbers=itertools.count(),
+            stir=stir,
         )
 
     def wake(self):
@@ -250,3 +252,52 @@ def test_a_thread_of_a_round_that_is_over_leaves_what_it_drew_to_the_next_round(
     assert got == [None]
     assert bench.feed.flights == {}
     assert items(bench.feed.next()) == ["a"]
+
+
+def test_room_may_be_told_of_when_the_turn_ends():
+    stirred = []
+    bench = Bench("ab", window=1, stir=lambda: stirred.append(True))
+    first = bench.feed.next()
+    got, thread = waiting(bench.feed)
+    assert held(thread)
+    bench.feed.landed(first[0].chunk)
+    assert stirred
+    assert held(thread), "it sleeps until the turn ends"
+    bench.wake()
+    thread.join()
+    assert items(got[0]) == ["b"]
+
+
+class Trickle:
+    """An intake that gives one item for each that was put."""
+
+    size, total, arrivals = None, 0, 0
+
+    def __init__(self):
+        self.here = []
+
+    @property
+    def dry(self):
+        return not self.here
+
+    def draw(self, most):
+        part, self.here[:] = self.here[:1], self.here[1:]
+        return Calls(range(len(part)), ((part,),) if part else ())
+
+    def leave(self):
+        pass
+
+
+def test_those_are_woken_for_whom_there_is_something():
+    trickle, got = Trickle(), SimpleQueue()
+    bench = Bench(intake=trickle)
+    askers = [threading.Thread(target=lambda: got.put(bench.feed.next()), daemon=True) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    assert all(map(held, askers))
+    trickle.here += ["a", "b"]
+    bench.feed.wake(2)
+    assert sorted(items(got.get()) for _ in range(2)) == [["a"], ["b"]]
+    assert sum(map(held, askers)) == 1, "there is nothing for the third"
+    bench.feed.close()
+    assert got.get() is None

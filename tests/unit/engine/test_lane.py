@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from math import inf
 
 from pipeline_runner.engine.chunks import AIM_S
-from pipeline_runner.engine.lane import AHEAD, MOST, TRUST, Lane, Pace, Passenger, Waiting
+from pipeline_runner.engine.lane import AHEAD, LONGEST, MOST, TRUST, Lane, Loads, Pace, Passenger, Waiting
 from pipeline_runner.worker.job import FunctionSource, Step
 
 FUNCTION = FunctionSource("module", "work", "short")
 COMMAND = FunctionSource("shell", "", "text")
+BY_NAME = FunctionSource("pickle", "", "work:short", b"cwork\nshort\n.")
+WITH_ITS_CODE = FunctionSource("pickle", "", "<lambda>", bytes(LONGEST + 1))
 STEP = Step("s", FUNCTION, None, (), b"", wanted=True)
 
 
@@ -79,6 +81,14 @@ def test_commands_are_not_alike():
     assert pace.expected_s(COMMAND, None) == inf
 
 
+def test_a_function_that_is_given_in_python_is_known_again_by_its_name():
+    pace = Pace()
+    for function in (BY_NAME, WITH_ITS_CODE):
+        pace.learn(function, 1e-6)
+    assert pace.expected_s(BY_NAME, None) < inf
+    assert pace.expected_s(WITH_ITS_CODE, None) == inf
+
+
 def test_calls_of_which_nothing_is_known_go_one_by_one():
     waiting = waiting_for(passenger(4, inf), passenger(5, inf))
     assert [drawn(waiting), drawn(waiting), drawn(waiting)] == [[4], [5], []]
@@ -94,9 +104,14 @@ def test_calls_of_one_priority_go_together():
     assert [drawn(waiting), drawn(waiting)] == [[0], [1]]
 
 
-def test_work_that_is_worth_a_message_is_shared_out_among_the_workers():
+def test_work_that_is_worth_a_message_is_shared_out_so_that_a_worker_has_one_chunk_and_another_waits_for_it():
     waiting = waiting_for(*(passenger(number, 2**-10) for number in range(20)), workers=2)
-    assert len(drawn(waiting)) == 10
+    assert len(drawn(waiting)) == 20 // (2 * AHEAD)
+
+
+def test_calls_that_take_longer_than_a_message_costs_are_not_kept_from_a_worker_that_is_idle():
+    waiting = waiting_for(passenger(0, 2**-10), passenger(1, 2**-10), workers=2)
+    assert [drawn(waiting), drawn(waiting)] == [[0], [1]]
 
 
 def test_a_chunk_has_only_so_many_calls():
@@ -108,8 +123,10 @@ def test_what_waits_at_the_door_is_let_in_at_once():
     waiting = Waiting(1)
     waiting.push(passenger(0, inf))
     waiting.push(passenger(1, inf))
-    assert (waiting.dry, waiting.take_up(), waiting.arrivals, waiting.take_up()) == (True, True, 1, False)
-    assert not waiting.dry
+    assert (waiting.dry, waiting.length) == (True, 0)
+    for _ in range(2):
+        waiting.take_up()
+        assert (waiting.dry, waiting.length, waiting.arrivals) == (False, 2, 1)
 
 
 def lane(workers):
@@ -126,8 +143,9 @@ def lane(workers):
     return Lane(number=9, chain=None, stages=[head], results=(), most=workers)
 
 
-def test_a_lane_whose_method_waits_for_each_call_is_asked_by_as_many_threads_as_it_has_workers():
-    assert lane(3).askers == 3
+def test_a_lane_whose_method_waits_for_each_call_is_asked_by_as_many_threads_as_it_has_chunks_in_flight():
+    assert lane(3).askers == 3 * AHEAD
+    assert Loads(3, None).window(3 * AHEAD) == 3 * AHEAD
 
 
 def test_each_call_that_may_be_long_wants_a_worker():
