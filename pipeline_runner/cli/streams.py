@@ -6,8 +6,6 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.typed import Any, NoReturn
