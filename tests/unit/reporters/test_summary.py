@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import pytest
 
@@ -79,14 +78,9 @@ def test_a_traceback_that_ends_otherwise_is_told_whole(message):
     assert "  something else\n" in said(failed(1, message, traceback="something else\n"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Failed(CallFailed):
-    said: tuple[str, ...] = ()
-
-
 def test_the_last_lines_that_the_call_wrote_are_told():
     plain = failed(1)
-    call = _Failed(stage="a", index=1, tries=1, failure=plain.failure, said=("reading", "bad line"))
+    call = CallFailed(stage="a", index=1, tries=1, failure=plain.failure, said=("reading", "bad line"))
     assert "  its last lines:\n    reading\n    bad line\n  see it again" in said(call)
 
 
