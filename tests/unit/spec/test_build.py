@@ -395,6 +395,7 @@ def test_a_text_that_two_stages_have_means_the_same_and_stands_where_each_has_it
 
 
 def test_a_wrong_text_that_two_stages_have_is_told_of_both():
-    assert codes(
-        "stages:\n  a: {call: 'm:f', with: ['${stages.x}']}\n  b: {call: 'm:f', with: ['${stages.x}']}\n"
-    ) == ["unknown-stage"] * 2
+    assert (
+        codes("stages:\n  a: {call: 'm:f', with: ['${stages.x}']}\n  b: {call: 'm:f', with: ['${stages.x}']}\n")
+        == ["unknown-stage"] * 2
+    )
