@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 
 from pipeline_runner.axes import Dispatch
 from pipeline_runner.calls import Failure
-from pipeline_runner.classes import dataclass, field, replace
+from pipeline_runner.classes import replace
 from pipeline_runner.engine.chunks import Sizes
 from pipeline_runner.engine.feed import Feed, Flight
 from pipeline_runner.engine.pools import Lease
@@ -21,20 +22,17 @@ from pipeline_runner.plan.plan import Chain, StagePlan
 from pipeline_runner.record.profile import Profile
 
 
-@dataclass(eq=False)
 class Course:
-    """Owned by the engine's main thread, except what is marked."""
+    """Owned by the engine's main thread, except what is marked.
 
-    number: int
-    chain: Chain
-    stages: Sequence[StagePlan]
-    results: Sequence[Results]  # of each stage
-    head: StagePlan = field(init=False)
-    numbers: Iterator[int] = field(init=False)  # of its chunks: each tells its course
-    feed: Feed = field(init=False)
-    sizes: Sizes = field(init=False)
+    What begins the same for all is the class's, until it is another: of thousands of stages of one call, which share a
+    lane, most of it never is.
+    """
 
-    workers: int = 1  # of its pool: no more than can be busy
+    feed: Feed
+    sizes: Sizes
+    numbers: Iterator[int]  # of its chunks: each tells its course
+
     reuses: bool = False  # some of its calls may be kept from an earlier run
     salts: Sequence[bytes] = ()  # of each stage: what its calls are given beside their items
     round: int = 0
@@ -49,27 +47,51 @@ class Course:
     ending_at: float = 0.0
     ended: tuple[BaseException | None] | None = None  # the method has ended, but deaths are still to be heard of
     ended_at: float = 0.0
-    last_news: float = field(default_factory=monotonic)
     progress: int = 0  # calls that ended, or were blamed, in this round
     barren: int = 0  # rounds in a row that broke without any progress
 
-    tries: Counter[tuple[int, int]] = field(default_factory=Counter)  # by step and call number
-    sentenced: dict[int, tuple[int, Failure]] = field(default_factory=dict)  # pid → the chunk it is killed for, and why
     asked_at: float = 0.0  # when its pool was last asked for workers that died unheard
     weighed_at: float = 0.0  # when its workers' memory was last looked at
     made: int = 0  # calls, where it has no feed of its own
     work_s: float = 0.0  # of workers, in its chunks so far
-    slowest: Slowest = field(default_factory=Slowest)  # of its chunks; not of those in a lane, which are one call
-    profile: Profile = field(default_factory=Profile)  # of the same chunks
     askers: int = 1  # threads that ask its method
     resting: bool = False  # its round was ended for want of calls
     cluster: Cluster | None = None  # where its workers are, where they are not ours
     brief: bytes = b""  # what a cluster must know of it
-    said: dict[int, deque[str]] = field(default_factory=dict)  # call number → the last lines that it wrote
 
-    def __post_init__(self) -> None:
-        self.head = self.stages[0]
-        self.workers = self.head.workers
+    def __init__(self, number: int, chain: Chain, stages: Sequence[StagePlan], results: Sequence[Results]) -> None:
+        self.number = number
+        self.chain = chain
+        self.stages = stages
+        self.results = results  # of each stage
+        self.head = stages[0]
+        self.workers = self.head.workers  # of its pool: no more than can be busy
+        self.last_news = monotonic()
+
+    @cached_property
+    def tries(self) -> Counter[tuple[int, int]]:
+        """By step and call number."""
+        return Counter()
+
+    @cached_property
+    def sentenced(self) -> dict[int, tuple[int, Failure]]:
+        """By pid: the chunk it is killed for, and why."""
+        return {}
+
+    @cached_property
+    def slowest(self) -> Slowest:
+        """Of its chunks; not of those in a lane, which are one call."""
+        return Slowest()
+
+    @cached_property
+    def profile(self) -> Profile:
+        """Of the same chunks."""
+        return Profile()
+
+    @cached_property
+    def said(self) -> dict[int, deque[str]]:
+        """By call number: the last lines that it wrote."""
+        return {}
 
     @property
     def running(self) -> bool:

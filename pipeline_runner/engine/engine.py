@@ -674,8 +674,8 @@ class Engine:
                     made=done - self.state.stages[name].reused,
                     why=why,
                     work_s=0.0 if place else course.work_s,
-                    slowest=() if place else course.slowest.told(),
-                    profile=() if place else course.profile.told(),
+                    slowest=() if place or "slowest" not in vars(course) else course.slowest.told(),
+                    profile=() if place or "profile" not in vars(course) else course.profile.told(),
                 )
             )
             results.end(total, None if of_stage in ENDED_WELL else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]

@@ -14,12 +14,12 @@ from math import inf
 
 from pipeline_runner.axes import Dispatch, Style
 from pipeline_runner.calls import Calls
-from pipeline_runner.classes import dataclass, field, replace
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.engine.chunks import AIM_S, BUDGET_S, Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Flight
 from pipeline_runner.methods import PoolSettings
-from pipeline_runner.plan.plan import Chain, Plan
+from pipeline_runner.plan.plan import Chain, Plan, StagePlan
 from pipeline_runner.worker.job import FunctionSource, Step
 
 MOST = 128  # calls in a chunk
@@ -172,23 +172,22 @@ class _Load:
         return self.long + max(int(self.short_s / (AHEAD * AIM_S)), self.short // (AHEAD * MOST))
 
 
-@dataclass(eq=False)
 class Lane(Course):
     """Owned by the engine's main thread, except its intake."""
 
-    members: Mapping[int, Course] = field(default_factory=dict)  # the courses of its stages, by number
-    most: int = 1  # workers
-    waiting: Waiting = field(init=False)
-    aboard: dict[int, Passenger] = field(default_factory=dict)
-    pace: Pace = field(default_factory=Pace)
-    _loads: dict[int, _Load] = field(default_factory=lambda: defaultdict(_Load))  # by priority
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.workers = self.most
-        self.waiting = Waiting(self.most)
+    def __init__(
+        self, number: int, chain: Chain, head: StagePlan, members: Mapping[int, Course] | None = None, most: int = 1
+    ) -> None:
+        """`head`: one of its stages. `members`: the courses of its stages, by number. `most`: workers."""
+        super().__init__(number, chain, [head], ())
+        self.members = members or {}
+        self.most = self.workers = most
+        self.waiting = Waiting(most)
+        self.aboard: dict[int, Passenger] = {}
+        self.pace = Pace()
+        self._loads: dict[int, _Load] = defaultdict(_Load)  # by priority
         # One that waits for each call keeps one worker busy: it is asked by as many threads as there are workers.
-        self.askers = 1 if self.head.choice.method.parallel else AHEAD * self.most
+        self.askers = 1 if self.head.choice.method.parallel else AHEAD * most
 
     def settings(self, calls: int | None, env: tuple[tuple[str, str], ...]) -> PoolSettings:
         settings = super().settings(calls, env)
@@ -234,8 +233,7 @@ def lanes(plan: Plan, courses: Sequence[Course]) -> list[Lane]:
         Lane(
             number=number,
             chain=Chain(()),
-            stages=[next(iter(members.values())).head],
-            results=(),
+            head=next(iter(members.values())).head,
             members=members,
             most=1 if in_a_row else min(plan.workers, len(members)),
         )

@@ -35,37 +35,35 @@ def edges(graph: Graph, stages: Stages) -> tuple[Edge, ...]:
 
 def edge(source: StagePlan, target: StagePlan, links: Sequence[Link]) -> Edge:
     """What one stage may do while the other runs, with the reason."""
-    kind, why = _kind(source, target, links)
-    return Edge(source.spec.name, target.spec.name, kind, why)
+    return Edge(source.spec.name, target.spec.name, *_kind(source, target, links))
 
 
 def _kind(source: StagePlan, target: StagePlan, links: Sequence[Link]) -> tuple[EdgeKind, str]:
-    first, second = source.spec.name, target.spec.name
     reading = [link for link in links if link.reads]
     if is_off(target.spec):
-        return EdgeKind.ORDER, f"{second} is skipped, and reads nothing"
+        return EdgeKind.ORDER, "{target} is skipped, and reads nothing"
     if not reading:
-        return EdgeKind.ORDER, f"{second} only comes after {first}"
+        return EdgeKind.ORDER, "{target} only comes after {source}"
     if target.spec.always:
-        return EdgeKind.BARRIER, f"{second} runs however {first} ends"
+        return EdgeKind.BARRIER, "{target} runs however {source} ends"
     if any(link.key == "if" for link in links):
-        return EdgeKind.BARRIER, f"whether {second} runs is known when {first} has ended"
+        return EdgeKind.BARRIER, "whether {target} runs is known when {source} has ended"
     if target.spec.waits:
-        return EdgeKind.BARRIER, f"whether {second} runs is not known while {first} does"
+        return EdgeKind.BARRIER, "whether {target} runs is not known while {source} does"
     if len(reading) < len(links):
-        return EdgeKind.BARRIER, f"{second} needs {first} to come first"
+        return EdgeKind.BARRIER, "{target} needs {source} to come first"
     whole = next((link for link in reading if link.key != "over"), None)
     if whole is not None:
-        return EdgeKind.BARRIER, f'"{whole.key}" of {second} takes all of {first}'
+        return EdgeKind.BARRIER, f'"{whole.key}" of {{target}} takes all of {{source}}'
     if source.spec.over is None:
-        return EdgeKind.BARRIER, f"{first} is one call: its value is taken apart when it is there"
+        return EdgeKind.BARRIER, "{source} is one call: its value is taken apart when it is there"
     if not all(link.items for link in reading):
-        return EdgeKind.BARRIER, f'"over" of {second} is made of the whole list of {first}'
+        return EdgeKind.BARRIER, '"over" of {target} is made of the whole list of {source}'
     if not source.choice.returns.streams:
-        return EdgeKind.BARRIER, f"{first} returns {source.choice.returns}, which is there when all of it is"
+        return EdgeKind.BARRIER, f"{{source}} returns {source.choice.returns}, which is there when all of it is"
     if not target.choice.method.lazy:
         return EdgeKind.BARRIER, f"{target.choice.method.name} wants all its input before it starts"
-    return EdgeKind.STREAM, f"{first} returns {source.choice.returns}, and {second} takes calls as they come"
+    return EdgeKind.STREAM, f"{{source}} returns {source.choice.returns}, and {{target}} takes calls as they come"
 
 
 def could_stream(source: StagePlan, target: StageSpec, links: Sequence[Link]) -> bool:
@@ -93,7 +91,7 @@ def _without_circles(stages: Stages, found: Sequence[Edge]) -> tuple[Edge, ...]:
         return tuple(found)
     level = _levels([edge for edge in found if _inside(edge, member, knot_of)])
     return tuple(
-        replace(edge, kind=EdgeKind.BARRIER, why=f"another way from {edge.source} to {edge.target} waits for all of it")
+        replace(edge, kind=EdgeKind.BARRIER, because="another way from {source} to {target} waits for all of it")
         if edge.kind is EdgeKind.STREAM and _inside(edge, member, knot_of) and level[edge.source] != level[edge.target]
         else edge
         for edge in found

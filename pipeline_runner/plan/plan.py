@@ -25,7 +25,12 @@ class Edge:
     source: StageName
     target: StageName
     kind: EdgeKind
-    why: str  # a clause: 'count takes calls as they come'
+    because: str = ""  # a clause, in which {source} and {target} stand for their names: thousands say the same
+
+    @property
+    def why(self) -> str:
+        """The clause: 'count only comes after read'."""
+        return self.because.replace("{source}", self.source).replace("{target}", self.target)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,10 @@ class Earlier:
         # A row that was read before, of the one call of a stage: others are looked for only if it is not that call's.
         self._known = known if known and (not wanted or known[7] is not None or known[8] is not None) else None
         self._rows = [Kept(self._known[0], 0, 1)] if self._known else list(self._all())
-        self._by_number()
+        if self._known:
+            self._numbered, self._overlap, self._starts = self._rows, False, [0]
+        else:
+            self._by_number()
         self._digests: array[int] | None = None  # sorted, of all calls; beside them, their places
         self._used: dict[int, bytearray] = {}  # by row: which of its calls were taken
         self._last: tuple[int, Row | None] | None = None
@@ -159,8 +162,7 @@ class Earlier:
     def _by_number(self) -> None:
         """The rows' calls, none of them twice: a call may have been kept again, after a damage or with another item.
         Of two rows the newer one counts."""
-        self._numbered: list[Kept] = []
-        self._overlap = False
+        self._numbered, self._overlap = [], False
         for kept in sorted(self._rows, key=lambda kept: (kept.first, -kept.seq)):
             first = kept.first
             if self._numbered and first < self._numbered[-1].stop:

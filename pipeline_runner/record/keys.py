@@ -18,7 +18,7 @@ from pipeline_runner.hashing import blake2b, sha256
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.digests import stable
-from pipeline_runner.record.inputs import arguments, awaited, templates, whole_reads
+from pipeline_runner.record.inputs import arguments, awaited, of_values, templates, whole_reads
 from pipeline_runner.record.packages import ask_again, package_version
 from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.seal import load_key, seal
@@ -41,7 +41,7 @@ from pipeline_runner.spec.pipeline import (
     StageName,
     Zip,
 )
-from pipeline_runner.syntax.expressions import Expression, Reference, Text, as_written, references
+from pipeline_runner.syntax.expressions import SCALARS, Expression, Reference, Text, as_written, references
 from pipeline_runner.typed import Any
 
 
@@ -92,9 +92,10 @@ def _hider(mask: Mask) -> Hide:
 
 def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run: str, hide: Hide) -> Recipe:
     spec, folder = stage.spec, plan.pipeline.folder_of(stage.spec)
-    sources = tuple(dict.fromkeys([*_stages_of(spec.over), *whole_reads(spec)]))
+    named = whole_reads(spec)
+    sources = tuple(dict.fromkeys([*_stages_of(spec.over), *named]))
     numbers = {name: number for number, name in enumerate(sources)}
-    before = awaited(spec)
+    before = awaited(spec, named)
     keys = {name: _known(name, found) for name in dict.fromkeys([*sources, *before])}
     parts = {
         "python": "{}.{}".format(*sys.version_info),
@@ -122,7 +123,9 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
         parts["workdir"] = spec.workdir
     if spec.salt:
         parts["salt"] = _told(spec.salt, numbers, hide)
-    if any(reference.root == "run" for reference in templates(spec)):
+    if not (of_values(spec.constants) and of_values(spec.setup_with)) and any(
+        reference.root == "run" for reference in templates(spec)
+    ):
         parts["run"] = run
     return Recipe(parts, sources)
 
@@ -140,28 +143,35 @@ def _function(function: Function | Command, folder: Path, prefix: str) -> dict[s
         case Command(stdout=stdout):
             return {"function": f"command, its output as {stdout}"}
         case Named(module, attribute):
-            reached = _reached("module", module, attribute, folder)
+            parts = _reached("module", module, attribute, folder, prefix)
         case InFile(path, attribute):
-            reached = _reached("file", path, attribute, folder)
+            parts = _reached("file", path, attribute, folder, prefix)
         case Given(given):
             known = _given(given, folder)
             if known is None:
                 raise _Unknowable(f"{function} holds something that cannot be described")
             return {f"{prefix}function {function}": known.hex()}
-    if reached is None:
+    if parts is None:
         raise _Unknowable(f"the source of {function} cannot be read")
+    return parts
+
+
+@functools.cache  # of a run: many stages may call one function
+def _reached(kind: str, where: str, attribute: str, folder: Path, prefix: str) -> dict[str, str] | None:
+    """The parts that a function of a module or a file brings; None where its source cannot be read."""
+    reached = source_recipe(kind, where, attribute, folder)
+    if reached is None:
+        return None
     return {
         **{f"{prefix}{label}": told for label, told in reached.definitions},
         **{f"package {name}": version for name, version in reached.packages},
     }
 
 
-_reached = functools.cache(source_recipe)  # of a run: many stages may call one function
-
-
 def _told(value: Any, numbers: Mapping[StageName, int], hide: Hide) -> str:
     try:
-        return blake2b(stable(hide(_plain(value, numbers))), digest_size=16).hexdigest()
+        plain = hide(value) if type(value) in SCALARS else hide(_plain(value, numbers))
+        return blake2b(stable(plain), digest_size=16).hexdigest()
     except Exception as error:  # a constant that cannot be pickled: whatever its class raises
         raise _Unknowable("an argument in its `with` cannot be pickled") from error
 

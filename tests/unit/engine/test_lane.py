@@ -140,7 +140,7 @@ def lane(workers):
 
     head = Head()
     head.choice, head.workers = Choice(Method()), 1
-    return Lane(number=9, chain=None, stages=[head], results=(), most=workers)
+    return Lane(number=9, chain=None, head=head, most=workers)
 
 
 def test_a_lane_whose_method_waits_for_each_call_is_asked_by_as_many_threads_as_it_has_chunks_in_flight():
