@@ -26,7 +26,7 @@ MOST = 128  # calls in a chunk
 TRUST = 8  # calls of a function that may go together for each that was seen to be short
 LONGEST = 1 << 10  # bytes of a pickled function that is one by name
 LEAST_S = 30e-6  # of work that any call is thought to be: its step is read, its value packed
-SHARE_S = 3e-4  # of work that is not shared out among workers: a message costs as much as that saves
+SHARE_S = 3e-4  # of work that is not shared out among workers: a message costs about as much
 AHEAD = 2  # chunks aboard for each worker: one that it is at, one that waits for it
 
 
@@ -186,7 +186,7 @@ class Lane(Course):
         self.aboard: dict[int, Passenger] = {}
         self.pace = Pace()
         self._loads: dict[int, _Load] = defaultdict(_Load)  # by priority
-        # One that waits for each call keeps one worker busy: it is asked by as many threads as there are workers.
+        # One that waits for each call has one chunk in flight: it is asked by as many threads as there may be of them.
         self.askers = 1 if self.head.choice.method.parallel else AHEAD * most
 
     def settings(self, calls: int | None, env: tuple[tuple[str, str], ...]) -> PoolSettings:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from operator import neg
+
 import pytest
 
+from pipeline_runner import Pipeline, Stage
 from pipeline_runner.events import (
     CallRetried,
     CallsDone,
@@ -35,6 +38,14 @@ def test_many_short_stages_take_few_messages_and_no_more_workers_than_the_run_ha
     assert {event.stage for event in begun} == set(many(300))
     assert len({event.chunk for event in begun}) < 150
     assert len({event.pid for event in begun}) <= 2
+
+
+def test_functions_that_are_given_in_python_travel_together_as_those_of_a_file_do():
+    heard = []
+    pipeline = Pipeline("many", [Stage(f"s{number}", call=neg, with_=[number]) for number in range(300)])
+    result = pipeline.run(workers=2, state=None, on_event=heard.append)
+    assert [result[f"s{number}"] for number in range(300)] == [-number for number in range(300)]
+    assert len({event.chunk for event in heard if isinstance(event, ChunkStarted)}) < 150
 
 
 def test_each_stage_that_travels_with_others_tells_its_own_beginning_value_and_end(run):
