@@ -160,16 +160,17 @@ class _Lazy:
 
     def _have_defaults(self) -> None:
         """In place of what was told of them."""
-        for name, default in self._own.items():
-            told = _told_of(default)
+        for name in self._own.get("__annotations__", ()):
+            told = _told_of(self._own.get(name))
             if told is not None and "default" in told:
                 setattr(self.cls, name, told["default"])
             elif told is not None:
                 delattr(self.cls, name)
 
     def _put(self, name: str, value: object) -> None:
-        implied = name == "__hash__" and self._own.get(name, "") is None and "__eq__" in self._own  # by Python itself
-        if name not in self._own or implied:
+        own = self._own
+        implied = name == "__hash__" and own.get(name, "") is None and "__eq__" in own  # by Python itself
+        if implied or name not in own:
             setattr(self.cls, name, value)
 
     def _leading_here(self, name: str) -> Callable[..., Any]:

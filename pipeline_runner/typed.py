@@ -48,6 +48,8 @@ else:
     def assert_never(value):
         raise AssertionError(f"Expected code to be unreachable, but got: {value!r}")
 
+    _tuple = tuple.__new__
+
     class _Rows(type):
         """Makes the classes that are written below `NamedTuple`."""
 
@@ -56,6 +58,7 @@ else:
                 fields = tuple(own.get("__annotations__", ()))
                 defaults = {field: own[field] for field in fields if field in own}
                 own |= {"__slots__": (), "_fields": fields, "__match_args__": fields, "_field_defaults": defaults}
+                own |= {"_size": len(fields), "_last": tuple(defaults.values())}
                 own |= {field: _tuplegetter(at, None) for at, field in enumerate(fields)}
             return super().__new__(kind, name, bases, own)
 
@@ -65,22 +68,41 @@ else:
         __slots__ = ()
 
         def __new__(cls, *values, **named):
+            if named:
+                values = cls._filled(values, named)
+            elif len(values) != cls._size:
+                left_out = cls._size - len(values)
+                if not 0 < left_out <= len(cls._last):
+                    raise cls._misfit(values, named)
+                values += cls._last[-left_out:]
+            return _tuple(cls, values)
+
+        @classmethod
+        def _filled(cls, values, named):
             fields = cls._fields
-            if named or len(values) != len(fields):
-                given = dict(zip(fields, values))  # noqa: B905 - one too many is told below
-                rest = {**cls._field_defaults, **named}
-                missing = [field for field in fields if field not in given and field not in rest]
-                if missing or given.keys() & named.keys() or named.keys() - set(fields) or len(values) > len(fields):
-                    raise TypeError(f"{cls.__name__}({', '.join(fields)}) cannot be made of {values!r} and {named!r}")
-                values = [given[field] if field in given else rest[field] for field in fields]
-            return tuple.__new__(cls, values)
+            given = dict(zip(fields, values))  # noqa: B905 - one too many is told below
+            rest = {**cls._field_defaults, **named}
+            missing = any(field not in given and field not in rest for field in fields)
+            if missing or given.keys() & named.keys() or named.keys() - set(fields) or len(values) > len(fields):
+                raise cls._misfit(values, named)
+            return [given[field] if field in given else rest[field] for field in fields]
+
+        @classmethod
+        def _misfit(cls, values, named):
+            return TypeError(f"{cls.__name__}({', '.join(cls._fields)}) cannot be made of {values!r} and {named!r}")
 
         @classmethod
         def _make(cls, values):
-            return cls(*values)
+            made = _tuple(cls, values)
+            if len(made) != cls._size:
+                raise cls._misfit(tuple(made), {})
+            return made
 
         def _replace(self, /, **changes):
-            return type(self)(**{**self._asdict(), **changes})
+            made = self._make(map(changes.pop, self._fields, self))
+            if changes:
+                raise ValueError(f"{type(self).__name__} has no {', '.join(changes)}")
+            return made
 
         def _asdict(self):
             return dict(zip(self._fields, self, strict=True))

@@ -4,6 +4,7 @@ its paths. They take two thirds of the time, a twentieth of a script. Whoever ca
 from __future__ import annotations
 
 import sys
+import threading
 from types import ModuleType
 
 from pipeline_runner.typed import Any
@@ -12,8 +13,9 @@ NAME = "urllib.parse"
 
 
 def import_pathlib() -> None:
-    """For the beginning of a process that is ours, while it has one thread: another might import them just then."""
-    if sys.version_info >= (3, 13) or NAME in sys.modules or "pathlib" in sys.modules:
+    """Where there is one thread: another might import them just then."""
+    there = NAME in sys.modules or "pathlib" in sys.modules
+    if sys.version_info >= (3, 13) or there or threading.active_count() > 1:
         return
     stand_in: Any = ModuleType(NAME)
     stand_in.quote_from_bytes = _quoted

@@ -59,8 +59,8 @@ NOT_IN_A_RUN = (
     *("pipeline_runner.record.renamed", "pipeline_runner.record.why"),
 )
 # Somewhat more than there are: a new module is no harm, a new library is.
-MOST_OF_OURS = 127  # modules of this package
-MOST = 288  # modules in all
+MOST_OF_OURS = 129  # modules of this package
+MOST = 273  # modules in all
 
 NOT_IN_A_WORKER = (
     *(
@@ -75,11 +75,11 @@ NOT_IN_A_WORKER = (
         "sysconfig",
         "difflib",
     ),
-    *("sqlite3", "json", "argparse"),
+    *("sqlite3", "json", "argparse", "typing", "hashlib", "urllib", "dataclasses", "inspect"),
     *("pipeline_runner.spec", "pipeline_runner.plan", "pipeline_runner.engine", "pipeline_runner.record"),
     *("pipeline_runner.cli.go", "pipeline_runner.backends", "pipeline_runner.reporters", "pipeline_runner.syntax"),
 )
-MOST_IN_A_WORKER = 195
+MOST_IN_A_WORKER = 172
 
 ASK = """
 import sys, _posixsubprocess

@@ -37,7 +37,7 @@ def project(tmp_path):
 
 def arguments(answer):
     assert isinstance(answer, Callee), answer
-    return None if answer.signature is None else list(answer.signature.parameters)
+    return None if answer.signature is None else list(answer.signature)
 
 
 KNOWN = [

@@ -107,7 +107,7 @@ def test_a_signature_read_is_the_signature_that_python_has(text):
     live = inspect.signature(scope["f"]).parameters.values()
     shape = [(p.name, p.kind, p.default is Parameter.empty) for p in live]
     read = from_tree(function(text))
-    assert [(p.name, p.kind, p.default is Parameter.empty) for p in read.parameters.values()] == shape
+    assert [(p.name, p.kind, p.required) for p in read.values()] == shape
     assert from_list([(name, int(kind), required) for name, kind, required in shape]) == read
 
 
