@@ -6,7 +6,7 @@ import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline_runner.axes import Style
 from pipeline_runner.calls import Unfilled
@@ -87,8 +87,10 @@ def workdir(pipeline: PipelineSpec, stage: StageSpec) -> str:
 def function_source(function: Function | Command) -> FunctionSource:
     """How a worker finds the function. Errors: what dill raises."""
     match function:
-        case Named() | InFile():
-            return _written(function)
+        case Named(module, attribute):
+            return _written("module", module, attribute)
+        case InFile(path, attribute):
+            return _written("file", path, attribute)
         case Given(given):
             return FunctionSource("pickle", "", str(function), pack(given))
         case Command(stdout=stdout):
@@ -96,13 +98,9 @@ def function_source(function: Function | Command) -> FunctionSource:
 
 
 @cache
-def _written(function: Named | InFile) -> FunctionSource:
+def _written(kind: Literal["module", "file"], where: str, attribute: str) -> FunctionSource:
     """One for all stages that name it."""
-    match function:
-        case Named(module, attribute):
-            return FunctionSource("module", module, attribute)
-        case InFile(path, attribute):
-            return FunctionSource("file", path, attribute)
+    return FunctionSource(kind, where, attribute)
 
 
 def per_call(template: Any) -> bool:
