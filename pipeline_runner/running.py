@@ -281,6 +281,8 @@ def gives(stage: StagePlan) -> str:
 
 def as_json(value: Any) -> Any:
     """The value where JSON can say it, else its repr."""
+    if value is None or type(value) in (bool, str):
+        return value
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):

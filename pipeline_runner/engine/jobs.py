@@ -14,7 +14,7 @@ from pipeline_runner.plan.threads import variables
 from pipeline_runner.record.inputs import of_values
 from pipeline_runner.spec.pipeline import Command, Function, Given, InFile, Named, PipelineSpec, Source, StageSpec, Zip
 from pipeline_runner.syntax.expressions import ExpressionError, references, render
-from pipeline_runner.typed import TYPE_CHECKING, Any
+from pipeline_runner.typed import TYPE_CHECKING, Any, Literal
 from pipeline_runner.worker.job import FunctionSource, Job, Step
 from pipeline_runner.worker.packing import pack
 
@@ -87,8 +87,10 @@ def workdir(pipeline: PipelineSpec, stage: StageSpec) -> str:
 def function_source(function: Function | Command) -> FunctionSource:
     """How a worker finds the function. Errors: what dill raises."""
     match function:
-        case Named() | InFile():
-            return _written(function)
+        case Named(module, attribute):
+            return _written("module", module, attribute)
+        case InFile(path, attribute):
+            return _written("file", path, attribute)
         case Given(given):
             return FunctionSource("pickle", "", str(function), pack(given))
         case Command(stdout=stdout):
@@ -96,13 +98,9 @@ def function_source(function: Function | Command) -> FunctionSource:
 
 
 @cache
-def _written(function: Named | InFile) -> FunctionSource:
+def _written(kind: Literal["module", "file"], where: str, attribute: str) -> FunctionSource:
     """One for all stages that name it."""
-    match function:
-        case Named(module, attribute):
-            return FunctionSource("module", module, attribute)
-        case InFile(path, attribute):
-            return FunctionSource("file", path, attribute)
+    return FunctionSource(kind, where, attribute)
 
 
 def per_call(template: Any) -> bool:

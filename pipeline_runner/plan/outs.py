@@ -79,8 +79,8 @@ def written_twice(spec: PipelineSpec) -> Iterator[Problem]:
 def folders(spec: PipelineSpec) -> list[str]:
     """The folders in which, or below which, calls write, as far as they are the same for each call."""
     stages = (*spec.stages.values(), *spec.hooks.values())
-    found = {os.path.abspath(spec.folder_of(stage) / _folder(out)) for stage in stages for out in stage.outs}
-    return sorted(found)
+    found = {(spec.folder_of(stage), _folder(out)) for stage in stages for out in stage.outs}
+    return sorted({os.path.abspath(folder / inside) for folder, inside in found})
 
 
 def _folder(out: Any) -> str:

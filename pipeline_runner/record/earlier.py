@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
 from pipeline_runner.classes import dataclass
+from pipeline_runner.record.large import stored
 from pipeline_runner.record.reading import QUICK, NotAtHand, Reading
 from pipeline_runner.record.seal import intact
 from pipeline_runner.record.sqlite import sqlite3
@@ -243,8 +244,6 @@ class Earlier:
         run, stage, recipe, first, calls, digests, body, file, start, mark = row
         if self.hurried and isinstance(file, str) and self._reading.store.value_size(file) > QUICK:
             raise NotAtHand
-        from pipeline_runner.record.large import stored
-
         data, large, whole = stored(self._reading.store, body, file if isinstance(file, str) else None)
         parts = (run, stage, recipe, first, calls, digests, data, file, start)
         own = (run, stage) == (self._run, self._stage)

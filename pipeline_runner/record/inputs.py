@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from pipeline_runner.spec.pipeline import FromStage, Glob, Range, Source, StageName, StageSpec
 from pipeline_runner.syntax.expressions import SCALARS, Reference, references
@@ -31,9 +31,8 @@ def numbered(spec: StageSpec) -> bool:
     """Whether a call is given its own number."""
     if not spec.deps and not spec.outs and of_values(spec.constants):
         return False
-    return any(
-        reference.root == "index" for reference in references([spec.constants, list(spec.deps), list(spec.outs)])
-    )
+    given = spec.constants.values() if isinstance(spec.constants, Mapping) else spec.constants
+    return any(reference.root == "index" for value in (*given, *spec.deps, *spec.outs) for reference in named_in(value))
 
 
 def by_path(source: Source | None) -> bool:
@@ -50,8 +49,7 @@ def templates(spec: StageSpec) -> Iterator[Reference]:
     """Every `${…}` of a stage's arguments, in an order that does not depend on how they are written down."""
     for constants in (spec.constants, spec.setup_with):
         for _, value in arguments(constants) if not of_values(constants) else ():
-            if type(value) not in SCALARS:
-                yield from references(value)
+            yield from named_in(value)
 
 
 def of_values(constants: Any) -> bool:
@@ -60,6 +58,12 @@ def of_values(constants: Any) -> bool:
     if kind is not dict and kind is not list:
         return False
     return SCALARS.issuperset(map(type, constants.values() if kind is dict else constants))
+
+
+def named_in(value: Any) -> Iterable[Reference]:
+    """As `references`, without a walk through what has nothing in it, or is one."""
+    kind = type(value)
+    return () if kind in SCALARS else (value,) if kind is Reference else references(value)
 
 
 def arguments(constants: Any) -> list[tuple[Any, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from pipeline_runner.classes import dataclass
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.files import Files
@@ -45,16 +47,29 @@ class Looking:
         was found before, if it was looked for."""
         if recipe is None or not self.at_all(plan, stage):
             return None
-        from pipeline_runner.record.earlier import Earlier
-
         anybodys = self.anybodys(plan, stage)
         row = None if known is None else known.row
-        earlier = Earlier(reading, run, stage, recipe, anybodys=anybodys, wanted=wanted, known=row)
+        earlier = _earlier()(reading, run, stage, recipe, anybodys=anybodys, wanted=wanted, known=row)
         spec = plan.stages[stage].spec
         if not spec.outs:
             return earlier
-        from pipeline_runner.record.outs import Standing
-
         folder = plan.pipeline.folder_of(spec)
         written = {} if known is None else known.written
-        return Standing(earlier, reading, recipe, len(spec.outs), folder, files, written)
+        return _standing()(earlier, reading, recipe, len(spec.outs), folder, files, written)
+
+
+# Imported by those who look, and asked for thousands of times.
+
+
+@cache
+def _earlier() -> type[Earlier]:
+    from pipeline_runner.record.earlier import Earlier
+
+    return Earlier
+
+
+@cache
+def _standing() -> type[Standing]:
+    from pipeline_runner.record.outs import Standing
+
+    return Standing
