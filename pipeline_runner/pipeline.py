@@ -355,7 +355,7 @@ class Pipeline:
         recipes: Mapping[StageName, Recipe] | None,
     ) -> Record | None:
         """The journal of the run to be; None: nothing is kept. Errors: StoreError, UsageError."""
-        from pipeline_runner.record.record import Record, identity
+        from pipeline_runner.record.record import Record, about_run, identity
         from pipeline_runner.record.store import Store
 
         if looking.resume and looking.force:
@@ -373,11 +373,12 @@ class Pipeline:
         run = new_run_id()
         if resume:
             run = resumed_run(store, identity(plan), resume)
+            looking = looking.as_begun(about_run(store, run) or {})
         if plan.taken:
             from pipeline_runner.record.foretell import foretell, refuse_missing
 
             refuse_missing(plan, foretell(plan, store, looking))
-        about = self._about(plan) | ({} if looking.cache else {"uncached": True})
+        about = self._about(plan) | looking.told
         return Record(store, run, plan, looking=looking, about=about, recipes=recipes)
 
     def _writes(self) -> list[str]:

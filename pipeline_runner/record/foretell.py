@@ -24,7 +24,7 @@ from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.outs import Standing
 from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
-from pipeline_runner.record.record import identity
+from pipeline_runner.record.record import about_run, identity
 from pipeline_runner.record.store import Store
 from pipeline_runner.record.times import Work, recorded_times
 from pipeline_runner.record.why import deps_changes, last_read, why_not
@@ -52,6 +52,8 @@ class SourcesMissing(UsageError):
 
 def foretell(plan: Plan, store: Store | None, looking: Looking, run: str = "") -> Forecast:
     """What becomes of each stage. `run`: the one that is resumed. Errors: StoreError."""
+    if run and store is not None:
+        looking = looking.as_begun(about_run(store, run) or {})
     teller = _Teller(plan, store, looking, run)
     try:
         return teller.tell()

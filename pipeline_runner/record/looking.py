@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
-from pipeline_runner.classes import dataclass
+from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.reading import Reading
 from pipeline_runner.spec.pipeline import StageName
-from pipeline_runner.typed import TYPE_CHECKING
+from pipeline_runner.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline_runner.record.ahead import Known
@@ -24,10 +25,21 @@ class Looking:
     resume: bool = False  # what the same run has made before
     force: bool = False  # nothing, except of stages that are not to run at all
     cache: bool = True  # what any run has made of the stages that say `cache: true`
+    alone: bool = False  # nothing that another run has made: this one was begun with --force
+
+    def as_begun(self, about: Mapping[str, Any]) -> Looking:
+        """The same for another try of a run, of which this is kept: what it was told to make anew, it makes anew."""
+        cache = self.cache and not about.get("uncached")
+        return replace(self, cache=cache, alone=self.alone or bool(about.get("forced")))
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is kept of it about the run."""
+        return {**({} if self.cache else {"uncached": True}), **({"forced": True} if self.force or self.alone else {})}
 
     def anybodys(self, plan: Plan, stage: StageName) -> bool:
         """Whether what any run has made counts."""
-        return stage in plan.taken or (plan.stages[stage].spec.cache and self.cache and not self.force)
+        return stage in plan.taken or (plan.stages[stage].spec.cache and self.cache and not (self.force or self.alone))
 
     def at_all(self, plan: Plan, stage: StageName) -> bool:
         return self.anybodys(plan, stage) or (self.resume and not self.force)

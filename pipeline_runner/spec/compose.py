@@ -91,7 +91,7 @@ def _standing(composed: Mapping[StageName, Composed], stages: Iterable[StageName
     found = {str(name): Within(one.ends, below[name]) for name, one in composed.items()}
     for name in (*stages, *composed):
         part, _, own = name.rpartition(".")
-        if part:
+        if part in below:  # else its name is no good, and will be told
             below[part][own] = found.get(name, str(name))
     return found
 

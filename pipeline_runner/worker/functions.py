@@ -19,7 +19,7 @@ from types import ModuleType
 
 from pipeline_runner.errors import PipelineError, kind_of
 from pipeline_runner.typed import Any, Literal
-from pipeline_runner.worker.compiled import keep_only_what_is_settled
+from pipeline_runner.worker.compiled import believe_sources_only
 
 Kind = Literal["module", "file"]
 
@@ -64,7 +64,7 @@ class PackageMissing(PipelineError):
 def resolve(kind: Kind, place: str, attribute: str, folder: str | os.PathLike[str]) -> Callable[..., Any]:
     """The callable. Errors: FunctionNotFound, PackageMissing; what else the user's module raises when imported."""
     found_here.add(attribute)
-    keep_only_what_is_settled()
+    believe_sources_only()
     where = os.path.abspath(folder)
     add_to_path(where)
     try:

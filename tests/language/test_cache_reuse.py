@@ -43,6 +43,13 @@ def picky(x):
         raise ValueError("two")
     return x
 
+def moody(x):
+    import os
+    note("moody", x)
+    if x == 2 and (HERE / "ill").exists():
+        raise ValueError("two")
+    return os.urandom(8)
+
 def two(x):
     note("two", x)
     return [x, x + 1]
@@ -290,6 +297,25 @@ def test_what_was_made_without_the_cache_can_still_be_resumed(project):
     run = project.run(cache=False)
     assert project.run(resume=run.id, cache=False)["a"] == run["a"]
     assert len(project.made()) == 2
+
+
+@pytest.mark.parametrize("keys", [{"force": True}, {"cache": False}], ids=str)
+def test_what_a_run_was_told_to_make_anew_it_makes_anew_also_when_it_is_resumed(project, keys):
+    project.stages({"a": {**over([1, 2, 3], "moody"), "on_error": "finish"}})
+    first = project.run()["a"]
+    (project.folder / "ill").touch()
+    broken = project.run(**keys)
+    assert broken.exit_code == 1
+    (project.folder / "ill").unlink()
+    project.made()
+
+    assert [project.forecast(resume=broken.id)["a"].reused] == [2]
+    told = project.run(resume=broken.id)["a"]
+
+    assert project.made() == ["moody 2"]
+    assert not set(told) & set(first)
+    # Values that were made without the cache are nobody else's, in whatever try.
+    assert project.run()["a"] == (told if keys.get("force") else first)
 
 
 def test_to_resume_and_to_force_contradict_each_other(project):

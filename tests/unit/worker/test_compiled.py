@@ -1,6 +1,7 @@
 """What Python compiled before an edit is never run for the edited source."""
 
 import os
+import py_compile
 import subprocess
 import sys
 import time
@@ -34,3 +35,33 @@ def test_what_was_changed_long_ago_is_compiled_once(tmp_path):
     write(tmp_path, 1, time.time() - 60)
     assert called(tmp_path) == "1"
     assert list(tmp_path.glob("__pycache__/m.*.pyc"))
+
+
+def test_an_edit_that_has_the_time_and_size_of_what_was_there_is_seen(tmp_path):
+    at = time.time() - 60
+    write(tmp_path, 1, at)
+    assert called(tmp_path) == "1"
+    write(tmp_path, 2, at)
+    assert called(tmp_path) == "2"
+
+
+def test_what_python_itself_has_compiled_is_not_taken_on_trust(tmp_path):
+    at = time.time() - 60
+    write(tmp_path, 1, at)
+    py_compile.compile(str(tmp_path / "m.py"))
+    write(tmp_path, 2, at)
+    assert called(tmp_path) == "2"
+
+
+def test_what_was_compiled_is_used_as_long_as_it_is_of_the_same_source(tmp_path):
+    write(tmp_path, 1, time.time() - 60)
+    assert called(tmp_path) == "1"
+    (compiled,) = tmp_path.glob("__pycache__/m.*.pyc")
+    before = compiled.stat()
+    os.utime(tmp_path / "m.py")  # another time, and the same source
+    assert called(tmp_path) == "1"
+    assert (compiled.stat().st_mtime_ns, compiled.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    plain = subprocess.run(
+        [sys.executable, "-c", "import m; print(m.f())"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert plain.stdout.strip() == "1"
