@@ -18,7 +18,7 @@ from pipeline_runner.typed import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     import typer
 
-_RUN = r"[0-9]{4,8}|[0-9]{8}-([0-9]{0,6}|[0-9]{6}-[0-9a-f]{0,6})"  # a run's name, or its beginning
+_RUN = r"last|[0-9]{4,8}|[0-9]{8}-([0-9]{0,6}|[0-9]{6}-[0-9a-f]{0,6})"  # a run's name, or its beginning
 COMMANDS = (
     *("run", "validate", "plan", "graph", "methods", "tune", "schema", "init"),
     *("runs", "show", "logs", "diff", "report", "ui", "replay", "clean"),

@@ -79,6 +79,8 @@ def replay(
 def _the_one(stages: Mapping[str, StageState], stage: str, item: int | None) -> int:
     """The item: where none is said, that of a stage with one call. Errors: UsageError."""
     if item is None and stage in stages and stages[stage].calls != 1:
+        if not stages[stage].calls:
+            raise UsageError(f'stage "{stage}" made no call in that run: there is none to see again')
         raise UsageError(f'stage "{stage}" has more than one call\n  say which: {stage}[ITEM]')
     return item or 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.errors import Problem
@@ -55,15 +56,21 @@ class OutNotInside(Problem):
         return ["Write it somewhere below the folder of the pipeline; or say that it is meant: allow_outside: true."]
 
 
-def unwritable(stage: StageSpec) -> Iterator[Problem]:
-    """Outs of one stage that cannot be, whatever its items are."""
+def unwritable(stage: StageSpec, folder: Path) -> Iterator[Problem]:
+    """Outs of one stage that cannot be, whatever its items are. `folder`: outside of which it does not write."""
     for out in fixed(stage):
         path = os.path.normpath(out)
-        # An absolute one, and one through a symbolic link, is followed when the stage begins.
-        if path == "." or (path.split("/")[0] == ".." and not stage.allow_outside):
+        # One through a symbolic link is followed when the stage begins.
+        if path == "." or (not stage.allow_outside and _leads_out(path, folder)):
             yield OutNotInside(mark=stage.mark("outs"), stage=stage.name, out=out)
         elif stage.over is not None:
             yield OutOfEveryCall(mark=stage.mark("outs"), stage=stage.name, out=out)
+
+
+def _leads_out(path: str, folder: Path) -> bool:
+    if os.path.isabs(path):
+        return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    return path.split("/")[0] == ".."
 
 
 def written_twice(spec: PipelineSpec) -> Iterator[Problem]:

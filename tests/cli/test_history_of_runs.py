@@ -170,6 +170,8 @@ def test_a_run_is_resumed_by_the_beginning_of_its_name(prun, ran):
     run = ran({"a": CHAIN["a"]})
     assert json.loads(prun("--resume", run[:-3], "--json").stdout)["run"] == run
     assert json.loads(prun("--resume", run[:4], "--json").stdout)["run"] == run
+    assert json.loads(prun("--resume", "last", "--json").stdout)["run"] == run
+    assert json.loads(prun("--resume", "last", "pipeline.yaml", "--json").stdout)["run"] == run
     wrong = prun("--resume", "19991231")
     assert (wrong.returncode, wrong.stderr.partition(" in ")[0]) == (2, 'there is no run "19991231"')
 

@@ -208,6 +208,21 @@ def test_a_dep_that_is_gone_is_told_although_the_plan_was_kept(site):
         anew()
 
 
+def test_a_program_that_is_gone_is_told_although_the_plan_was_kept(site, monkeypatch):
+    tool = site / "bin" / "tool"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
+    (site / "pipeline.yaml").write_text("stages: {one: {run: [tool, x]}}\n")
+    assert (anew(), anew()) == (True, False)
+    monkeypatch.setenv("PATH", str(site), prepend=os.pathsep)
+    assert (anew(), anew()) == (True, False)
+    tool.unlink()
+    with pytest.raises(Problems, match="no such program"):
+        anew()
+
+
 def test_a_variable_that_is_no_longer_set_is_told(site, monkeypatch):
     anew()
     monkeypatch.delenv("KEPT_PLANS_READ")

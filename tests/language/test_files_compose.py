@@ -196,6 +196,14 @@ def test_a_calculation_with_the_value_and_with_a_stage_that_is_no_part_of_it_is_
     assert 'reads the value of "sums" and, of the stages in it, "double"' in problem.sentence()
 
 
+@pytest.mark.parametrize("name", ["a.b", "sums.x", "sums...", ".", "x${stages.y}"])
+def test_a_name_with_a_dot_is_told_beside_it_as_anywhere(project, name):
+    main = project(
+        f"stages: {{{json.dumps(name)}: {{call: 'deeds:same', with: [1]}}, sums: {{pipeline: sums.yaml}}}}", sums=SUMS
+    )
+    assert any("cannot be called" in problem.sentence() for problem in problems(main))
+
+
 def test_a_path_to_none_of_the_last_stages_is_told(project):
     main = project(
         "stages: {both: {pipeline: both.yaml}, z: {call: 'deeds:join', with: {x: '${stages.both.three}'}}}",

@@ -10,6 +10,7 @@ from pipeline_runner.plan.preflight.files import before
 from pipeline_runner.plan.preflight.written import place_of
 from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
+from pipeline_runner.witness import read_variable, saw
 from pipeline_runner.worker.job import COMMAND
 
 
@@ -34,7 +35,11 @@ def look_at_program(
 
 def _is_there(name: str, pipeline: PipelineSpec, stage: StageSpec) -> bool:
     """Whether there is a file of this name where the system would look for it; whether it may be run, a run tells."""
+    read_variable("PATH")
     path = {**os.environ, **pipeline.env, **stage.env}.get("PATH", os.defpath)
     folders = [""] if "/" in name else path.split(os.pathsep)
     start = os.path.join(pipeline.folder_of(stage), stage.workdir or "")
-    return any(os.path.exists(os.path.join(start, folder, name)) for folder in folders)
+    found = next(filter(os.path.exists, (os.path.join(start, folder, name) for folder in folders)), None)
+    if found is not None:
+        saw("there", found, answer=True)
+    return found is not None
