@@ -63,6 +63,7 @@ BACKEND = Backend(
             name="ppft.Server.submit",
             dispatch=Dispatch.ASYNC,
             style=Style.SINGLE,
+            also_styles=frozenset({Style.MAP}),  # the library has no map: an item as it is, one call each
             returns=Returns.APPLY_RESULT,
             ask=submit,
             lazy=True,
