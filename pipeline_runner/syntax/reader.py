@@ -635,6 +635,8 @@ def _explain(error: yaml.MarkedYAMLError, source: SourceText) -> NotYaml:
         what = f"{what}, {error.context} that began in line {began.line}"
         if "quoted scalar" in error.context:
             return NotYaml(mark=began, what="this quote is never closed", cure="add the closing quote")
+        if "flow" in error.context and not mark.text.strip():  # the file has ended meanwhile
+            return NotYaml(mark=began, what="this bracket is never closed", cure="add the closing bracket")
         if "flow" in error.context:
             cure = "is a bracket not closed, or a comma missing?"
             return NotYaml(mark=mark, what=what, cure=f"{cure} It was opened in line {began.line}")
