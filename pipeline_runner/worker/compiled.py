@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
+from itertools import count
 
 from pipeline_runner.typed import Any
 
 SETTLED_S = 2.0  # a source that was changed later than this ago may not be what was compiled
 _CHECKED = (3).to_bytes(4, "little")  # of a compiled file: it has the hash of its source, which is to be checked
-_NO_SIZE = -1  # that no compiled file speaks of
+_sizes = count(int.from_bytes(os.urandom(4)))  # each new, since `py_compile` writes down what it is told here
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _INSTALLED = tuple({os.path.join(folder, "") for folder in (sys.prefix, sys.base_prefix, _OWN)})
 
@@ -38,7 +39,7 @@ _look: Callable[..., Any] = getattr(SourceFileLoader, _LOOK)
 def _looked_at(loader: SourceFileLoader, path: str) -> Any:
     """What is compared with a compiled file that has no hash of its source: of a user's, it never fits."""
     told = _look(loader, path)
-    return told if _installed(path) else {**told, "size": _NO_SIZE}
+    return told if _installed(path) else {**told, "size": next(_sizes)}
 
 
 def _written(loader: SourceFileLoader, source_path: str, bytecode_path: str, data: bytes) -> None:
