@@ -18,8 +18,10 @@ WAYS = [
     if backend.uses_cpus
     for way in sorted(backend.start_methods) or [None]
 ]
+# A signal that comes just before a read begins does not end it, and its handler would wait for the read: so the script
+# waits a little at a time.
 SCRIPT = """
-import signal, sys
+import select, signal, sys
 sys.path.append({here!r})
 import conformance_kit as kit
 from pipeline_runner.axes import StartMethod
@@ -32,7 +34,8 @@ wires = kit.Wires({folder!r})
 asker = kit.Asker(backend.methods[-1], pool, kit.KitChunks([wires.payload("hold", "gate")] * 2))
 wires.hear(kit.started(0))
 print("ready", flush=True)
-sys.stdin.readline()
+while not select.select([sys.stdin], [], [], 0.2)[0]:
+    pass
 wires.release(2)
 print(sorted(asker.all_receipts()), flush=True)
 backend.close(pool)
