@@ -59,8 +59,6 @@ class RunState:
 
     def take(self, event: Event) -> None:
         """Fold one event in."""
-        if type(event) not in _FOLDED:  # of most there is nothing to know here
-            return
         match event:
             case RunStarted():
                 self.run, self.pipeline, self.workers = event.run, event.pipeline, event.workers
@@ -92,14 +90,6 @@ class RunState:
                     stage.calls = stage.done + stage.failed
             case RunEnded():
                 self.status, self.seconds = event.status, event.took_s
-
-
-_FOLDED = frozenset(
-    {
-        *(RunStarted, StageStarted, CallsKnown, CallsDone, CallsReused, CallRetried, CallFailed),
-        *(WorkerDied, StageEnded, RunEnded),
-    }
-)
 
 
 def failure_told(failed: CallFailed) -> Mapping[str, Any]:

@@ -93,6 +93,17 @@ class Course:
         """By call number: the last lines that it wrote."""
         return {}
 
+    def learn(self, indices: Sequence[int], ended: int, took_s: float) -> None:
+        """A chunk of these calls is over, the first `ended` of them in this time."""
+        self.sizes.learn(ended, took_s)
+        self.slowest.learn(indices, ended, took_s)
+        self.profile.learn(indices, ended, took_s)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether it had chunks of its own."""
+        return "profile" in vars(self)
+
     @property
     def running(self) -> bool:
         return self.started_at is not None and not self.over

@@ -513,6 +513,7 @@ class Engine:
         if record is None or head.spec.hook:
             return intake_of(self.plan, head, varying, self.results, self.moved, writing=writing, idle=idle)
         work = self._times.get(head.spec.name)
+        profile = work.profile if work is not None and not self._live else ()
         intake, calls = intake_of(
             self.plan,
             head,
@@ -524,7 +525,7 @@ class Engine:
             writing=writing,
             files=lambda deps: record.deps_of_call(head.spec.name, deps),
             idle=idle,
-            profile=() if work is None or self._live or not self.plan.in_any_order(course.chain) else work.profile,
+            profile=profile if profile and self.plan.in_any_order(course.chain) else (),
         )
         if not before:
             return intake, calls
@@ -674,8 +675,8 @@ class Engine:
                     made=done - self.state.stages[name].reused,
                     why=why,
                     work_s=0.0 if place else course.work_s,
-                    slowest=() if place or "slowest" not in vars(course) else course.slowest.told(),
-                    profile=() if place or "profile" not in vars(course) else course.profile.told(),
+                    slowest=course.slowest.told() if course.learnt and not place else (),
+                    profile=course.profile.told() if course.learnt and not place else (),
                 )
             )
             results.end(total, None if of_stage in ENDED_WELL else lambda name=name: StageUnfinished(name, self.state))  # type: ignore[misc]

@@ -225,8 +225,8 @@ def intake_of(
         opened, calls = _Opener(plan, folder, results, values, moved, tell_apart, idle).open(
             over, shortest=stage.spec.shortest, profile=profile
         )
-    if over is not None and (salt or by_index):
-        opened = Deepened(opened, salt, numbered=by_index)
+        if salt or by_index:
+            opened = Deepened(opened, salt, numbered=by_index)
     own = deps_of_call(stage.spec)
     if own and files is not None:
         opened = Depending(opened, lambda index, item: files(filled(own, index, item)), item_of(over))

@@ -83,9 +83,7 @@ class Outcomes:
                     raise AssertionError("calls of one stage are timed together: this is our bug")
                 case _:
                     assert_never(outcome)
-        course.sizes.learn(ended, message.took_s)
-        course.slowest.learn(flight.calls.indices, ended, message.took_s)
-        course.profile.learn(flight.calls.indices, ended, message.took_s)
+        course.learn(flight.calls.indices, ended, message.took_s)
         course.sizes.weigh(max(ended, 1), sum(o.size_bytes for o in message.outcomes if isinstance(o, Done)))
         course.progress += ended
         if course.said:

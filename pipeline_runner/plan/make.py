@@ -150,7 +150,7 @@ class _Planner:
             like = _planned(stage, choice, count, self._workers, self._pipeline, self._environ)
             self._alike[kind] = like
             return like
-        return StagePlan(stage, choice, count, like.workers, like.start_method, like.window, like.threads)
+        return like.of(stage)
 
 
 _NOTHING = (None, None, None, None)

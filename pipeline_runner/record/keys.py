@@ -18,7 +18,7 @@ from pipeline_runner.hashing import blake2b, sha256
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.digests import stable
-from pipeline_runner.record.inputs import arguments, awaited, of_values, templates, whole_reads
+from pipeline_runner.record.inputs import arguments, awaited, templates, whole_reads
 from pipeline_runner.record.packages import ask_again, package_version
 from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.seal import load_key, seal
@@ -123,9 +123,7 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
         parts["workdir"] = spec.workdir
     if spec.salt:
         parts["salt"] = _told(spec.salt, numbers, hide)
-    if not (of_values(spec.constants) and of_values(spec.setup_with)) and any(
-        reference.root == "run" for reference in templates(spec)
-    ):
+    if any(reference.root == "run" for reference in templates(spec)):
         parts["run"] = run
     return Recipe(parts, sources)
 

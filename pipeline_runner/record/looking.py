@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 
 from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.plan.plan import Plan
@@ -59,29 +58,16 @@ class Looking:
         was found before, if it was looked for."""
         if recipe is None or not self.at_all(plan, stage):
             return None
+        from pipeline_runner.record.earlier import Earlier
+
         anybodys = self.anybodys(plan, stage)
         row = None if known is None else known.row
-        earlier = _earlier()(reading, run, stage, recipe, anybodys=anybodys, wanted=wanted, known=row)
+        earlier = Earlier(reading, run, stage, recipe, anybodys=anybodys, wanted=wanted, known=row)
         spec = plan.stages[stage].spec
         if not spec.outs:
             return earlier
+        from pipeline_runner.record.outs import Standing
+
         folder = plan.pipeline.folder_of(spec)
         written = {} if known is None else known.written
-        return _standing()(earlier, reading, recipe, len(spec.outs), folder, files, written)
-
-
-# Imported by those who look, and asked for thousands of times.
-
-
-@cache
-def _earlier() -> type[Earlier]:
-    from pipeline_runner.record.earlier import Earlier
-
-    return Earlier
-
-
-@cache
-def _standing() -> type[Standing]:
-    from pipeline_runner.record.outs import Standing
-
-    return Standing
+        return Standing(earlier, reading, recipe, len(spec.outs), folder, files, written)

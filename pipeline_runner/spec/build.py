@@ -470,10 +470,10 @@ class _StageBuilder:
         said["node"] = self.node
         for key in values:
             if key in _SAID:
-                attribute, into = _SAID[key]
+                attribute, field_name, into = _SAID[key]
                 told = getattr(self.keys, attribute)
                 if told is not None:
-                    said[_FIELD.get(key, attribute)] = told if into is None else into(told)
+                    said[field_name] = told if into is None else into(told)
         if over is not None:
             said["over"] = over
         if setup is not None:
@@ -596,27 +596,28 @@ def _as_texts(variables: Mapping[str, Any]) -> dict[str, str]:
     return {name: "" if value is None else as_text(value) for name, value in variables.items()}
 
 
-# Keys that are fields of a stage: the attribute of the checked keys, and what makes the field's value of it.
-_SAID: Mapping[str, tuple[str, Callable[[Any], Any] | None]] = {
+# Keys that are fields of a stage: the attribute of the checked keys, the field, and what makes its value of the other.
+_SAID: Mapping[str, tuple[str, str, Callable[[Any], Any] | None]] = {
     **{
-        key: (key, None)
+        key: (key, key, None)
         for key in (
-            *("dispatch", "returns", "backend", "shortest", "timeout", "memory", "on_error", "workers", "chunk"),
+            *("dispatch", "returns", "backend", "shortest", "on_error", "workers", "chunk"),
             *("window", "start_method", "max_calls_per_worker", "setup_with", "limits", "priority", "threads"),
             *("workdir", "cache", "allow_outside", "description"),
         )
     },
-    "with": ("with_", None),
-    "if": ("if_", None),
-    "args": ("args", None),
-    "method": ("method", _canonical),
-    "retry": ("retry", _retry),
-    "env": ("env", _as_texts),
-    "salt": ("salt", as_text),
-    "deps": ("deps", tuple),
-    "outs": ("outs", tuple),
+    "with": ("with_", "constants", None),
+    "if": ("if_", "condition", None),
+    "args": ("args", "style", None),
+    "timeout": ("timeout", "timeout_s", None),
+    "memory": ("memory", "memory_bytes", None),
+    "method": ("method", "method", _canonical),
+    "retry": ("retry", "retry", _retry),
+    "env": ("env", "env", _as_texts),
+    "salt": ("salt", "salt", as_text),
+    "deps": ("deps", "deps", tuple),
+    "outs": ("outs", "outs", tuple),
 }
-_FIELD = {"with": "constants", "if": "condition", "args": "style", "timeout": "timeout_s", "memory": "memory_bytes"}
 
 _WITH = "a mapping of arguments (or, without over, a list of them)"
 _WITH_CURE = "write  with: {name: value}"

@@ -32,6 +32,8 @@ def look_at_deps(
     pipeline: PipelineSpec, stage: StageSpec, stages: Mapping[StageName, StageSpec], makers: Makers
 ) -> tuple[list[Problem], list[str]]:
     """What is wrong with the deps of a stage, and what might be. Those of single calls are known when they are made."""
+    if not stage.deps:
+        return [], []
     found: list[Problem] = []
     warnings: list[str] = []
     folder = pipeline.folder_of(stage)

@@ -19,6 +19,8 @@ def look_at_files(
     pipeline: PipelineSpec, stage: StageSpec, stages: Mapping[StageName, StageSpec]
 ) -> tuple[list[Problem], list[str]]:
     """What is wrong with the files of a stage, and what might be."""
+    if stage.over is None:
+        return [], []
     found: list[Problem] = []
     warnings: list[str] = []
     named = [(source, path) for source, path in sources(stage.over) if isinstance(source, Lines | Csv | Jsonl | Glob)]

@@ -83,16 +83,14 @@ def look_at(
         tell(use, answer, problems, warnings)
     makers = makers_of(pipeline, stages)
     for stage in stages.values():
-        if stage.over is not None or stage.deps:
-            for found, maybe in (
-                look_at_files(pipeline, stage, stages),
-                look_at_deps(pipeline, stage, stages, makers),
-            ):
-                problems += found
-                warnings += maybe
+        for found, maybe in (
+            look_at_files(pipeline, stage, stages),
+            look_at_deps(pipeline, stage, stages, makers),
+        ):
+            problems += found
+            warnings += maybe
         problems += [*look_at_program(pipeline, stage, stages), *look_at_what_travels(stage)]
-        if stage.over is not None:
-            problems += look_at_blanks(stage, pipeline.folder_of(stage))
+        problems += look_at_blanks(stage, pipeline.folder_of(stage))
     mask = mask_of(pipeline)
     return Looked(tuple(mask.whole(problems)), tuple(map(mask.text, warnings)))
 
