@@ -14,7 +14,7 @@ from pipeline_runner.calls import Calls, Cause, column_values
 from pipeline_runner.classes import dataclass, field, replace
 from pipeline_runner.engine.inputs import RunNames, constants_of, read_whole, settled
 from pipeline_runner.engine.jobs import environment, item_of, job, keywords_of, workdir
-from pipeline_runner.engine.places import Writing, names
+from pipeline_runner.engine.places import Taken, Writing, names
 from pipeline_runner.errors import Problems, UsageError
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
@@ -196,7 +196,7 @@ class _Past:
 
     def _writing(self, name: StageName) -> Writing | None:
         spec = self.plan.stages[name].spec
-        return Writing(spec, self._folder(name), {}) if spec.outs else None
+        return Writing(spec, self._folder(name), self.plan.pipeline.file, Taken()) if spec.outs else None
 
     def _argument(self, name: StageName, source: Source, item: int) -> Any:
         if isinstance(source, FromStage) and self._goes_through(source):

@@ -25,6 +25,10 @@ from pipeline_runner.record.record import Record
 from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import FromStage, StageName, StageSpec, Zip
 from pipeline_runner.state import RunState
+from pipeline_runner.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline_runner.engine.places import Taken
 
 Listener = Callable[[Event], None]
 
@@ -71,7 +75,7 @@ class Books:
         for course in self.carriers:
             course.numbers = count(course.number, len(self.carriers))
         self.course_of = {name: course for course in self.courses for name in course.chain.stages}
-        self.taken: dict[str, tuple[str, int]] = {}  # files that calls write, and which call it is
+        self.taken: Taken | None = None  # what calls write, where there are such
         self._unread = {name: len(plan.readers(name)) for name in plan.stages}
 
     # Events.

@@ -66,7 +66,7 @@ from pipeline_runner.worker.perform import pack_payload
 
 if TYPE_CHECKING:
     from pipeline_runner.engine.chaos import Chaos
-    from pipeline_runner.engine.places import Writing
+    from pipeline_runner.engine.places import Taken, Writing
     from pipeline_runner.spec.pipeline import StageSpec
 
 ABANDON_S = 0.2  # a cancelled call in the runner's own process is waited for so long
@@ -355,10 +355,19 @@ class Engine:
         """Where its calls write. The scope learns it where there is one call."""
         from pipeline_runner.engine.places import Writing, names
 
-        writing = Writing(stage, self.plan.pipeline.folder_of(stage), self._books.taken)
+        pipeline = self.plan.pipeline
+        writing = Writing(stage, pipeline.folder_of(stage), pipeline.file, self._taken())
         if stage.over is None:
             scope.update(names(writing.places(0, None)))  # its `with` may be a list, which is filled in only here
         return writing
+
+    def _taken(self) -> Taken:
+        """Made, and imported, for the first stage with outs."""
+        if self._books.taken is None:
+            from pipeline_runner.engine.places import Taken
+
+            self._books.taken = Taken()
+        return self._books.taken
 
     def _reused(self, course: Course, before: Before) -> bool:
         """Whether the one call of a stage need not be made. Then the stage has ended: nobody fills in its `with`, opens
@@ -370,9 +379,7 @@ class Engine:
         if standing is None:
             return False
         if standing.files:
-            from pipeline_runner.engine.places import take
-
-            take(self._books.taken, stage.name, 0, standing.files)
+            self._taken().take(stage.name, 0, standing.files)
         self._tell_started(course, 1)
         self._outcomes.kept(CallsKept(course.number, [standing.call]))
         course.made = 1

@@ -3,28 +3,55 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline_runner.errors import PipelineError
+from pipeline_runner.plan.outs import OURS, is_ours
 from pipeline_runner.spec.pipeline import StageSpec
 from pipeline_runner.syntax.expressions import as_text, references, render
 from pipeline_runner.typed import Any
 from pipeline_runner.worker.outs import KEYWORD, Place, Places, aside, us
 
-Taken = MutableMapping[str, tuple[str, int]]  # an out → the stage and number of the call that writes it
+Call = tuple[str, int]  # a stage, and the number of one of its calls
 
 
 class OutTwice(PipelineError):
     """Two calls write to the same place."""
 
-    def __init__(self, out: str, first: tuple[str, int], second: tuple[str, int]) -> None:
+    def __init__(self, out: str, first: Call, second: Call) -> None:
         super().__init__(out, first, second)
         self.out, self.first, self.second = out, first, second
 
     def __str__(self) -> str:
         calls = " and ".join(f"{stage}[{index}]" for stage, index in (self.first, self.second))
         return f'both {calls} write "{self.out}"; give each call a place of its own, for example with ${{item | stem}}'
+
+
+class OutWithin(PipelineError):
+    """A place is within another out: who writes that one, replaces it whole."""
+
+    def __init__(self, out: str, call: Call, other: str, whole: Call) -> None:
+        super().__init__(out, call, other, whole)
+        self.out, self.call, self.other, self.whole = out, call, other, whole
+
+    def __str__(self) -> str:
+        (stage, index), (other, number) = self.call, self.whole
+        return (
+            f'"{self.out}", which {stage}[{index}] writes, and "{self.other}" of {other}[{number}] are one within the '
+            "other: whoever writes the outer one replaces it whole; give each a place of its own"
+        )
+
+
+class OutOfOurs(PipelineError):
+    """An out is what prun itself reads or writes."""
+
+    def __init__(self, out: str) -> None:
+        super().__init__(out)
+        self.out = out
+
+    def __str__(self) -> str:
+        return f'"{self.out}" cannot be an out: {OURS}'
 
 
 class OutOutside(PipelineError):
@@ -44,12 +71,47 @@ class OutOutside(PipelineError):
         )
 
 
+class Taken:
+    """The places of a run's outs, and which call writes each. No two calls write to one, and none is within another."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, Call] = {}
+        self._below: dict[str, str] = {}  # a folder → an out somewhere in it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._calls)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def take(self, stage: str, index: int, files: Sequence[str], told: str = "") -> None:
+        """Note that a call writes these files, or has written them. Errors: OutTwice, OutWithin."""
+        call = stage, index
+        for file in files:
+            first = self._calls.setdefault(file, call)
+            if first != call:
+                raise OutTwice(told or file, first, call)
+            if file in self._below:
+                self._refuse(told or file, call, self._below[file])
+            folder = os.path.dirname(file)
+            while folder not in self._below and folder != os.path.dirname(folder):  # those above are noted then
+                self._below[folder] = file  # first: of two threads one is to see what the other has noted
+                if folder in self._calls:
+                    self._refuse(told or file, call, folder)
+                folder = os.path.dirname(folder)
+
+    def _refuse(self, out: str, call: Call, other: str) -> None:
+        raise OutWithin(out, call, other, self._calls[other])
+
+
 class Writing:
     """The outs of one stage, call by call. `taken` is the whole run's."""
 
-    def __init__(self, stage: StageSpec, folder: Path, taken: Taken) -> None:
+    def __init__(self, stage: StageSpec, folder: Path, file: str | None, taken: Taken) -> None:
+        """`file`: the pipeline's own."""
         self._stage = stage
         self._folder = folder
+        self._file = file and os.path.realpath(file)
         self._root = os.path.realpath(folder)
         self._taken = taken
         self._told = any(reference.root in ("out", "outs") for reference in references(spoken(stage)))
@@ -58,7 +120,7 @@ class Writing:
         self._only: Places | None = None  # where there is one call
 
     def places(self, index: int, item: Any) -> Places:
-        """Where a call writes. Errors: OutTwice, OutOutside, ExpressionError."""
+        """Where a call writes. Errors: OutTwice, OutWithin, OutOutside, OutOfOurs, ExpressionError."""
         if self._only is not None:
             return self._only
         scope = {"item": item, "index": index}
@@ -75,7 +137,9 @@ class Writing:
             final = os.path.realpath(final)
         if final == self._root or not (self._stage.allow_outside or final.startswith(self._root + os.sep)):
             raise OutOutside(out, final, self._root)
-        take(self._taken, self._stage.name, index, [final], told=out)
+        if is_ours(final, self._root, self._file):
+            raise OutOfOurs(out)
+        self._taken.take(self._stage.name, index, [final], told=out)
         return Place(out, final, self._given(out, final), out.endswith("/"), self._told)
 
     def _really(self, folder: str) -> str:
@@ -90,15 +154,6 @@ class Writing:
         if self._stage.workdir is None and here == final:
             return os.path.join(folder, os.path.basename(aside(final)), name)
         return os.path.join(aside(final), os.path.basename(final))
-
-
-def take(taken: Taken, stage: str, index: int, files: Sequence[str], told: str = "") -> None:
-    """Note that a call writes these files, or has written them. Errors: OutTwice."""
-    call = stage, index
-    for file in files:
-        first = taken.setdefault(file, call)
-        if first != call:
-            raise OutTwice(told or file, first, call)
 
 
 def spoken(stage: StageSpec) -> list[Any]:

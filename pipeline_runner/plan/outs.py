@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from pipeline_runner.classes import dataclass
@@ -56,13 +57,51 @@ class OutNotInside(Problem):
         return ["Write it somewhere below the folder of the pipeline; or say that it is meant: allow_outside: true."]
 
 
-def unwritable(stage: StageSpec, folder: Path) -> Iterator[Problem]:
-    """Outs of one stage that cannot be, whatever its items are. `folder`: outside of which it does not write."""
+@dataclass(frozen=True, kw_only=True)
+class OutIsOurs(Problem):
+    """An out that prun itself reads or writes."""
+
+    stage: str
+    out: str
+
+    def sentence(self) -> str:
+        return f'"{self.out}" of stage "{self.stage}" cannot be an out: {OURS}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutInAnother(Problem):
+    """An out within another one, which is replaced whole."""
+
+    stage: str
+    out: str
+    other: str
+    whole: str
+
+    def sentence(self) -> str:
+        return f'"{self.out}" of stage "{self.stage}" is within "{self.whole}" of stage "{self.other}"'
+
+    def advice(self) -> Sequence[str]:
+        return ["Give each a place of its own: whoever writes the outer one replaces it whole."]
+
+
+OURS = "it is the pipeline itself, or where its runs are kept"
+
+
+def is_ours(path: str, folder: str, file: str | None) -> bool:
+    """Whether prun itself reads or writes a place in a project's folder. `file`: the pipeline's. All absolute."""
+    return ".prun" in os.path.relpath(path, folder).split(os.sep) or path == file
+
+
+def unwritable(stage: StageSpec, folder: Path, file: str | None) -> Iterator[Problem]:
+    """Outs of one stage that cannot be, whatever its items are. `folder`: outside of which it does not write; `file`:
+    the pipeline's own."""
     for out in fixed(stage):
         path = os.path.normpath(out)
         # One through a symbolic link is followed when the stage begins.
         if path == "." or (not stage.allow_outside and _leads_out(path, folder)):
             yield OutNotInside(mark=stage.mark("outs"), stage=stage.name, out=out)
+        elif is_ours(os.path.abspath(folder / path), os.path.abspath(folder), file and os.path.abspath(file)):
+            yield OutIsOurs(mark=stage.mark("outs"), stage=stage.name, out=out)
         elif stage.over is not None:
             yield OutOfEveryCall(mark=stage.mark("outs"), stage=stage.name, out=out)
 
@@ -74,13 +113,20 @@ def _leads_out(path: str, folder: Path) -> bool:
 
 
 def written_twice(spec: PipelineSpec) -> Iterator[Problem]:
-    """Outs that two stages have."""
-    first: dict[str, StageName] = {}
+    """Outs that two stages have, or that are one within the other."""
+    first: dict[str, tuple[StageName, str]] = {}
+    places: list[tuple[StageSpec, str, str]] = []
     for name, stage in {**spec.stages, **spec.hooks}.items():
         for out in fixed(stage):
-            other = first.setdefault(os.path.normpath(spec.folder_of(stage) / out), name)
+            path = os.path.normpath(spec.folder_of(stage) / out)
+            other, _ = first.setdefault(path, (name, out))
             if other != name:
                 yield OutOfTwoStages(mark=stage.mark("outs"), stage=name, other=other, out=out)
+            places.append((stage, out, path))
+    for stage, out, path in places:
+        above = (first[whole] for whole in map(str, Path(path).parents) if whole in first and whole != str(spec.folder))
+        for other, whole in islice(above, 1):
+            yield OutInAnother(mark=stage.mark("outs"), stage=stage.name, out=out, other=other, whole=whole)
 
 
 def folders(spec: PipelineSpec) -> list[str]:

@@ -14,7 +14,7 @@ from pipeline_runner.calls import Cause, column_values
 from pipeline_runner.engine.engine import Engine
 from pipeline_runner.engine.inputs import constants_of, intake_of
 from pipeline_runner.engine.jobs import environment, job, workdir
-from pipeline_runner.engine.places import Writing, names
+from pipeline_runner.engine.places import Taken, Writing, names
 from pipeline_runner.events import CallsDone, Event, StageEnded
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.tuning.apart import Weigh, apart, cpu_s
@@ -140,7 +140,7 @@ def _loop(plan: Plan, weigh: Weigh) -> Bare:
 def _calls(plan: Plan, stage: StagePlan) -> list[Callable[[], object]]:
     """Every call, ready to be made: with its arguments as a worker would have them."""
     spec, folder = stage.spec, plan.pipeline.folder_of(stage.spec)
-    writing = Writing(spec, folder, {}) if spec.outs else None
+    writing = Writing(spec, folder, plan.pipeline.file, Taken()) if spec.outs else None
     scope = {"stages": {}, "run": None} | (names(writing.places(0, None)) if writing and spec.over is None else {})
     constants = constants_of(spec, scope)
     intake, _ = intake_of(plan, stage, constants.per_call, {}, lambda: None, writing=writing)

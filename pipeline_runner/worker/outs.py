@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -38,6 +37,17 @@ class OutMissing(PipelineError):
     def __str__(self) -> str:
         where = f', neither there nor as "{self.given}", the name that it was given' if self.given else ""
         return f'the call has ended and not written "{self.out}", which its `outs` name{where}'
+
+
+class OutIsFolder(PipelineError):
+    """A call has written a file in the place of a folder."""
+
+    def __init__(self, out: str) -> None:
+        super().__init__(out)
+        self.out = out
+
+    def __str__(self) -> str:
+        return f'"{self.out}" is a folder, and the call has written a file to be put there: take the folder away first'
 
 
 class OutBusy(PipelineError):
@@ -177,17 +187,38 @@ def _alive(pid: str, since: str) -> bool:
 
 
 def finish(places: Sequence[Place]) -> list[tuple[str, str]]:
-    """Put all outs in their places: (path, digest of what is in it) of each. Errors: OutMissing, with none moved."""
+    """Put all outs in their places: (path, digest of what is in it) of each. Errors: OutMissing, OutIsFolder, with none
+    moved."""
     moved = [place for place in places if _written_aside(place)]
     for place in places:
-        if place not in moved and not os.path.exists(place.final):
+        if place not in moved and not _there(place):
             raise OutMissing(place.shown, place.given if place.told else "")
+        if place in moved and _is_folder(place.final) and not _is_folder(place.temporary):
+            raise OutIsFolder(place.shown)
     for place in moved:
         _put(place)
     digests = [(place.final, contents(place.final)) for place in places]
     for place in places:
         shutil.rmtree(place.aside)
     return digests
+
+
+def _there(place: Place) -> bool:
+    """Whether the call has written to the place itself. One that asked for `${out}` has not, if what is there is a file
+    from before: it may be what an earlier call wrote, or anybody."""
+    if not os.path.exists(place.final):
+        return False
+    return not place.told or os.path.isdir(place.final) or _since(place.final, place.aside)
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
+def _since(path: str, folder: str) -> bool:
+    """Whether a file was written since the try began whose folder that is. Errors: OSError."""
+    # Not its mtime, which a call may set; and both by the clock of one file system.
+    return os.lstat(path).st_ctime_ns >= os.stat(os.path.join(folder, _BEGAN)).st_mtime_ns
 
 
 def _written_aside(place: Place) -> bool:
@@ -199,7 +230,7 @@ def _written_aside(place: Place) -> bool:
 
 
 def _put(place: Place) -> None:
-    if os.path.isdir(place.final) and not os.path.islink(place.final):
+    if _is_folder(place.final):
         # A folder that has something in it cannot be renamed over. Killed between the two, neither is accepted.
         os.rename(place.final, os.path.join(place.aside, ".prun-was"))
     os.replace(place.temporary, place.final)
@@ -211,11 +242,8 @@ def discard(place: Place) -> None:
     Nothing that was there before it began; of folders, none that was.
     """
     with suppress(OSError):
-        began = os.stat(os.path.join(place.aside, _BEGAN)).st_mtime_ns
-        found = os.lstat(place.final)
-        if not stat.S_ISDIR(found.st_mode):
-            # Not its mtime, which a call may set; and both by the clock of one file system.
-            if found.st_ctime_ns >= began:
+        if not _is_folder(place.final):
+            if _since(place.final, place.aside):
                 os.unlink(place.final)
         elif _began(place.aside)[1] == "file":
             shutil.rmtree(place.final)
@@ -246,7 +274,7 @@ def sweep_below(folder: str) -> None:
 def _of(sign: str, final: str) -> bool:
     """Whether this is what the try writes that the sign is of, and it was written since."""
     with suppress(OSError):
-        return aside(final) == sign and os.lstat(final).st_ctime_ns >= os.stat(os.path.join(sign, _BEGAN)).st_mtime_ns
+        return aside(final) == sign and _since(final, sign)
     return False
 
 

@@ -30,6 +30,7 @@ def draw(name, to):
     return to
 
 def deep(name, to):
+    Path(to).touch()
     return {"to": [Path(to)], "name": name}, (to, "to")
 
 def both(name, first, second):
@@ -112,8 +113,6 @@ def test_a_name_is_put_right_wherever_it_stands_in_a_value(project):
     project.stages(
         {"a": stage("itself", "out/deep/${item}.txt"), "b": stage("deep", outs=["kept/${item}"], needs=["a"])}
     )
-    for name in "ab":
-        project.write(f"kept/{name}", "there")  # what is there is enough
     assert project.run()["b"][0] == ({"to": [Path("kept/a")], "name": "a"}, ("kept/a", "to"))
 
 
@@ -271,6 +270,37 @@ def test_a_call_may_make_the_folder_itself(project):
     project.stages({"make": stage("make_folder", over=["a"], outs=["out/${item}"])})
     project.run()
     assert below(project.folder / "out") == ["a/a"]
+
+
+def test_what_was_there_is_not_taken_for_what_a_call_has_written_that_asked_for_another_name(project):
+    project.write("a.txt", "stale")
+    project.stages({"nothing": stage("nothing", over=["a"], outs=["${item}.txt"], cache=True)})
+    (failed,) = project.run().failures
+    assert failed.failure.type == "OutMissing"
+    assert (project.folder / "a.txt").read_text() == "stale"
+
+
+def test_a_folder_of_the_users_is_not_replaced_by_a_file(project):
+    project.write("src/precious.py", "x = 1")
+    project.stages({"draw": stage("draw", over=["src"], outs=["${item}"])})
+    (failed,) = project.run().failures
+    assert failed.failure.message.startswith('"src" is a folder, and the call has written a file')
+    assert below(project.folder / "src") == ["precious.py"]
+
+
+@pytest.mark.parametrize("over", [["x", "x/y"], ["x/y", "x"], ["x/y/z", "w", "x"]])
+def test_a_place_within_another_is_refused_while_it_runs(project, over):
+    project.stages({"draw": stage("draw", over=over, outs=["out/${item}"], on_error="finish")})
+    (failed,) = project.run().failures
+    assert failed.failure.type == "OutWithin"
+    assert "whoever writes the outer one replaces it whole" in failed.failure.message
+
+
+@pytest.mark.parametrize("out", [".prun", ".prun/journal.db", "deep/.prun/x", "pipeline.yaml"])
+def test_what_prun_itself_reads_or_writes_is_no_out(project, out):
+    project.stages({"draw": stage("draw", over=[out], outs=["${item}"])})
+    (failed,) = project.run().failures
+    assert failed.failure.type == "OutOfOurs"
 
 
 def test_two_calls_with_one_out_are_named(project):
