@@ -30,7 +30,7 @@ from pipeline_runner.plan.problems import (
     UnknownBackend,
     UnknownMethod,
 )
-from pipeline_runner.plan.readings import Reading, fits, readings
+from pipeline_runner.plan.readings import Reading, fits, left_whole, readings
 from pipeline_runner.plan.taste import Offer, Taste, reasons
 from pipeline_runner.spec.pipeline import StageName, StageSpec, Zip
 
@@ -83,7 +83,8 @@ def candidates(stage: StageSpec, table: Table) -> list[Choice]:
     found: dict[str, Choice] = {}
     offers = _offers(stage, table, readings(stage), anywhere=True)
     for offer in sorted(offers, key=Taste(stage, streamed=False).costs):
-        if offer.reading is not Reading.LAST and all(able(offer.backend) for able in abilities):
+        # One that is asked for f(item) by itself only since `args` is left out would be another one if it were named.
+        if offer.style in offer.method.styles and all(able(offer.backend) for able in abilities):
             returns = stage.returns or _returns(stage, offer.method)
             found.setdefault(offer.method.name, Choice(offer.method, offer.backend, offer.style, returns, "it fits"))
     return list(found.values())
@@ -173,6 +174,7 @@ def _offers(
 ) -> Iterable[Offer]:
     """Every method that is what the stage says on all axes, in each style in which it could be read."""
     anywhere = anywhere or _asks_for_this_process(stage)
+    whole = left_whole(stage, styles)
     for backend in table.backends:
         if stage.backend not in (None, backend.keyword) or (backend.in_process and not anywhere):
             continue
@@ -183,6 +185,8 @@ def _offers(
                 for style, reading in styles.items():
                     if style in method.styles:
                         yield Offer(method, backend, style, reading)
+                    elif whole and method.style is Style.SINGLE:
+                        yield Offer(method, backend, style, Reading.SINGLY)
 
 
 def _asks_for_this_process(stage: StageSpec) -> bool:

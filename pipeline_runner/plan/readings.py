@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 
-from pipeline_runner.axes import Dispatch, Style
+from pipeline_runner.axes import Style
 from pipeline_runner.methods import Method
 from pipeline_runner.spec.pipeline import Glob, Items, Lines, Range, Source, StageSpec, Zip
 
@@ -16,7 +16,6 @@ class Reading(IntEnum):
     USUAL = 0
     ROWS = 1  # another shape, but every call gets the same arguments
     SINGLY = 2  # the same, one call at a time
-    LAST = 3  # list and mapping items are spread; only when nothing else is there
 
 
 def readings(stage: StageSpec, named: Method | None = None) -> Mapping[Style, Reading]:
@@ -33,9 +32,14 @@ def _usual_readings(stage: StageSpec) -> Mapping[Style, Reading]:
         return {Style.SINGLE: Reading.USUAL}
     if isinstance(stage.over, Zip):
         return {Style.ZIP: Reading.USUAL, Style.STAR: Reading.ROWS, Style.SINGLE: Reading.SINGLY}
-    if stage.dispatch is Dispatch.BATCH:
-        return {Style.SINGLE: Reading.USUAL}
-    return {Style.MAP: Reading.USUAL, Style.SINGLE: Reading.SINGLY if _plain(stage.over) else Reading.LAST}
+    singly = {Style.SINGLE: Reading.SINGLY} if _plain(stage.over) else {}
+    return {Style.MAP: Reading.USUAL, **singly}
+
+
+def left_whole(stage: StageSpec, styles: Mapping[Style, Reading]) -> bool:
+    """Whether also a method that is asked for one call at a time is to give an item as it is: what an item means is not
+    to depend on backend or dispatch, where neither `args` nor `method` says it."""
+    return stage.style is None and stage.method is None and list(styles) == [Style.MAP]
 
 
 def _plain(source: Source) -> bool:

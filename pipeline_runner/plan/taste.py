@@ -33,7 +33,6 @@ class Taste:
         many = self.stage.over is not None
         returns_free = self.stage.returns is None
         return (
-            offer.reading is Reading.LAST,
             backend.in_process,
             many and not method.parallel,
             offer.reading,
@@ -51,13 +50,13 @@ class Taste:
 def _words(offer: Offer) -> list[tuple[str, str]]:
     """For each of the costs: what is said for an offer with the smaller one, and against one with the greater."""
     at_the_end = "hands nothing on before its end"
+    singly = offer.style is not offer.method.style and offer.reading is Reading.SINGLY
     as_they_end = "hands values on in the order in which they end"
     lazy = ("takes calls as they come", "wants all its input before it starts")
     return [
-        ("gives each call its item as it is", "spreads list and mapping items"),
         ("runs in worker processes", "runs in this process"),
         ("runs calls side by side", "runs one call at a time"),
-        (f"takes args: {offer.style}", f"takes args: {offer.style}"),
+        (f"takes args: {offer.style}", "is asked for one call at a time" if singly else f"takes args: {offer.style}"),
         lazy,
         ("is one call and its value", "gives a handle where there is only one call"),
         ("starts fast", "starts slower"),
@@ -138,8 +137,6 @@ def _merits(stage: StageSpec, offer: Offer) -> str:
 
 def _caution(stage: StageSpec, offer: Offer) -> str:
     """What to know of the choice that might surprise; usually nothing."""
-    if offer.reading is Reading.LAST:
-        return "; list and mapping items are spread over the parameters, since nothing else fits"
     if endless(stage.over) and not offer.method.lazy:
         return '; reads all of the generator before it starts: if that has no end, bound it with "take"'
     return ""

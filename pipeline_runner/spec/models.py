@@ -218,7 +218,9 @@ class StageKeys(Written):
     `{matrix: {a: [1, 2], b: [x, y]}}`;
     for `args: zip` a list of sources, or a mapping of names to sources. Left out: one call."""
     args: Annotated[Style, Field(strict=False), Or(REFERENCE)] | None = None
-    """How an item becomes a call: single `f(*item)`, map `f(item)`, star `f(*row)`, zip `f(a[i], b[i])`."""
+    """How an item becomes a call: single `f(*item)`, map `f(item)`, star `f(*row)`, zip `f(a[i], b[i])`.
+    Left out: what a named `method` takes; else `single` without `over`, `zip` for several sources, and `map` for all
+    others."""
     with_: Annotated[Any, Shape(anyOf=[{"type": ["object", "array", "null"]}, REFERENCE])] = Field(None, alias="with")
     """The same keyword arguments in every call; without `over` it may be a list of positions."""
     shortest: Flag | None = None

@@ -22,6 +22,17 @@ JOIN = {"call": "deeds.py:join"}
         ({"over": [[1, 2], {"x": 1}], "args": "map"}, [[[[1, 2]], {}], [[{"x": 1}], {}]]),
         ({"over": [[1, 2], {"x": 1}], "backend": "process"}, [[[[1, 2]], {}], [[{"x": 1}], {}]]),
         ({"over": [[1, 2], {"x": 1}], "backend": "ppft"}, [[[[1, 2]], {}], [[{"x": 1}], {}]]),
+        *(
+            ({"over": [[1, 2], {"x": 1}], "backend": backend, "dispatch": dispatch}, [[[[1, 2]], {}], [[{"x": 1}], {}]])
+            for backend, dispatch in [
+                ("multiprocessing", "blocking"),
+                ("pathos", "blocking"),
+                ("parallel", "blocking"),
+                ("process", "batch"),
+                (None, "batch"),
+                (None, "blocking"),
+            ]
+        ),
         ({"over": [[1, 2], {"x": 1}], "method": "multiprocessing.Process"}, [[[1, 2], {}], [[], {"x": 1}]]),
         ({"over": [[1, 2], {"x": 1}], "args": "star"}, [[[1, 2], {}], [[], {"x": 1}]]),
         ({"over": [[1, 2], [3, 4]], "args": "zip"}, [[[1, 3], {}], [[2, 4], {}]]),

@@ -30,11 +30,21 @@ def test_every_combination_gets_a_method_that_is_what_it_says_or_a_problem_that_
             continue
         assert dispatch in (None, choice.method.dispatch)
         assert style in (None, choice.style)
-        assert choice.style in choice.method.styles
+        assert choice.style in choice.method.styles or (style is None and choice.style is Style.MAP)
         assert returns in (None, choice.returns)
         assert choice.returns in choice.method.offers
         assert backend in (None, choice.backend.keyword)
         assert not choice.backend.in_process or backend or dispatch is Dispatch.BLOCKING
+
+
+def test_what_an_item_means_depends_neither_on_backend_nor_on_dispatch_nor_on_returns(write):
+    for backend, dispatch, returns in product([None, *table().keywords], (None, *Dispatch), (None, *Returns)):
+        keys = {"over": [[1, 2]], "backend": backend, "dispatch": dispatch, "returns": returns}
+        try:
+            choice = choose(write({"work": keys}).stages["work"], table())
+        except Problems:
+            continue
+        assert choice.style is Style.MAP
 
 
 @pytest.mark.parametrize("method", list(table()), ids=lambda method: method.name)

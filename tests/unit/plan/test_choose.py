@@ -50,16 +50,17 @@ CHOICES = [
     ({"over": [1, 2], "style": SINGLE, "dispatch": BLOCKING}, POOL + "apply", SINGLE, VALUE),
     ({"over": [1, 2], "returns": VALUE}, POOL + "apply", SINGLE, VALUE),
     ({"over": [1, 2], "dispatch": BATCH}, "multiprocessing.Process", SINGLE, LIST),
-    ({"over": ROWS, "dispatch": BATCH, "returns": NONE}, "multiprocessing.Process", SINGLE, NONE),
+    ({"over": ROWS, "dispatch": BATCH, "returns": NONE}, "multiprocessing.Process", MAP, NONE),
     ({"over": [1, 2], "backend": "futures"}, "concurrent.futures.ProcessPoolExecutor.map", MAP, ITERATOR),
     ({"over": [1, 2], "backend": "pathos"}, "pathos.ProcessPool.imap", MAP, ITERATOR),
     ({"over": [1, 2], "backend": "serial"}, "pathos.SerialPool.map", MAP, ITERATOR),
     ({"over": [1, 2], "backend": "threads"}, "concurrent.futures.ThreadPoolExecutor.map", MAP, ITERATOR),
-    # one by one: in a worker process where that means the same call, in this process where it would not
+    # one by one: an item that may be a list goes to the function as it is
     ({"over": Glob("*.txt"), "dispatch": BLOCKING}, POOL + "apply", SINGLE, VALUE),
-    ({"over": ROWS, "dispatch": BLOCKING}, "pathos.SerialPool.map", MAP, ITERATOR),
+    ({"over": ROWS, "dispatch": BLOCKING}, POOL + "apply", MAP, VALUE),
+    ({"over": ROWS, "returns": APPLY}, POOL + "apply_async", MAP, APPLY),
     ({"over": [1, 2], "backend": "ppft"}, "ppft.Server.submit", SINGLE, APPLY),
-    ({"over": ROWS, "backend": "ppft"}, "ppft.Server.submit", SINGLE, APPLY),
+    ({"over": ROWS, "backend": "ppft"}, "ppft.Server.submit", MAP, APPLY),
     # rows and columns
     ({"over": ROWS, "style": STAR}, POOL + "starmap", STAR, LIST),
     ({"over": ROWS, "style": STAR, "returns": MAPPED}, POOL + "starmap_async", STAR, MAPPED),
@@ -77,7 +78,7 @@ CHOICES = [
     ({"over": [1], "method": "pathos.multiprocessing.ProcessPool.map"}, "pathos.ProcessPool.map", MAP, LIST),
     # what a library can do at all
     ({"over": [1], "start_method": StartMethod.SPAWN}, POOL + "imap", MAP, ITERATOR),
-    ({"over": ROWS, "dispatch": BLOCKING, "timeout_s": 3.0}, POOL + "apply", SINGLE, VALUE),
+    ({"over": ROWS, "dispatch": BLOCKING, "timeout_s": 3.0}, POOL + "apply", MAP, VALUE),
 ]
 
 
@@ -104,10 +105,6 @@ def test_a_generator_is_read_as_it_goes_where_a_choice_is_left(plan):
 def test_a_method_that_reads_a_whole_generator_first_is_told_of(plan):
     keys = {"over": Generate(Named("work", "numbers")), "method": POOL + "map"}
     assert '"take"' in plan({"work": keys}).stages["work"].choice.why
-
-
-def test_spreading_items_that_would_usually_stay_whole_is_told_of(plan):
-    assert "spread" in plan({"work": {"over": ROWS, "backend": "ppft"}}).stages["work"].choice.why
 
 
 def test_a_backend_that_is_not_there_is_passed_over(plan):
