@@ -171,6 +171,18 @@ def _readable(path: str) -> str | None:
     return unreadable(Path(path))
 
 
+def _spoiled(kind: str, path: str, folder: str) -> str | None:
+    from pipeline_runner.plan.preflight.files import spoiled
+
+    return spoiled(kind, path, Path(folder))
+
+
+def _runnable(path: str) -> bool:
+    from pipeline_runner.plan.preflight.programs import runnable
+
+    return runnable(path)
+
+
 def _module(name: str, folder: str) -> str:
     from pipeline_runner.plan.preflight.finder import Finder
     from pipeline_runner.worker.functions import path_with
@@ -226,9 +238,11 @@ _AGAIN: Mapping[str, Callable[..., Answer]] = {
     "folder": os.path.isdir,
     "file": os.path.isfile,
     "there": os.path.exists,
+    "runnable": _runnable,
     "project": _project,
     "matches": _matches,
     "readable": _readable,
+    "spoiled": _spoiled,
     "module": _module,
 }
 

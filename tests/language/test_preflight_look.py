@@ -249,10 +249,34 @@ def test_a_dep_that_another_stage_makes_is_told_with_what_to_wait_for(looked):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("rows.csv", b"a,a\n1,2\n", "line 1: the column a is there twice"),
+        ("rows.csv", b"a,b\n1,\xff\n", "line 2: not UTF-8: invalid start byte"),
+        ("rows.csv", b"a,b\n1\n", "line 2: 1 values for 2 columns"),
+        ("rows.jsonl", b"\n[1\n", "line 2: not JSON: Expecting ',' delimiter: line 2 column 1 (char 3)"),
+        ("rows.lines", b"\xff\n", "line 1: not UTF-8: invalid start byte"),
+        ("rows.csv", b"", None),
+        ("rows.csv", b"a,b\n1,2\n3\n", None),  # that is for the run to tell
+    ],
+)
+def test_a_file_of_items_is_read_up_to_its_first_row(looked, tmp_path, name, content, why):
+    (tmp_path / name).write_bytes(content)
+    kind = name.partition(".")[2]
+    stage = f"{{call: 'steps:any', over: {{{kind}: {name}}}}}"
+    assert told(looked(f"  s: {stage}")) == ([] if why is None else [f'stage "s" cannot read "{name}": {why}'])
+    after = f"  s: {stage[:-1]}, needs: [before]}}\n  before: {{call: 'steps:any'}}"
+    assert told(looked(after)) == []  # it may be written anew
+
+
+@pytest.mark.parametrize(
     ("run", "sentence"),
     [
         ("[ech, hello]", 'stage "s" runs "ech", and there is no such program on the PATH'),
         ("[./tool.sh, hello]", 'stage "s" runs "./tool.sh", and there is no such program'),
+        ("[./plain, hello]", 'stage "s" runs "./plain", and that may not be executed'),
+        ("[./bin, hello]", 'stage "s" runs "./bin", and that is a folder'),
+        ("[plain], env: {PATH: .}", 'stage "s" runs "plain", and there is no such program on the PATH'),
         ("['echo hello']", 'stage "s" runs "echo hello", and there is no such program on the PATH'),
         ("[tool], env: {PATH: nowhere}", 'stage "s" runs "tool", and there is no such program on the PATH'),
         ("['${params.program}']", 'stage "s" runs "ech", and there is no such program on the PATH'),
@@ -267,7 +291,8 @@ def test_a_dep_that_another_stage_makes_is_told_with_what_to_wait_for(looked):
 )
 def test_a_program_that_is_nowhere_is_told_before_anything_runs(looked, tmp_path, run, sentence):
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "tool").write_text("")
+    (tmp_path / "bin" / "tool").touch(0o755)
+    (tmp_path / "plain").touch(0o644)
     found = looked(f"  before: {{call: 'steps:any'}}\n  s: {{run: {run}}}\nparams: {{program: ech}}")
     assert told(found) == ([] if sentence is None else [sentence])
 

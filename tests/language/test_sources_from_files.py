@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
 import zipfile
+from threading import Thread
 
 import fsspec
 import pytest
@@ -104,3 +106,17 @@ def test_a_pipeline_of_local_files_imports_no_fsspec(made, python):
     code = "import sys; from pipeline_runner import Pipeline; Pipeline.load('pipeline.yaml').run(workers=1); print('fsspec' in sys.modules)"
     assert python("-c", code, cwd=made.folder).stdout.strip() == "False"
     assert "fsspec" in sys.modules  # here it is
+
+
+@pytest.mark.parametrize(("kind", "args"), [("csv", "star"), ("csv", "map"), ("lines", "map"), ("jsonl", "map")])
+def test_a_pipe_is_read_by_the_run_alone(made, kind, args):
+    os.mkfifo(made.folder / "pipe")
+    rows = {"csv": "x\n1\n2\n", "lines": "1\n2\n", "jsonl": "1\n2\n"}[kind]
+    pipeline = made({kind: "pipe"}, args=args)
+    writer = Thread(target=(made.folder / "pipe").write_text, args=(rows,))
+    writer.start()
+    value = pipeline.run()["a"]
+    writer.join()
+    assert value == {"csv": [{"x": "1"}, {"x": "2"}] if args == "map" else ["1", "2"], "lines": ["1", "2"]}.get(
+        kind, [1, 2]
+    )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline_runner.errors import Problem, did_you_mean
 from pipeline_runner.plan.links import links
 from pipeline_runner.plan.preflight.written import place_of, sources
-from pipeline_runner.spec.opening import is_url, matches
+from pipeline_runner.spec.opening import SourceError, is_url, matches
 from pipeline_runner.spec.pipeline import Csv, Glob, Jsonl, Lines, PipelineSpec, StageName, StageSpec
+from pipeline_runner.spec.sources import items
 from pipeline_runner.witness import saw, unsure
 
 
@@ -33,9 +34,13 @@ def look_at_files(
             case Lines(file) | Csv(file) | Jsonl(file) if not is_url(file) and not _made(
                 folder / file, earlier, pipeline
             ):
+                kind = type(source).__name__.lower()
                 why = unreadable(folder / file)
                 saw("readable", str(folder / file), answer=why)
-                mark = place_of(stage, (*path, type(source).__name__.lower()), value=True)
+                if why is None and not earlier:  # which may write it anew
+                    why = spoiled(kind, file, folder)
+                    saw("spoiled", kind, file, str(folder), answer=why)
+                mark = place_of(stage, (*path, kind), value=True)
                 if why is not None and earlier and why == _NONE:
                     place = f"{mark}: " if mark else ""
                     warnings.append(
@@ -44,7 +49,7 @@ def look_at_files(
                 elif why is not None:
                     from pipeline_runner.plan.preflight.problems import NoInput
 
-                    known = tuple(beside(folder / file, file))
+                    known = tuple(beside(folder / file, file)) if why == _NONE else ()
                     found.append(NoInput(mark=mark, stage=stage.name, path=file, why=why, known=known))
             case Glob(pattern) if not is_url(pattern) and not earlier and not matches(pattern, folder):
                 mark = place_of(stage, (*path, "glob"), value=True)
@@ -81,12 +86,29 @@ def unreadable(file: Path) -> str | None:
     try:
         if file.is_dir():
             return "it is a folder"
+        if not file.is_file():  # a pipe: what is opened and read of it now, the run would lack
+            file.stat()
+            return None
         with file.open("rb"):
             return None
     except OSError as error:
         return _NONE if error.errno == errno.ENOENT else (error.strerror or str(error)).lower()
     except ValueError as error:  # a NUL in its name
         return str(error)
+
+
+def spoiled(kind: str, path: str, folder: Path) -> str | None:
+    """What is wrong with the first row of a file that can be read; None: nothing. `kind`: lines, csv or jsonl."""
+    if not (folder / path).is_file():
+        return None
+    try:
+        next(items(_KINDS[kind](path), folder), None)
+    except SourceError as error:
+        return f"line {error.line}: {error.why}" if error.line else error.why
+    return None
+
+
+_KINDS: Mapping[str, Callable[[str], Lines | Csv | Jsonl]] = {"lines": Lines, "csv": Csv, "jsonl": Jsonl}
 
 
 def beside(file: Path, written: str) -> Iterator[str]:

@@ -209,12 +209,14 @@ class NoProgram(Problem):
 
     stage: str
     program: str
+    why: str  # "there is no such program"
 
     def sentence(self) -> str:
-        where = "" if "/" in self.program else " on the PATH"
-        return f'stage "{self.stage}" runs "{self.program}", and there is no such program{where}'
+        return f'stage "{self.stage}" runs "{self.program}", and {self.why}'
 
     def advice(self) -> Sequence[str]:
+        if self.why == "that may not be executed":
+            return (f'make it so (chmod +x), or name what is to read it: run: [sh, "{self.program}"]',)
         if " " in self.program:
             return ("a list has one word in each of its elements; for a whole command line write it as text",)
         return ()

@@ -27,19 +27,31 @@ def look_at_program(
     ):
         return
     name = "".join(piece.value if isinstance(piece, Known) else str(piece) for piece in first)
-    if not _is_there(name, pipeline, stage):
+    why = _unrunnable(name, pipeline, stage)
+    if why is not None:
         from pipeline_runner.plan.preflight.problems import NoProgram
 
-        yield NoProgram(mark=place_of(stage, ("run", 0), value=True), stage=stage.name, program=name)
+        yield NoProgram(mark=place_of(stage, ("run", 0), value=True), stage=stage.name, program=name, why=why)
 
 
-def _is_there(name: str, pipeline: PipelineSpec, stage: StageSpec) -> bool:
-    """Whether there is a file of this name where the system would look for it; whether it may be run, a run tells."""
+def _unrunnable(name: str, pipeline: PipelineSpec, stage: StageSpec) -> str | None:
+    """Why the system would find nothing to run under this name; None: it would."""
     read_variable("PATH")
     path = {**os.environ, **pipeline.env, **stage.env}.get("PATH", os.defpath)
     folders = [""] if "/" in name else path.split(os.pathsep)
     start = os.path.join(pipeline.folder_of(stage), stage.workdir or "")
-    found = next(filter(os.path.exists, (os.path.join(start, folder, name) for folder in folders)), None)
+    places = [os.path.join(start, folder, name) for folder in folders]
+    found = next(filter(runnable, places), None)
     if found is not None:
-        saw("there", found, answer=True)
-    return found is not None
+        saw("runnable", found, answer=True)
+        return None
+    if "/" not in name:
+        return "there is no such program on the PATH"
+    if os.path.isdir(places[0]):
+        return "that is a folder"
+    return "that may not be executed" if os.path.exists(places[0]) else "there is no such program"
+
+
+def runnable(path: str) -> bool:
+    """Whether this user may execute what is there."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)

@@ -34,7 +34,8 @@ def rows(over: Source, folder: Path, before: Callable[[], Iterator[Link]]) -> It
             return (dict(zip(names, row, strict=True)) for row in together) if names else together
         case Range() | Items(list() | tuple()) | Batches(Items() | Range()) | Matrix() if _written(over):
             return islice(items(over, folder), MOST)
-        case Csv(path) if not is_url(path) and not any(before()):
+        # Not of a pipe: what is read of it now, the run would lack.
+        case Csv(path) if not is_url(path) and (folder / path).is_file() and not any(before()):
             return _first_of(over, folder, path)
     return None
 
