@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-AIM_S = 0.03  # of work in a chunk: a message costs 0.25–0.8 ms of CPU, so this loses about 2 %
+AIM_S = 0.03  # of work in a chunk of few calls
+QUICK_AIM_S = 0.1  # of work in a chunk of many: it costs 1 ms of CPU, of 30 ms that is 3 %
+FEW = 3  # calls in a chunk; of so many times as many that many times as long a chunk is right
 LEAST_S = 0.002  # of work in one of the last chunks, which are the smallest
-BUDGET_S = 0.05  # after which a worker hands the rest back: a wrong guess costs a resend, not a wait, and who is killed
-# loses no more than this. Of a method that takes all its input at once the rest waits for the next round.
+BUDGET = 5 / 3  # of what was aimed at, after which a worker hands the rest back: a wrong guess costs a resend, not a
+# wait, and who is killed loses no more than this. Of a method that takes all its input at once the rest waits for the
+# next round.
+PIECES = 2.5  # for each worker: what is left is shared out in so many
 GROWTH = 1 << 12  # at most so many times the largest size that was seen to last
 SURE = 8  # a size is settled when one that was so many times smaller has been seen to last
 MOST = 1 << 16  # calls
@@ -52,7 +56,7 @@ class Sizes:
     @property
     def budget_s(self) -> float:
         """How long a chunk may take before it hands back its rest; 0 where the user chose the size."""
-        return 0.0 if self._fixed else self._price * BUDGET_S
+        return 0.0 if self._fixed else BUDGET * self._aim_s
 
     def learn(self, calls: int, took_s: float) -> None:
         """A chunk of so many calls took so long."""
@@ -80,15 +84,23 @@ class Sizes:
         """Guided: what is left is shared out in ever smaller pieces, so that workers end together. They need not be
         smaller than what is worth a message; but one of calls that we know little of is no larger than what we know."""
         least = min(self._lasting(self._price * LEAST_S), int(self._seen[0]))
-        return max(left // (2 * self._workers), min(left, least))
+        return max(int(left / (PIECES * self._workers)), min(left, least))
 
     def _lasting(self, s: float) -> int:
         """So many calls take so long."""
         calls, took_s = self._seen
         return int(s * calls / max(took_s, 1e-9))
 
+    @property
+    def _aim_s(self) -> float:
+        """How long a chunk should take. What a killed worker has done of it is done again: that should be either little
+        time or few calls."""
+        calls, took_s = self._seen
+        many = AIM_S * calls / max(took_s, 1e-9) / FEW  # times as many calls as are few
+        return max(self._price * AIM_S, min(many * AIM_S, QUICK_AIM_S))
+
     def _meant(self) -> int:
-        return min(self._lasting(self._price * AIM_S), self._most())
+        return min(self._lasting(self._aim_s), self._most())
 
     def _most(self) -> int:
         return min(MOST, int(MOST_BYTES / max(self._each_bytes, 1)))

@@ -15,7 +15,7 @@ from math import inf
 from pipeline_runner.axes import Dispatch, Style
 from pipeline_runner.calls import Calls
 from pipeline_runner.classes import dataclass, replace
-from pipeline_runner.engine.chunks import AIM_S, BUDGET_S, Sizes
+from pipeline_runner.engine.chunks import AIM_S, BUDGET, Sizes
 from pipeline_runner.engine.course import Course
 from pipeline_runner.engine.feed import Flight
 from pipeline_runner.methods import PoolSettings
@@ -136,7 +136,7 @@ class Loads(Sizes):
 
     @property
     def budget_s(self) -> float:
-        return BUDGET_S
+        return BUDGET * AIM_S
 
     def next(self, left: int | None) -> int:
         return MOST

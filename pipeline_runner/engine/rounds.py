@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 STALL_S = 1.0  # a round with a dead worker, and none at work, is broken off after so long without news
 RECEIPTS_S = 5.0  # all outcomes are here: a method that still gives no receipt is broken off after so long
 EXITCODE_S = 0.5  # a library may need a moment to learn of its worker's exit code
+REAPED_S = 5.0  # and where others keep the processors, its fork server needs one to fetch it
 WEIGH_S = 0.05  # how often the memory of workers is looked at where it is limited
 LAG_S = 0.1  # by which news may be behind a method that broke
 SPLIT = 8  # parts into which a chunk is cut whose worker died
@@ -222,12 +223,15 @@ class Rounds:
         """How the process ended. Its library may learn it a moment after the kernel told us."""
         if course.lease is None:
             return None
-        deadline = monotonic() + EXITCODE_S
+        began = monotonic()
         pause = threading.Event()
         while True:
             exitcode = course.lease.exitcode(pid)
-            if exitcode is not None or not wait or monotonic() > deadline:
+            if exitcode is not None or not wait:
                 return exitcode
+            waited_s = monotonic() - began
+            if waited_s > EXITCODE_S and (limits.state(pid) != "Z" or waited_s > REAPED_S):
+                return None
             pause.wait(0.005)
 
     def _sicken(self, course: Course) -> None:

@@ -45,17 +45,26 @@ def test_slow_calls_travel_alone():
 def test_where_a_chunk_is_dear_it_is_longer_and_the_last_ones_are_too():
     cheap, dear = Sizes(2, None), Sizes(2, None, price=10)
     for sizes in (cheap, dear):
-        sizes.learn(1024, 0.125)
-    assert cheap.next(None) == dear.next(None) // 10 == 245
-    assert dear.next(400) > cheap.next(400) == 100
+        sizes.learn(100, 1.0)
+    assert dear.next(None) == 10 * cheap.next(None) > cheap.next(None) > 0
+    assert dear.next(400) > cheap.next(400)
     assert dear.budget_s == 10 * cheap.budget_s
+
+
+def test_many_quick_calls_travel_for_longer_than_few_long_ones():
+    quick, slow, between = Sizes(2, None), Sizes(2, None), Sizes(2, None)
+    quick.learn(1000, 1.0)
+    slow.learn(10, 0.12)
+    between.learn(10, 0.048)
+    assert [sizes.next(None) for sizes in (quick, slow, between)] == [100, 2, 13]
+    assert quick.budget_s > between.budget_s > slow.budget_s > 0.03
 
 
 def test_what_is_left_is_shared_out_in_smaller_pieces():
     sizes = Sizes(2, None)
     for _ in range(6):
         sizes.learn(4096, 4096e-3)
-    assert [sizes.next(100), sizes.next(20), sizes.next(1)] == [25, 5, 1]
+    assert [sizes.next(100), sizes.next(20), sizes.next(1)] == [20, 4, 1]
 
 
 def test_what_takes_no_longer_than_a_message_is_not_shared_out():
@@ -67,7 +76,7 @@ def test_what_takes_no_longer_than_a_message_is_not_shared_out():
 def test_what_little_is_known_of_is_shared_out_however_quick_it_seems():
     sizes = Sizes(2, None)
     sizes.learn(2, 2e-6)
-    assert sizes.next(20) == 5
+    assert sizes.next(20) == 4
     assert sizes.next(4) == 2
 
 
@@ -98,7 +107,7 @@ def test_what_is_seen_soon_counts_for_more_than_what_was_recorded():
 
 def test_a_whole_input_is_guided_by_what_was_recorded_and_does_not_fall_to_dust():
     unknown = Sizes(2, None).whole(8000, 8000)
-    assert Sizes(2, None, 1e-4).whole(8000, 8000) == 300 < unknown
+    assert Sizes(2, None, 1e-3).whole(2000, 2000) == 100 < unknown // 4
     assert Sizes(2, None, 10.0).whole(8000, 8000) == unknown // DUST
     assert Sizes(2, None, 1e-9).whole(8000, 8000) <= 2 * unknown
 
@@ -134,7 +143,7 @@ def test_all_at_once_is_four_chunks_a_worker():
 def test_all_at_once_of_calls_whose_time_is_known_ends_in_smaller_chunks():
     sizes = Sizes(2, None)
     sizes.learn(1000, 1.0)
-    assert [sizes.whole(2000, left) for left in (2000, 200, 40, 4)] == [30, 30, 10, 2]
+    assert [sizes.whole(2000, left) for left in (2000, 200, 40, 4)] == [100, 40, 8, 2]
 
 
 # Leave
