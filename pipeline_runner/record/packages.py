@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from pipeline_runner.witness import saw
+from pipeline_runner.witness import digest, saw
 
 
 @cache
@@ -31,6 +32,32 @@ def _found(folder: Path, top: str, inner: list[str]) -> Path | None:
         if found is not None:
             return found
     return None
+
+
+def project_modules(package: str, folder: Path) -> tuple[Path, ...]:
+    """The files of all modules in a package of the project and below it; "" is the project's folder. In folders
+    without Python files nothing is looked for, so that a project's data is not."""
+    top, *inner = package.split(".")
+    if top in sys.stdlib_module_names:
+        return ()
+    bases = [base.joinpath(*inner) for base in _bases(folder, top)] if top else [folder]
+    found = tuple(file for base in bases for file in _below(os.fspath(base)))
+    saw("modules", package, str(folder), answer=digest("\n".join(map(str, found)).encode("utf-8", "surrogatepass")))
+    return found
+
+
+def _below(folder: str) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return
+    yield from (Path(entry.path) for entry in entries if entry.name.endswith(".py"))
+    for entry in entries:
+        if entry.name.isidentifier() and entry.is_dir(follow_symlinks=False):
+            inner = list(_below(entry.path))
+            if any(file.parent == Path(entry.path) for file in inner):
+                yield from inner
 
 
 def _bases(folder: Path, top: str) -> Iterator[Path]:

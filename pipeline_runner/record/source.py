@@ -5,8 +5,10 @@ the definition at the top of its module, and into other modules of the project. 
 installed the version counts, and of the standard library Python's. What runs at import (a call at
 the top of a module, a decorator that may register what it is given) belongs to every function of it.
 
-Not in it: data that a module reads from a file when it is imported (that is what `deps` is for), and
-what is found only by its name at run time (`getattr(module, name)`, `importlib.import_module`).
+What is imported by a text (`importlib.import_module`) counts as far as the text is known, and where nothing of it is,
+all modules of the project count. So it goes for a name that a module's `__getattr__` finds.
+
+Not in it: data that a module reads from a file (that is what `deps` is for).
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from pathlib import Path
 
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.hashing import blake2b
-from pipeline_runner.record.packages import package_version, project_file
+from pipeline_runner.record.named import HOMES, Asked, Here, asked, dotted, imports_by_name
+from pipeline_runner.record.packages import package_version, project_file, project_modules
 from pipeline_runner.witness import contents, heard, saw
 
 Origin = tuple[str, str | None]  # what an import binds: a module, or a module and a name in it
@@ -79,6 +82,14 @@ class _Module:
     stars: list[str] = field(default_factory=list)  # modules from which everything is imported
     runs: list[str] = field(default_factory=list)  # names of all that is imported, whether it is used or not
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.defined or name in self.imported
+
+    @property
+    def lazy(self) -> bool:
+        """Whether it finds names when they are asked for (PEP 562)."""
+        return "__getattr__" in self
+
     def imports(self, statement: ast.AST, file: Path, folder: Path) -> None:
         """Take down what an import binds at the top of the module."""
         for name, origin, whole in _imports(statement, file, folder):
@@ -121,7 +132,7 @@ class _Walk:
             if read is None:
                 return False
             todo += self._follow(at, read, what)
-        return name is None or name in module.defined or name in module.imported or bool(module.stars)
+        return name is None or name in module or module.lazy or bool(module.stars)
 
     def _follow(self, file: Path, module: _Module, what: str | None) -> Iterator[tuple[Path, str | None]]:
         label = _label(file, self.folder)
@@ -135,8 +146,16 @@ class _Walk:
             yield from self._statements(file, module, f"function {label}:{what}", module.defined[what])
         elif what in module.imported:
             yield from self._name(file, module, (what,), f"function {label}:{what}")
-        if what is None or (what and what not in module.defined and what not in module.imported):
+        if what is None or (what and what not in module):
             yield from self._stars(module, what)
+            if module.lazy and what is not None:
+                yield from self._lazily(file, module)
+
+    def _lazily(self, file: Path, module: _Module) -> Iterator[tuple[Path, str | None]]:
+        """What a module's `__getattr__` may find; where something made that function, any module beside it."""
+        yield file, "__getattr__"
+        if not all(isinstance(made, ast.FunctionDef) for made in module.defined.get("__getattr__", ())):
+            yield from self._by_name(file, Asked(f"{_package_name(file.parent, self.folder)}.", known=False))
 
     def _statements(
         self, file: Path, module: _Module, label: str, statements: Iterable[ast.stmt]
@@ -152,8 +171,12 @@ class _Walk:
                     if name == "*":
                         yield from self._origin((origin[0], None), ())
             for use in sorted(told.uses):
-                for origin in inner.get(use[0], ()):
+                origins = inner.get(use[0], [])
+                for origin in origins:
                     yield from self._origin(origin, use[1:])
+                for importer in _importers(use, [*origins, *module.imported.get(use[0], ())]):
+                    for what in asked(statement, use, importer, _here(file, self.folder)):
+                        yield from self._by_name(file, what)
                 yield from self._name(file, module, use, label)
 
     def _name(self, file: Path, module: _Module, use: tuple[str, ...], label: str) -> Iterator[tuple[Path, str | None]]:
@@ -194,10 +217,42 @@ class _Walk:
             if found is not None and found != file:
                 yield found, _SELF
 
+    def _by_name(self, file: Path, what: Asked) -> Iterator[tuple[Path, str | None]]:
+        """A module that is imported by a text; where only its package is known, all of that."""
+        top, *rest = what.name.split(".")
+        if what.known:
+            yield from self._import(file, what.name)
+            yield from self._origin((top, None), tuple(rest))
+            return
+        package = what.name.rpartition(".")[0]
+        found = project_modules(package, self.folder)
+        if not package and not file.is_relative_to(self.folder):
+            found += project_modules(_package_name(file.parent, self.folder).partition(".")[0], self.folder)
+        if package and not found:
+            self._package(package)
+        yield from ((one, None) for one in found if _known(one, self.folder) is not None)
+
     def _package(self, name: str) -> None:
         top = name.partition(".")[0]
         if top and top not in sys.stdlib_module_names and project_file(top, self.folder) is None:
             self.packages[top] = package_version(top)
+
+
+def _importers(use: tuple[str, ...], origins: Iterable[Origin]) -> Iterator[str]:
+    """What a name stands for, if that imports what a text names."""
+    if use == ("__import__",):
+        yield "__import__"
+    for module, attribute in origins:
+        if module.partition(".")[0] in HOMES:
+            name = ".".join((module, *([attribute] if attribute else []), *use[1:]))
+            if imports_by_name(name):
+                yield name
+
+
+def _here(file: Path, folder: Path) -> Here:
+    package = _package_name(file.parent, folder)
+    own = "" if file.name == "__init__.py" else file.stem
+    return Here(".".join(part for part in (package, own) if part), package)
 
 
 def _label(file: Path, folder: Path) -> str:
@@ -316,24 +371,15 @@ def _told(statement: ast.stmt) -> _Told:
         node = todo.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             continue
-        dotted = _dotted(node.target if isinstance(node, ast.AugAssign) else node)
-        if dotted is not None:
-            uses.add(dotted)
-        if dotted is not None and not isinstance(node, ast.AugAssign):
+        use = dotted(node.target if isinstance(node, ast.AugAssign) else node)
+        if use is not None:
+            uses.add(use)
+        if use is not None and not isinstance(node, ast.AugAssign):
             continue
         if isinstance(node, ast.Import | ast.ImportFrom):
             imports.append(node)
         todo += ast.iter_child_nodes(node)
     return _Told(ast.unparse(statement), frozenset(uses), tuple(imports))
-
-
-def _dotted(node: ast.AST) -> tuple[str, ...] | None:
-    """`a.b.c` as its parts; None where it is anything else."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.insert(0, node.attr)
-        node = node.value
-    return (node.id, *parts) if isinstance(node, ast.Name) else None
 
 
 class _Undocumented(ast.NodeTransformer):
