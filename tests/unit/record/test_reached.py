@@ -159,6 +159,54 @@ TABLE = {
     "a module that is run": ({"w.py": "import runpy\n\ndef f(x):\n    return runpy.run_module('b')['one'](x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
     "a file that is run": ({"w.py": "import runpy\n\ndef f(x):\n    return runpy.run_path(x)['one'](x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
     "a name that is resolved": ({"w.py": "import pkgutil\n\ndef f(x):\n    return pkgutil.resolve_name('b:one')(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "a package below one, both without __init__": (
+        {"w.py": "import ns.sub.b\n\ndef f(x):\n    return ns.sub.b.one(x)\n", "ns/sub/b.py": ONE + "\ndef two(x):\n    return 2\n"}, "w:f", ("ns/sub/b.py", *NEGATED), True),
+    "what of a package below one it does not use": (
+        {"w.py": "import ns.sub.b\n\ndef f(x):\n    return ns.sub.b.one(x)\n", "ns/sub/b.py": ONE + "\ndef two(x):\n    return 2\n"}, "w:f", ("ns/sub/b.py", "return 2", "return 3"), False),
+    "a folder without __init__ in a package": (
+        {"w.py": "import pkg.sub.b\n\ndef f(x):\n    return pkg.sub.b.one(x)\n", "pkg/__init__.py": "", "pkg/sub/b.py": ONE}, "w:f", ("pkg/sub/b.py", *NEGATED), True),
+    "what is imported of a package that it hands on": (
+        {"w.py": "import pkg, pkg.b\n\ndef f(x):\n    return getattr(pkg, x).one(1)\n", "pkg/__init__.py": "", "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "what a package calls like a module of it": (
+        {"w.py": "from pkg import b\n\ndef f(x):\n    return b(x)\n", "pkg/__init__.py": "from .c import one as b\n", "pkg/b.py": "", "pkg/c.py": ONE}, "w:f", ("pkg/c.py", *NEGATED), True),
+    "what a package has from a star, called like a module of it": (
+        {"w.py": "from pkg import one\n\ndef f(x):\n    return one(x)\n", "pkg/__init__.py": "from .c import *\n", "pkg/one.py": "", "pkg/c.py": ONE}, "w:f", ("pkg/c.py", *NEGATED), True),
+    "a compiled module": ({"w.py": "from b import one\n\ndef f(x):\n    return one(x)\n", "b.abi3.so": "return x"}, "w:f", ("b.abi3.so", *NEGATED), True),
+    "a compiled module of a package": (
+        {"w.py": "from pkg import one\n\ndef f(x):\n    return one(x)\n", "pkg/__init__.py": "from ._b import one\n", "pkg/_b.so": "return x"}, "w:f", ("pkg/_b.so", *NEGATED), True),
+    "a compiled module beside its source": (
+        {"w.py": "from b import one\n\ndef f(x):\n    return one(x)\n", "b.so": "return x", "b.py": ONE}, "w:f", ("b.so", *NEGATED), True),
+    "a function that is compiled": ({"b.so": "return x"}, "b:one", ("b.so", *NEGATED), True),
+    "the types of a module": (
+        {"w.py": "from b import one\n\ndef f(x):\n    return one(x)\n", "b.py": ONE, "b.pyi": "def one(x: int): ...\n"}, "w:f", ("b.pyi", "int", "str"), False),
+    "what runs only where it is no script": (
+        {"w.py": "if __name__ == '__main__':\n    K = 1\nelse:\n    K = 2\n\ndef f(x):\n    return K\n"}, "w:f", ("w.py", "K = 2", "K = 3"), True),
+    "a class that its base keeps": (
+        {"w.py": "import reg, b\n\ndef f(x):\n    return reg.KNOWN[0]().one(x)\n",
+         "reg.py": "KNOWN = []\n\nclass Base:\n    def __init_subclass__(cls):\n        KNOWN.append(cls)\n",
+         "b.py": "from reg import Base\n\nclass K(Base):\n    def one(self, x):\n        return x\n"}, "w:f", ("b.py", *NEGATED), True),
+    "a class that its metaclass keeps": (
+        {"w.py": "import reg, b\n\ndef f(x):\n    return reg.KNOWN[0]().one(x)\n",
+         "reg.py": "KNOWN = []\n\nclass Meta(type):\n    def __init__(cls, *more):\n        KNOWN.append(cls)\n",
+         "b.py": "from reg import Meta\n\nclass K(metaclass=Meta):\n    def one(self, x):\n        return x\n"}, "w:f", ("b.py", *NEGATED), True),
+    "a class that is found below its base": (
+        {"w.py": "class Base:\n    pass\n\nclass K(Base):\n    def one(self, x):\n        return x\n\ndef f(x):\n    return Base.__subclasses__()[0]().one(x)\n"}, "w:f", ("w.py", *NEGATED), True),
+    "a class that nothing finds": (
+        {"w.py": "class Base:  # __subclasses__\n    pass\n\nclass K(Base):\n    def one(self, x):\n        return x\n\ndef f(x):\n    return Base\n"}, "w:f", ("w.py", *NEGATED), False),
+    "what is registered by a call that gives a value": (
+        {"w.py": "import reg, b\n\ndef f(x):\n    return reg.KNOWN[0]\n", "reg.py": "KNOWN = []\n\ndef add(x):\n    KNOWN.append(x)\n", "b.py": "import reg\nA = reg.add(1)\n"},
+        "w:f", ("b.py", "add(1)", "add(2)"), True),
+    "a constant that Python computes": ({"w.py": "import math\nK = math.sqrt(4)\n\ndef f(x):\n    return x\n"}, "w:f", ("w.py", "sqrt(4)", "sqrt(5)"), False),
+    "a constant of a constant": ({"w.py": "T = {'a': 1}\nK = T.get('a')\n\ndef f(x):\n    return x\n"}, "w:f", ("w.py", "'a': 1", "'a': 2"), False),
+    "an import in a class": ({"w.py": "class K:\n    from b import one\n\ndef f(x):\n    return K.one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "an import for the whole module": (
+        {"w.py": "def load():\n    global b\n    import b\n\nload()\n\ndef f(x):\n    return b.one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "an annotation in quotes": (
+        {"w.py": "import pydantic\n\nclass M(pydantic.BaseModel):\n    inner: 'list[Inner]'\n\nclass Inner(pydantic.BaseModel):\n    x: int = 1\n\ndef f(x):\n    return M(**x)\n"},
+        "w:f", ("w.py", "= 1", "= 2"), True),
+    "what it finds in its own names": ({"w.py": ONE + "\ndef f(x):\n    return globals()[x](1)\n"}, "w:f", ("w.py", *NEGATED), True),
+    "what it finds in its own module": ({"w.py": "import sys\n\n" + ONE + "\ndef f(x):\n    return getattr(sys.modules[__name__], x)(1)\n"}, "w:f", ("w.py", *NEGATED), True),
+    "what it evaluates": ({"w.py": ONE + "\ndef f(x):\n    return eval(x)\n"}, "w:f", ("w.py", *NEGATED), True),
 }  # fmt: skip
 
 
