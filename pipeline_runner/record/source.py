@@ -131,6 +131,8 @@ class _Walk:
     _seen: set[tuple[Path, str | None]] = field(default_factory=set)
     _derived: list[tuple[Path, str | None]] = field(default_factory=list)
     _finds_classes: bool = False
+    # Each file is read, and its digest told, once in a walk: all of a large project are more than `_read` remembers.
+    _modules: dict[Path, _Module | None] = field(default_factory=dict)
 
     def reach(self, file: Path, name: str | None) -> bool:
         """Follow a name of a file (None: all of them). False when the file cannot be read as Python, or has no such
@@ -138,7 +140,7 @@ class _Walk:
         if is_compiled(file):
             self._compiled(file)
             return True
-        module = _known(file, self.folder)
+        module = self._known(file)
         if module is None:
             return False
         todo: list[tuple[Path, str | None]] = [(file, _SELF), (file, name)]
@@ -152,11 +154,16 @@ class _Walk:
             if is_compiled(at):
                 self._compiled(at)
                 continue
-            read = _known(at, self.folder)
+            read = self._known(at)
             if read is None:
                 return False
             todo += self._follow(at, read, what)
         return name is None or name in module or module.lazy or bool(module.stars)
+
+    def _known(self, file: Path) -> _Module | None:
+        if file not in self._modules:
+            self._modules[file] = _known(file, self.folder)
+        return self._modules[file]
 
     def _compiled(self, file: Path) -> None:
         digest = _contents(file, _stamp(file))
@@ -259,7 +266,7 @@ class _Walk:
                     break
                 passed += 1
                 continue
-            own = None if file is None else _known(file, self.folder)
+            own = None if file is None else self._known(file)
             if own is not None and steps[0] in own.defined:
                 break  # the package has a name of its own that is called like a module of it
             if own is not None and file is not None and _may_hide(own, (name, steps[0])):
@@ -291,7 +298,7 @@ class _Walk:
             found += project_modules(_package_name(file.parent, self.folder).partition(".")[0], self.folder)
         if package and not found:
             self._package(package)
-        yield from ((one, None) for one in found if is_compiled(one) or _known(one, self.folder) is not None)
+        yield from ((one, None) for one in found if is_compiled(one) or self._known(one) is not None)
 
     def _package(self, name: str) -> None:
         top = name.partition(".")[0]
