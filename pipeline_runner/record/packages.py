@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-from pipeline_runner.witness import saw
+from pipeline_runner.witness import digest, saw
 
 
 @cache
 def project_file(name: str, folder: Path) -> Path | None:
     """The file of a module of the project: one in its folder, or one elsewhere on the path that nobody has installed
-    (an editable install, PYTHONPATH). None for all others, and for a folder without an `__init__.py`."""
+    (an editable install, PYTHONPATH). A compiled one goes before a source. None for all others, and for a folder
+    without an `__init__.py`."""
     top, *inner = name.split(".")
     if not top or top in sys.stdlib_module_names:
         return None
@@ -25,12 +28,57 @@ def project_file(name: str, folder: Path) -> Path | None:
 def _found(folder: Path, top: str, inner: list[str]) -> Path | None:
     for base in _bases(folder, top):
         path = base.joinpath(*inner)
-        found = next(
-            (file for file in (path / "__init__.py", path.with_name(path.name + ".py")) if file.is_file()), None
-        )
+        names = (f"{path}/__init__.py", *(f"{path}{suffix}" for suffix in (*EXTENSION_SUFFIXES, ".py")))
+        found = next(filter(os.path.isfile, names), None)
         if found is not None:
-            return found
+            return Path(found)
     return None
+
+
+def is_compiled(file: Path) -> bool:
+    """Whether a module's file is machine code."""
+    return file.name.endswith(tuple(EXTENSION_SUFFIXES))
+
+
+@cache
+def project_folder(name: str, folder: Path) -> bool:
+    """Whether the project has a folder of this name, which may be a package without `__init__.py`."""
+    top, *inner = name.split(".")
+    if not top or top in sys.stdlib_module_names:
+        return False
+    for base in _bases(folder, top):
+        path = str(base.joinpath(*inner))
+        found = os.path.isdir(path)
+        saw("folder", path, answer=found)
+        if found:
+            return True
+    return False
+
+
+def project_modules(package: str, folder: Path) -> tuple[Path, ...]:
+    """The files of all modules in a package of the project and below it; "" is the project's folder. In folders
+    without modules nothing is looked for, so that a project's data is not."""
+    top, *inner = package.split(".")
+    if top in sys.stdlib_module_names:
+        return ()
+    bases = [base.joinpath(*inner) for base in _bases(folder, top)] if top else [folder]
+    found = tuple(file for base in bases for file in _below(os.fspath(base)))
+    saw("modules", package, str(folder), answer=digest("\n".join(map(str, found)).encode("utf-8", "surrogatepass")))
+    return found
+
+
+def _below(folder: str) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return
+    yield from (Path(entry.path) for entry in entries if entry.name.endswith((".py", *EXTENSION_SUFFIXES)))
+    for entry in entries:
+        if entry.name.isidentifier() and entry.is_dir(follow_symlinks=False):
+            inner = list(_below(entry.path))
+            if any(file.parent == Path(entry.path) for file in inner):
+                yield from inner
 
 
 def _bases(folder: Path, top: str) -> Iterator[Path]:
@@ -61,6 +109,7 @@ def package_version(top: str) -> str:
 def ask_again() -> None:
     """What is there may be another thing by now: each run asks anew, and for each module and package once."""
     project_file.cache_clear()
+    project_folder.cache_clear()
     package_version.cache_clear()
     _roots.cache_clear()
 
@@ -80,7 +129,7 @@ def _roots(top: str, path: tuple[str, ...]) -> tuple[Path, ...]:
         places = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
         found = [Path(place) for place in places]
         break
-    bare = [place.with_suffix("") if place.suffix == ".py" else place for place in found]
+    bare = [place.with_name(top) if place.suffix == ".py" or is_compiled(place) else place for place in found]
     return tuple(place for place in bare if place.is_absolute() and not _installed(place))
 
 

@@ -196,6 +196,12 @@ def _project(name: str, folder: str) -> str:
     return str(project_file(name, Path(folder)) or "")
 
 
+def _modules_below(package: str, folder: str) -> bytes:
+    from pipeline_runner.record.packages import project_modules
+
+    return witness.digest("\n".join(map(str, project_modules(package, Path(folder)))).encode("utf-8", "surrogatepass"))
+
+
 def _surroundings() -> bytes:
     """This program, what is installed beside it, how many CPUs there are, and what keeps numerical libraries at bay."""
     told = (
@@ -240,6 +246,7 @@ _AGAIN: Mapping[str, Callable[..., Answer]] = {
     "there": os.path.exists,
     "runnable": _runnable,
     "project": _project,
+    "modules": _modules_below,
     "matches": _matches,
     "readable": _readable,
     "spoiled": _spoiled,

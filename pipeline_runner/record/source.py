@@ -5,26 +5,40 @@ the definition at the top of its module, and into other modules of the project. 
 installed the version counts, and of the standard library Python's. What runs at import (a call at
 the top of a module, a decorator that may register what it is given) belongs to every function of it.
 
-Not in it: data that a module reads from a file when it is imported (that is what `deps` is for), and
-what is found only by its name at run time (`getattr(module, name)`, `importlib.import_module`).
+What is imported by a text (`importlib.import_module`) counts as far as the text is known, and where nothing of it is,
+all modules of the project count. So it goes for a name that a module's `__getattr__` finds.
+
+Not in it: data that a module reads from a file (that is what `deps` is for).
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.hashing import blake2b
-from pipeline_runner.record.packages import package_version, project_file
+from pipeline_runner.record.named import HOMES, Asked, Here, asked, dotted, imports_by_name
+from pipeline_runner.record.packages import (
+    is_compiled,
+    package_version,
+    project_file,
+    project_folder,
+    project_modules,
+)
 from pipeline_runner.witness import contents, heard, saw
 
 Origin = tuple[str, str | None]  # what an import binds: a module, or a module and a name in it
 _SELF = ""  # of a module: only what runs when it is imported
+_ITS_OWN_NAMES = frozenset({("globals",), ("eval",), ("exec",)})  # they reach whatever is in the module they are in
+# What finds a class that nobody names.
+_FINDS_CLASSES = r"__subclasses__|__init_subclass__|metaclass=(?!(?:abc\.)?ABCMeta\b)"
 
 
 @dataclass(frozen=True)
@@ -76,8 +90,19 @@ class _Module:
     defined: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imported: dict[str, list[Origin]] = field(default_factory=dict)
     always: list[ast.stmt] = field(default_factory=list)
+    calling: list[tuple[ast.stmt, frozenset[str]]] = field(default_factory=list)  # it gives a value, and calls these
+    derived: list[str] = field(default_factory=list)  # classes that have a base
+    finds_classes: bool = False
     stars: list[str] = field(default_factory=list)  # modules from which everything is imported
     runs: list[str] = field(default_factory=list)  # names of all that is imported, whether it is used or not
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.defined or name in self.imported
+
+    @property
+    def lazy(self) -> bool:
+        """Whether it finds names when they are asked for (PEP 562)."""
+        return "__getattr__" in self
 
     def imports(self, statement: ast.AST, file: Path, folder: Path) -> None:
         """Take down what an import binds at the top of the module."""
@@ -104,39 +129,72 @@ class _Walk:
     texts: dict[str, list[str]] = field(default_factory=dict)  # by label, as the file has them
     packages: dict[str, str] = field(default_factory=dict)
     _seen: set[tuple[Path, str | None]] = field(default_factory=set)
+    _derived: list[tuple[Path, str | None]] = field(default_factory=list)
+    _finds_classes: bool = False
+    # Each file is read, and its digest told, once in a walk: all of a large project are more than `_read` remembers.
+    _modules: dict[Path, _Module | None] = field(default_factory=dict)
 
     def reach(self, file: Path, name: str | None) -> bool:
         """Follow a name of a file (None: all of them). False when the file cannot be read as Python, or has no such
         name that could be found by reading."""
-        module = _known(file, self.folder)
+        if is_compiled(file):
+            self._compiled(file)
+            return True
+        module = self._known(file)
         if module is None:
             return False
         todo: list[tuple[Path, str | None]] = [(file, _SELF), (file, name)]
-        while todo:
+        while todo or (self._finds_classes and self._derived):
+            if not todo:
+                todo, self._derived = self._derived, []
             at, what = todo.pop()
             if (at, what) in self._seen:
                 continue
             self._seen.add((at, what))
-            read = _known(at, self.folder)
+            if is_compiled(at):
+                self._compiled(at)
+                continue
+            read = self._known(at)
             if read is None:
                 return False
             todo += self._follow(at, read, what)
-        return name is None or name in module.defined or name in module.imported or bool(module.stars)
+        return name is None or name in module or module.lazy or bool(module.stars)
+
+    def _known(self, file: Path) -> _Module | None:
+        if file not in self._modules:
+            self._modules[file] = _known(file, self.folder)
+        return self._modules[file]
+
+    def _compiled(self, file: Path) -> None:
+        digest = _contents(file, _stamp(file))
+        saw("contents", str(file), answer=digest)
+        self.texts[f"compiled {_label(file, self.folder)}"] = [str(digest)]
 
     def _follow(self, file: Path, module: _Module, what: str | None) -> Iterator[tuple[Path, str | None]]:
         label = _label(file, self.folder)
         if what is None:
             yield from ((file, name) for name in (_SELF, *module.defined, *module.imported))
         elif what == _SELF:
-            yield from self._statements(file, module, f"top of {label}", module.always)
+            calling = [statement for statement, called in module.calling if self._calls_ours(module, called)]
+            yield from self._statements(file, module, f"top of {label}", [*module.always, *calling])
+            self._derived += ((file, name) for name in module.derived)
+            self._finds_classes |= module.finds_classes
             for whole in module.runs:
                 yield from self._import(file, whole)
         elif what in module.defined:
             yield from self._statements(file, module, f"function {label}:{what}", module.defined[what])
         elif what in module.imported:
             yield from self._name(file, module, (what,), f"function {label}:{what}")
-        if what is None or (what and what not in module.defined and what not in module.imported):
+        if what is None or (what and what not in module):
             yield from self._stars(module, what)
+            if module.lazy and what is not None:
+                yield from self._lazily(file, module)
+
+    def _lazily(self, file: Path, module: _Module) -> Iterator[tuple[Path, str | None]]:
+        """What a module's `__getattr__` may find; where something made that function, any module beside it."""
+        yield file, "__getattr__"
+        if not all(isinstance(made, ast.FunctionDef) for made in module.defined.get("__getattr__", ())):
+            yield from self._by_name(file, Asked(f"{_package_name(file.parent, self.folder)}.", known=False))
 
     def _statements(
         self, file: Path, module: _Module, label: str, statements: Iterable[ast.stmt]
@@ -145,16 +203,34 @@ class _Walk:
             told = _told(statement)
             self.texts.setdefault(label, []).append(told.text)
             inner: dict[str, list[Origin]] = {}
+            named = {use[0] for use in told.uses}
             for imported in told.imports:
                 for name, origin, whole in _imports(imported, file, self.folder):
                     yield from self._import(file, whole)
                     inner.setdefault(name, []).append(origin)
                     if name == "*":
                         yield from self._origin((origin[0], None), ())
+                    elif name not in named and name not in module.imported:  # for others: in a class, or `global`
+                        yield from self._origin(origin, ())
             for use in sorted(told.uses):
-                for origin in inner.get(use[0], ()):
+                origins = inner.get(use[0], [])
+                for origin in origins:
                     yield from self._origin(origin, use[1:])
+                for importer in _importers(use, [*origins, *module.imported.get(use[0], ())]):
+                    for what in asked(statement, use, importer, _here(file, self.folder)):
+                        yield from self._by_name(file, what)
+                if (use in _ITS_OWN_NAMES and use[0] not in module) or _is_modules(use, module):
+                    yield file, None
                 yield from self._name(file, module, use, label)
+
+    def _calls_ours(self, module: _Module, called: frozenset[str]) -> bool:
+        """Whether something that is called may be the project's, and so may keep what it is given."""
+        for name in called:
+            if any(map(_may_keep, module.defined.get(name, ()))):
+                return True
+            if any(project_file(at.partition(".")[0], self.folder) for at, _ in module.imported.get(name, ())):
+                return True
+        return False
 
     def _name(self, file: Path, module: _Module, use: tuple[str, ...], label: str) -> Iterator[tuple[Path, str | None]]:
         """A name at a module's top, with what is asked of it: `scale`, `helpers.scale`."""
@@ -162,6 +238,11 @@ class _Walk:
         for origin in module.imported.get(name, ()):
             self.texts.setdefault(label, []).append(f"{name} is {origin}")
             yield from self._origin(origin, tuple(rest))
+            if not rest and origin[1] is None:  # a package that is handed on has what is imported of it
+                below = f"{origin[0]}."
+                for whole in module.runs:
+                    if whole.startswith(below):
+                        yield from self._origin(origin, tuple(whole.removeprefix(below).split(".")))
         if name in module.defined:
             yield file, name
         elif name not in module.imported:
@@ -176,11 +257,21 @@ class _Walk:
         name, attribute = origin
         steps = rest if attribute is None else (attribute, *rest)
         file = project_file(name, self.folder)
-        while steps and (inner := project_file(f"{name}.{steps[0]}", self.folder)) is not None:
-            own = None if file is None else _known(file, self.folder)
+        passed = 0  # folders without `__init__.py`
+        while len(steps) > passed:
+            deeper = ".".join((name, *steps[: passed + 1]))
+            inner = project_file(deeper, self.folder)
+            if inner is None:
+                if not project_folder(deeper, self.folder):
+                    break
+                passed += 1
+                continue
+            own = None if file is None else self._known(file)
             if own is not None and steps[0] in own.defined:
                 break  # the package has a name of its own that is called like a module of it
-            name, file, steps = f"{name}.{steps[0]}", inner, steps[1:]
+            if own is not None and file is not None and _may_hide(own, (name, steps[0])):
+                yield file, steps[0]
+            name, file, steps, passed = deeper, inner, steps[passed + 1 :], 0
         if file is not None:
             yield file, steps[0] if steps else None
         else:
@@ -194,10 +285,42 @@ class _Walk:
             if found is not None and found != file:
                 yield found, _SELF
 
+    def _by_name(self, file: Path, what: Asked) -> Iterator[tuple[Path, str | None]]:
+        """A module that is imported by a text; where only its package is known, all of that."""
+        top, *rest = what.name.split(".")
+        if what.known:
+            yield from self._import(file, what.name)
+            yield from self._origin((top, None), tuple(rest))
+            return
+        package = what.name.rpartition(".")[0]
+        found = project_modules(package, self.folder)
+        if not package and not file.is_relative_to(self.folder):
+            found += project_modules(_package_name(file.parent, self.folder).partition(".")[0], self.folder)
+        if package and not found:
+            self._package(package)
+        yield from ((one, None) for one in found if is_compiled(one) or self._known(one) is not None)
+
     def _package(self, name: str) -> None:
         top = name.partition(".")[0]
         if top and top not in sys.stdlib_module_names and project_file(top, self.folder) is None:
             self.packages[top] = package_version(top)
+
+
+def _importers(use: tuple[str, ...], origins: Iterable[Origin]) -> Iterator[str]:
+    """What a name stands for, if that imports what a text names."""
+    if use == ("__import__",):
+        yield "__import__"
+    for module, attribute in origins:
+        if module.partition(".")[0] in HOMES:
+            name = ".".join((module, *([attribute] if attribute else []), *use[1:]))
+            if imports_by_name(name):
+                yield name
+
+
+def _here(file: Path, folder: Path) -> Here:
+    package = _package_name(file.parent, folder)
+    own = "" if file.name == "__init__.py" else file.stem
+    return Here(".".join(part for part in (package, own) if part), package)
 
 
 def _label(file: Path, folder: Path) -> str:
@@ -206,7 +329,9 @@ def _label(file: Path, folder: Path) -> str:
         path = file.relative_to(folder)
     except ValueError:
         path = Path(file.parent.name, file.name)
-    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+    return ".".join((*path.parent.parts, path.name.partition(".")[0] if is_compiled(file) else path.stem)).removesuffix(
+        ".__init__"
+    )
 
 
 def _known(file: Path, folder: Path) -> _Module | None:
@@ -223,23 +348,33 @@ def _stamp(file: Path) -> tuple[int, int]:
     return (status.st_mtime_ns, status.st_size)
 
 
+@lru_cache(maxsize=64)
+def _contents(file: Path, stamp: tuple[int, int]) -> bytes | None:
+    return contents(str(file))
+
+
 @lru_cache(maxsize=512)
 def _read(file: Path, stamp: tuple[int, int], folder: Path) -> _Module | None:
     try:
-        tree: ast.Module = _Undocumented().visit(ast.parse(file.read_bytes()))
+        source = file.read_bytes()
+        tree: ast.Module = _Undocumented().visit(ast.parse(source))
+        # The text is made only where the words are there at all: they may stand in a comment.
+        finds = bool(re.search(_FINDS_CLASSES.encode(), source)) and bool(re.search(_FINDS_CLASSES, ast.unparse(tree)))
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
-    module = _Module()
+    module = _Module(finds_classes=finds)
     for statement in tree.body:
         match statement:
             case ast.Import() | ast.ImportFrom():
                 module.imports(statement, file, folder)
                 continue
-            case ast.If(test=test) if ast.unparse(test) == "__name__ == '__main__'":
+            case ast.If(test=test, orelse=[]) if ast.unparse(test) == "__name__ == '__main__'":
                 continue  # does not run at import
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 names = {name}
                 runs = not all(_harmless(decorator, module) for decorator in statement.decorator_list)
+                if isinstance(statement, ast.ClassDef) and (statement.bases or statement.keywords):
+                    module.derived.append(name)
             case _:
                 names = _bound(statement)
                 runs = not names or not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign)
@@ -249,6 +384,8 @@ def _read(file: Path, stamp: tuple[int, int], folder: Path) -> _Module | None:
             module.defined.setdefault(name, []).append(statement)
         if runs:
             module.always.append(statement)
+        elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign) and (called := _called(statement)):
+            module.calling.append((statement, called))
     return module
 
 
@@ -262,6 +399,31 @@ def _harmless(decorator: ast.expr, module: _Module) -> bool:
     if origins is None:
         return hasattr(builtins, decorator.id) and decorator.id not in module.defined
     return all(name.partition(".")[0] in sys.stdlib_module_names for name, _ in origins)
+
+
+def _called(statement: ast.stmt) -> frozenset[str]:
+    """First names of what a statement calls: `add` and `registry.add` both count as that."""
+    found = (dotted(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call))
+    return frozenset(use[0] for use in found if use is not None)
+
+
+def _may_keep(made: ast.stmt) -> bool:
+    """Whether what a statement makes may keep what it is called with: functions, classes, and what came of a call."""
+    return isinstance(made, ast.FunctionDef | ast.ClassDef) or bool(_called(made))
+
+
+def _may_hide(package: _Module, module: Origin) -> bool:
+    """Whether a name of a package that is called like a module of it may be something else."""
+    others = [origin for origin in package.imported.get(module[1] or "", ()) if origin != module]
+    return bool(others or package.stars)
+
+
+def _is_modules(use: tuple[str, ...], module: _Module) -> bool:
+    """Whether this is `sys.modules`, in which a module finds itself."""
+    for origin in module.imported.get(use[0], ()):
+        if origin == ("sys", "modules") or (origin == ("sys", None) and use[1:2] == ("modules",)):
+            return True
+    return False
 
 
 def _bound(statement: ast.stmt) -> set[str]:
@@ -316,24 +478,28 @@ def _told(statement: ast.stmt) -> _Told:
         node = todo.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             continue
-        dotted = _dotted(node.target if isinstance(node, ast.AugAssign) else node)
-        if dotted is not None:
-            uses.add(dotted)
-        if dotted is not None and not isinstance(node, ast.AugAssign):
+        use = dotted(node.target if isinstance(node, ast.AugAssign) else node)
+        if use is not None:
+            uses.add(use)
+        if use is not None and not isinstance(node, ast.AugAssign):
             continue
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.append(node)
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                imports.append(node)
+            case ast.AnnAssign(annotation=annotation) | ast.arg(annotation=ast.expr() as annotation):
+                todo += _quoted(annotation)
+            case ast.FunctionDef(returns=ast.expr() as annotation):
+                todo += _quoted(annotation)
         todo += ast.iter_child_nodes(node)
     return _Told(ast.unparse(statement), frozenset(uses), tuple(imports))
 
 
-def _dotted(node: ast.AST) -> tuple[str, ...] | None:
-    """`a.b.c` as its parts; None where it is anything else."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.insert(0, node.attr)
-        node = node.value
-    return (node.id, *parts) if isinstance(node, ast.Name) else None
+def _quoted(annotation: ast.expr) -> Iterator[ast.expr]:
+    """What an annotation says in quotes, which pydantic and others look up: `"Inner"`, `list["Inner"]`."""
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            with suppress(SyntaxError, ValueError):
+                yield ast.parse(node.value, mode="eval").body
 
 
 class _Undocumented(ast.NodeTransformer):

@@ -15,6 +15,12 @@ PACKAGE = {
     "pkg/deep.py": "from . import side\nfrom .side import other\nfrom .. import nowhere\n\ndef base(x):\n    return side.low(x)\n",
     "pkg/side.py": "def low(x):\n    return x\n\ndef other(x):\n    return 2\n",
 }
+ONE = "def one(x):\n    return x\n"
+BY_NAME = "import importlib\n\ndef f(x):\n    return importlib.import_module({}).one(x)\n"
+LAZY = "def __getattr__(name):\n    if name == 'one':\n        from .b import one\n        return one\n    raise AttributeError(name)\n"
+LAZY_BY_NAME = "import importlib\n\nWHERE = {'one': '.b'}\n\ndef __getattr__(name):\n    return getattr(importlib.import_module(WHERE[name], __name__), name)\n"
+LAZY_PACKAGE = {"w.py": "from pkg import one\n\ndef f(x):\n    return one(x)\n", "pkg/b.py": ONE, "pkg/c.py": ONE}
+NEGATED = ("return x", "return -x")
 TABLE = {
     "what it does": ({"w.py": "def f(x):\n    return x\n"}, "w:f", ("w.py", "return x", "return -x"), True),
     "its comment": ({"w.py": "def f(x):\n    return x  # so\n"}, "w:f", ("w.py", "# so", "# why"), False),
@@ -105,6 +111,102 @@ TABLE = {
         {"w.py": "def f(x):\n    return x\n\nif __name__ == '__main__':\n    print(1)\n"}, "w:f", ("w.py", "print(1)", "print(2)"), False),
     "a table of the standard library's name": (
         {"w.py": "import json\n\ndef f(x):\n    return json.dumps(x)\n", "json.py": "X = 1\n"}, "w:f", ("json.py", "X = 1", "X = 2"), False),
+    "what a package finds when it is asked": ({**LAZY_PACKAGE, "pkg/__init__.py": LAZY}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "what a package does not find": ({**LAZY_PACKAGE, "pkg/__init__.py": LAZY}, "w:f", ("pkg/c.py", *NEGATED), False),
+    "what a package would find for others": (
+        {"w.py": "import pkg\n\ndef f(x):\n    return pkg.two(x)\n", "pkg/__init__.py": LAZY + "\ndef two(x):\n    return x\n", "pkg/b.py": ONE},
+        "w:f", ("pkg/b.py", *NEGATED), False),
+    "what a package finds two away": (
+        {**LAZY_PACKAGE, "pkg/__init__.py": LAZY, "pkg/b.py": "from .c import one\n"}, "w:f", ("pkg/c.py", *NEGATED), True),
+    "what a package finds, asked with a dot": (
+        {"w.py": "import pkg\n\ndef f(x):\n    return pkg.one(x)\n", "pkg/__init__.py": LAZY, "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "what a package finds for a star": (
+        {"w.py": "from pkg import *\n\ndef f(x):\n    return one(x)\n", "pkg/__init__.py": LAZY, "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "what a module finds when it is asked": ({"w.py": LAZY_PACKAGE["w.py"], "pkg.py": LAZY.replace(".b", "b"), "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "what a package finds in a table": ({**LAZY_PACKAGE, "pkg/__init__.py": LAZY_BY_NAME}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "any module beside one that is found in a table": ({**LAZY_PACKAGE, "pkg/__init__.py": LAZY_BY_NAME}, "w:f", ("pkg/c.py", *NEGATED), True),
+    "what a package finds by a function made elsewhere": (
+        {**LAZY_PACKAGE, "pkg/__init__.py": "import lazy_loader\n__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ['b'])\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "what a package finds by an imported function": (
+        {**LAZY_PACKAGE, "pkg/__init__.py": "from .lazy import __getattr__\n", "pkg/lazy.py": LAZY}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a function that is called through a lazy package": ({"pkg/__init__.py": LAZY, "pkg/b.py": ONE}, "pkg:one", ("pkg/b.py", *NEGATED), True),
+    "import_module": ({"w.py": BY_NAME.format("'b'"), "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "the comment of import_module's": ({"w.py": BY_NAME.format("'b'"), "b.py": ONE + "# so\n"}, "w:f", ("b.py", "# so", "# why"), False),
+    "beside import_module": ({"w.py": BY_NAME.format("'b'"), "b.py": ONE, "c.py": ONE}, "w:f", ("c.py", *NEGATED), False),
+    "import_module by keyword": ({"w.py": BY_NAME.format("name='b'"), "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "import_module at the top": (
+        {"w.py": "import importlib\nb = importlib.import_module('b')\n\ndef f(x):\n    return b.one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "import_module by another name": (
+        {"w.py": "from importlib import import_module as get\n\ndef f(x):\n    return get('b').one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "import_module two away": ({"w.py": "from a import f\n", "a.py": BY_NAME.format("'b'"), "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "import_module from its own package": ({"pkg/w.py": BY_NAME.format("'.b', __package__"), "pkg/b.py": ONE}, "pkg.w:f", ("pkg/b.py", *NEGATED), True),
+    "import_module from a package's name": ({"pkg/__init__.py": BY_NAME.format("'.b', package=__name__"), "pkg/b.py": ONE}, "pkg:f", ("pkg/b.py", *NEGATED), True),
+    "import_module from another package": ({"w.py": BY_NAME.format("'.b', 'pkg'"), "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "import_module two packages up": ({"pkg/sub/w.py": BY_NAME.format("'..b', __package__"), "pkg/b.py": ONE}, "pkg.sub.w:f", ("pkg/b.py", *NEGATED), True),
+    "import_module of which the package is known": ({"w.py": BY_NAME.format("f'pkg.{x}'"), "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "import_module of another package": ({"w.py": BY_NAME.format("f'pkg.{x}'"), "pkg/b.py": ONE, "b.py": ONE}, "w:f", ("b.py", *NEGATED), False),
+    "import_module with a plus": ({"w.py": BY_NAME.format("'pkg.' + x"), "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "import_module with a percent": ({"w.py": BY_NAME.format("'pkg.%s' % x"), "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "import_module with a format": ({"w.py": BY_NAME.format("'pkg.{}'.format(x)"), "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "import_module below its own name": ({"pkg/__init__.py": BY_NAME.format("f'{__name__}.{x}'"), "pkg/b.py": ONE}, "pkg:f", ("pkg/b.py", *NEGATED), True),
+    "import_module of anything": ({"w.py": BY_NAME.format("x"), "pkg/__init__.py": "", "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "import_module handed on": ({"w.py": "import importlib\nALL = list(map(importlib.import_module, ['b']))\n\ndef f(x):\n    return ALL[0].one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "__import__": ({"w.py": "def f(x):\n    return __import__('b').one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "__import__ of a module in a package": ({"w.py": "def f(x):\n    return __import__('pkg.b').b.one(x)\n", "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "__import__ gives the package": (
+        {"w.py": "def f(x):\n    return __import__('pkg.b').one(x)\n", "pkg/__init__.py": ONE, "pkg/b.py": ""}, "w:f", ("pkg/__init__.py", *NEGATED), True),
+    "__import__ with a list": ({"w.py": "def f(x):\n    return __import__('pkg', fromlist=['b']).b.one(x)\n", "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that is run": ({"w.py": "import runpy\n\ndef f(x):\n    return runpy.run_module('b')['one'](x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "a file that is run": ({"w.py": "import runpy\n\ndef f(x):\n    return runpy.run_path(x)['one'](x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "a name that is resolved": ({"w.py": "import pkgutil\n\ndef f(x):\n    return pkgutil.resolve_name('b:one')(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "a package below one, both without __init__": (
+        {"w.py": "import ns.sub.b\n\ndef f(x):\n    return ns.sub.b.one(x)\n", "ns/sub/b.py": ONE + "\ndef two(x):\n    return 2\n"}, "w:f", ("ns/sub/b.py", *NEGATED), True),
+    "what of a package below one it does not use": (
+        {"w.py": "import ns.sub.b\n\ndef f(x):\n    return ns.sub.b.one(x)\n", "ns/sub/b.py": ONE + "\ndef two(x):\n    return 2\n"}, "w:f", ("ns/sub/b.py", "return 2", "return 3"), False),
+    "a folder without __init__ in a package": (
+        {"w.py": "import pkg.sub.b\n\ndef f(x):\n    return pkg.sub.b.one(x)\n", "pkg/__init__.py": "", "pkg/sub/b.py": ONE}, "w:f", ("pkg/sub/b.py", *NEGATED), True),
+    "what is imported of a package that it hands on": (
+        {"w.py": "import pkg, pkg.b\n\ndef f(x):\n    return getattr(pkg, x).one(1)\n", "pkg/__init__.py": "", "pkg/b.py": ONE}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "what a package calls like a module of it": (
+        {"w.py": "from pkg import b\n\ndef f(x):\n    return b(x)\n", "pkg/__init__.py": "from .c import one as b\n", "pkg/b.py": "", "pkg/c.py": ONE}, "w:f", ("pkg/c.py", *NEGATED), True),
+    "what a package has from a star, called like a module of it": (
+        {"w.py": "from pkg import one\n\ndef f(x):\n    return one(x)\n", "pkg/__init__.py": "from .c import *\n", "pkg/one.py": "", "pkg/c.py": ONE}, "w:f", ("pkg/c.py", *NEGATED), True),
+    "a compiled module": ({"w.py": "from b import one\n\ndef f(x):\n    return one(x)\n", "b.abi3.so": "return x"}, "w:f", ("b.abi3.so", *NEGATED), True),
+    "a compiled module of a package": (
+        {"w.py": "from pkg import one\n\ndef f(x):\n    return one(x)\n", "pkg/__init__.py": "from ._b import one\n", "pkg/_b.so": "return x"}, "w:f", ("pkg/_b.so", *NEGATED), True),
+    "a compiled module beside its source": (
+        {"w.py": "from b import one\n\ndef f(x):\n    return one(x)\n", "b.so": "return x", "b.py": ONE}, "w:f", ("b.so", *NEGATED), True),
+    "a function that is compiled": ({"b.so": "return x"}, "b:one", ("b.so", *NEGATED), True),
+    "the types of a module": (
+        {"w.py": "from b import one\n\ndef f(x):\n    return one(x)\n", "b.py": ONE, "b.pyi": "def one(x: int): ...\n"}, "w:f", ("b.pyi", "int", "str"), False),
+    "what runs only where it is no script": (
+        {"w.py": "if __name__ == '__main__':\n    K = 1\nelse:\n    K = 2\n\ndef f(x):\n    return K\n"}, "w:f", ("w.py", "K = 2", "K = 3"), True),
+    "a class that its base keeps": (
+        {"w.py": "import reg, b\n\ndef f(x):\n    return reg.KNOWN[0]().one(x)\n",
+         "reg.py": "KNOWN = []\n\nclass Base:\n    def __init_subclass__(cls):\n        KNOWN.append(cls)\n",
+         "b.py": "from reg import Base\n\nclass K(Base):\n    def one(self, x):\n        return x\n"}, "w:f", ("b.py", *NEGATED), True),
+    "a class that its metaclass keeps": (
+        {"w.py": "import reg, b\n\ndef f(x):\n    return reg.KNOWN[0]().one(x)\n",
+         "reg.py": "KNOWN = []\n\nclass Meta(type):\n    def __init__(cls, *more):\n        KNOWN.append(cls)\n",
+         "b.py": "from reg import Meta\n\nclass K(metaclass=Meta):\n    def one(self, x):\n        return x\n"}, "w:f", ("b.py", *NEGATED), True),
+    "a class that is found below its base": (
+        {"w.py": "class Base:\n    pass\n\nclass K(Base):\n    def one(self, x):\n        return x\n\ndef f(x):\n    return Base.__subclasses__()[0]().one(x)\n"}, "w:f", ("w.py", *NEGATED), True),
+    "a class that nothing finds": (
+        {"w.py": "class Base:  # __subclasses__\n    pass\n\nclass K(Base):\n    def one(self, x):\n        return x\n\ndef f(x):\n    return Base\n"}, "w:f", ("w.py", *NEGATED), False),
+    "what is registered by a call that gives a value": (
+        {"w.py": "import reg, b\n\ndef f(x):\n    return reg.KNOWN[0]\n", "reg.py": "KNOWN = []\n\ndef add(x):\n    KNOWN.append(x)\n", "b.py": "import reg\nA = reg.add(1)\n"},
+        "w:f", ("b.py", "add(1)", "add(2)"), True),
+    "a constant that Python computes": ({"w.py": "import math\nK = math.sqrt(4)\n\ndef f(x):\n    return x\n"}, "w:f", ("w.py", "sqrt(4)", "sqrt(5)"), False),
+    "a constant of a constant": ({"w.py": "T = {'a': 1}\nK = T.get('a')\n\ndef f(x):\n    return x\n"}, "w:f", ("w.py", "'a': 1", "'a': 2"), False),
+    "an import in a class": ({"w.py": "class K:\n    from b import one\n\ndef f(x):\n    return K.one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "an import for the whole module": (
+        {"w.py": "def load():\n    global b\n    import b\n\nload()\n\ndef f(x):\n    return b.one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "an annotation in quotes": (
+        {"w.py": "import pydantic\n\nclass M(pydantic.BaseModel):\n    inner: 'list[Inner]'\n\nclass Inner(pydantic.BaseModel):\n    x: int = 1\n\ndef f(x):\n    return M(**x)\n"},
+        "w:f", ("w.py", "= 1", "= 2"), True),
+    "what it finds in its own names": ({"w.py": ONE + "\ndef f(x):\n    return globals()[x](1)\n"}, "w:f", ("w.py", *NEGATED), True),
+    "what it finds in its own module": ({"w.py": "import sys\n\n" + ONE + "\ndef f(x):\n    return getattr(sys.modules[__name__], x)(1)\n"}, "w:f", ("w.py", *NEGATED), True),
+    "what it evaluates": ({"w.py": ONE + "\ndef f(x):\n    return eval(x)\n"}, "w:f", ("w.py", *NEGATED), True),
 }  # fmt: skip
 
 
@@ -138,6 +240,18 @@ def test_the_name_of_what_has_changed_is_told(tmp_path):
     write(tmp_path, {"a.py": "def one(x):\n    return -x\n"})
     after = dict(reached(tmp_path, "w:f").definitions)
     assert {name for name in after if after[name] != before.get(name)} == {"function a:one"}
+
+
+def test_a_module_more_where_any_may_be_imported_is_another_recipe(tmp_path):
+    write(tmp_path, {"w.py": BY_NAME.format("f'pkg.{x}'"), "pkg/b.py": ONE, "pkg/data/table.csv": "1"})
+    before = reached(tmp_path, "w:f")
+    write(tmp_path, {"pkg/sub/c.py": ONE})
+    assert reached(tmp_path, "w:f") != before
+
+
+def test_a_file_that_is_no_python_is_none_of_the_modules_that_may_be_imported(tmp_path):
+    write(tmp_path, {"w.py": BY_NAME.format("x"), "old.py": "print 1\n"})
+    assert reached(tmp_path, "w:f") is not None
 
 
 @pytest.fixture
