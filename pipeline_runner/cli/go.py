@@ -235,6 +235,10 @@ def _loaded(asked: Asked) -> tuple[Pipeline, Sequence[Part], str | None]:
             pipeline = pipeline.part(**{name: getattr(part, name) for name in names(Part)})
     except UsageError as error:
         if _parts(asked):
+            if asked.resume is not None:
+                from pipeline_runner.cli.resume import refuse_run
+
+                refuse_run(pipeline.spec, asked.stages or (), _place(asked.file or "", asked.state)[0])
             raise
         why = f"run {resume} was asked for a part of the pipeline that is not there any more: {error}"
         cure = f"name what is to run now: prun {asked.file or 'FILE'} STAGE --resume {resume}"

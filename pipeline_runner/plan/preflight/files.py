@@ -44,7 +44,7 @@ def look_at_files(
                 elif why is not None:
                     from pipeline_runner.plan.preflight.problems import NoInput
 
-                    known = tuple(beside(folder / file, file))
+                    known = tuple(beside(folder / file, file)) if why == _NONE else ()
                     found.append(NoInput(mark=mark, stage=stage.name, path=file, why=why, known=known))
             case Glob(pattern) if not is_url(pattern) and not earlier and not matches(pattern, folder):
                 mark = place_of(stage, (*path, "glob"), value=True)
@@ -80,7 +80,7 @@ def unreadable(file: Path) -> str | None:
     """Why a file cannot be read; None: it can."""
     try:
         if file.is_dir():
-            return "it is a folder"
+            return "it is a folder; name the file in it"
         with file.open("rb"):
             return None
     except OSError as error:
