@@ -237,7 +237,7 @@ class _Builder:
             clusters={name: _cluster(getattr(model, name), folder) for name in CLUSTERS if getattr(model, name, None)},
             secrets=secrets(self.root, self.environ, marks),
             description=(model and model.description) or "",
-            warnings=tuple(self.warnings),
+            warnings=tuple(dict.fromkeys(self.warnings)),
         )
         return with_parts(whole, parts, list(stages), self.problems)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_runner import Pipeline
+from pipeline_runner.cli.checking import findings
 from pipeline_runner.errors import Problems, UsageError
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.spec.build import load
@@ -372,6 +373,36 @@ def test_what_is_wrong_with_the_file_of_a_stage_is_not_told_again_by_who_needs_a
     assert len(told) == 2
     assert "cannot read" in told[0]
     assert "timout" in told[1]
+
+
+def test_what_is_wrong_with_a_file_that_two_stages_are_is_told_once(project):
+    wrong = """
+        stages:
+          a: {call: "deeds:nosuch", over: [1]}
+          b: {call: "deeds:same", over: {lines: none.txt}}
+          c: {call: "deeds:same", over: [1], deps: none.txt}
+          d: {call: "deeds:same", over: [1], dispatch: blocking, method: multiprocessing.Pool.imap}
+          e: {call: "deeds:same", over: [1], needs: [f]}
+          f: {call: "deeds:same", over: [1], needs: [e]}
+        on_success: {call: "deeds:same", with: [1]}
+    """
+    main = project("stages: {x: {pipeline: wrong.yaml}, y: {pipeline: wrong.yaml}}", wrong=wrong)
+    found = findings(str(main))
+    assert [problem.mark.line for problem in found.problems] == [3, 4, 5, 6, 7]
+    project(
+        "stages: {x: {pipeline: fine.yaml}, y: {pipeline: fine.yaml}}", fine=SUMS + "    on_success: {run: 'true'}\n"
+    )
+    assert len(findings(str(main)).warnings) == 1
+
+
+def test_what_is_wrong_with_a_default_is_told_once(project):
+    main = project(
+        """
+        defaults: {deps: none.txt}
+        stages: {a: {call: 'deeds:same', over: [1]}, b: {call: 'deeds:same', over: [1]}}
+        """
+    )
+    assert len(findings(str(main)).problems) == 1
 
 
 def test_a_circle_is_shown_where_the_name_stands_in_needs(project):
