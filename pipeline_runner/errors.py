@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import resource
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline_runner.classes import dataclass
 from pipeline_runner.marks import Mark
@@ -47,10 +47,24 @@ class Problem:
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """As people read them: down each file, the files as they were met. Those without a place come first."""
-    found = list(problems)
+    """As people read them, each once: down each file, the files as they were met. Those without a place come first."""
+    found = list(_once(problems))
     files = {name: number for number, name in enumerate(dict.fromkeys(p.mark.file for p in found if p.mark))}
     return sorted(found, key=lambda p: (files[p.mark.file], p.mark.line, p.mark.column) if p.mark else (-1, 0, 0))
+
+
+_NOT_TOLD_APART = ("mark", "stage", "stages", "known")  # the last may be thousands of names
+
+
+def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """What is wrong with a default, or with a file that several stages are, is wrong once and not in each stage."""
+    seen: set[str] = set()
+    for problem in problems:
+        said = {name: value for name, value in vars(problem).items() if name not in _NOT_TOLD_APART}
+        key = f"{problem.mark}: {problem.code} {said}"
+        if problem.mark is None or key not in seen:
+            seen.add(key)
+            yield problem
 
 
 class Problems(PipelineError):

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from types import FrameType
 
@@ -87,10 +87,17 @@ def go(asked: Asked) -> int:
             told.say(f"warning: {warning}", "yellow")
 
     if asked.dry_run:
-        _foretell(asked, warn)
+        with _with_their_words(asked):
+            _foretell(asked, warn)
         return 0
     everything = "all" in (asked.show or ())
-    with _report(asked, told) as tell, stdout_for_results(), _news(told, asked) as news, Ending(terminal) as ending:
+    with (
+        _with_their_words(asked),
+        _report(asked, told) as tell,
+        stdout_for_results(),
+        _news(told, asked) as news,
+        Ending(terminal) as ending,
+    ):
 
         def begin(engine: Engine) -> None:
             ending.of(engine)
@@ -228,6 +235,10 @@ def _loaded(asked: Asked) -> tuple[Pipeline, Sequence[Part], str | None]:
             pipeline = pipeline.part(**{name: getattr(part, name) for name in names(Part)})
     except UsageError as error:
         if _parts(asked):
+            if asked.resume is not None:
+                from pipeline_runner.cli.resume import refuse_run
+
+                refuse_run(pipeline.spec, asked.stages or (), _place(asked.file or "", asked.state)[0])
             raise
         why = f"run {resume} was asked for a part of the pipeline that is not there any more: {error}"
         cure = f"name what is to run now: prun {asked.file or 'FILE'} STAGE --resume {resume}"
@@ -263,6 +274,23 @@ def _foretell(asked: Asked, warn: Warn) -> None:
     told = json.dumps(made.to_json(), ensure_ascii=False) if asked.as_json else made.explain().rstrip("\n")
     print(mask_of(pipeline.spec).text(told), flush=True)
     refuse_missing(plan, made)
+
+
+def _with_their_words(asked: Asked) -> AbstractContextManager[None]:
+    """What names the pipeline again, and the run that is resumed, in what is advised."""
+    if not asked.since and not asked.only and asked.resume is None:  # nothing is taken from before
+        return nullcontext()
+    from pipeline_runner.cli.onward import with_their_words
+
+    return with_their_words(
+        asked.file,
+        p=asked.given,
+        params=asked.params,
+        profile=asked.profile,
+        sample=asked.sample,
+        state=asked.state,
+        resume=asked.resume,
+    )
 
 
 def _news(told: Screen, asked: Asked) -> News:

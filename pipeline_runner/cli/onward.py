@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline_runner.errors import UsageError
 from pipeline_runner.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +34,26 @@ def following(run: str, about: Mapping[str, Any], folder: Path) -> Next:
     beside = folder == file.parent / ".prun" and not os.environ.get("PRUN_STATE")
     resume = ["prun", _short(file), "--resume", run, *(() if beside else state)]
     return Next(run, shlex.join(resume), state)
+
+
+@contextmanager
+def with_their_words(file: str | None, **said: object) -> Iterator[None]:
+    """Where a run lacks what other stages have made: tell the command that makes it, with the options that say which
+    pipeline is meant. `said`: by the options' long names, or their only letter."""
+    try:
+        yield
+    except UsageError as error:
+        from pipeline_runner.record.foretell import SourcesMissing
+
+        if isinstance(error, SourcesMissing) and file is not None:
+            error.command = shlex.join(["prun", file, error.first, *_options(said)])
+        raise
+
+
+def _options(said: Mapping[str, object]) -> Iterator[str]:
+    for name, value in said.items():
+        for one in value if isinstance(value, list) else () if value is None else (value,):
+            yield from (f"-{name}" if len(name) == 1 else f"--{name}", str(one))
 
 
 def file_of(about: Mapping[str, Any]) -> Path:

@@ -33,6 +33,7 @@ def plan(
 ) -> None:
     """Show the plan of a pipeline: what would be run and what reused, and why; each stage's method, why, and what came
     second; groups and waves."""
+    from pipeline_runner.cli.onward import with_their_words
     from pipeline_runner.pipeline import Pipeline
     from pipeline_runner.plan.preflight.look import refuse
     from pipeline_runner.record.foretell import refuse_missing
@@ -46,4 +47,5 @@ def plan(
     made = pipeline.forecast(workers=workers, state=state, force=force, cache=not no_cache)
     told = json.dumps(made.to_json(), indent=2, ensure_ascii=False) if as_json else made.explain().rstrip("\n")
     typer.echo(mask_of(pipeline.spec).text(told))
-    refuse_missing(made.plan, made)  # as the run would
+    with with_their_words(file, p=given, params=params, profile=profile, sample=sample, state=state):
+        refuse_missing(made.plan, made)  # as the run would

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline_runner.cli.load import pairs
-from pipeline_runner.errors import UsageError
+from pipeline_runner.errors import UsageError, did_you_mean
 from pipeline_runner.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def resumed(
     """
     from pipeline_runner.record.errors import StoreError
     from pipeline_runner.record.given import doubtful
-    from pipeline_runner.record.history import History
+    from pipeline_runner.record.history import History, newest
     from pipeline_runner.record.record import about_run, last_run
     from pipeline_runner.record.store import Store
     from pipeline_runner.spec.build import load
@@ -39,6 +39,9 @@ def resumed(
 
     store = Store(_folder(file, state), create=False, thorough=True)
     if run == LAST:
+        if file is not None and not os.path.exists(file):
+            lists = newest(History(store).names())
+            raise UsageError(f'there is neither a file nor a run "{file}" to resume\n  {lists}')
         found = last_run(store, None if file is None else str(_beside(file) / Path(file).name))
         if found is None:
             raise UsageError(f"no run of this pipeline is kept in {store.folder}: there is nothing to resume")
@@ -60,6 +63,19 @@ def resumed(
     values: dict[str, Any] = {**about.get("given", {}), **(read_params(params) if params is not None else {})}
     spec = load(path, params=values, overrides=pairs(given or ()), profile=profile or about.get("profile"))
     return spec, run, about.get("parts", [])
+
+
+def refuse_run(spec: PipelineSpec, words: Sequence[str], folder: Path) -> None:
+    """Errors: UsageError for a word beside `--resume` that is no stage, since a run may have been meant by it."""
+    from pipeline_runner.record.history import History, newest
+    from pipeline_runner.record.store import Store
+
+    for word in words:
+        if not spec.named(word):
+            guess = did_you_mean(word, [*spec.stages, *spec.composed])
+            runs = newest(History(Store(folder, create=False)).names())
+            told = f'there is no run "{word}" to resume, and no stage of that name{guess}'
+            raise UsageError(f"{told}\n  {runs}\n  the stages are: {', '.join(spec.stages)}")
 
 
 def _file(about: Mapping[str, Any], state: Path) -> Path:

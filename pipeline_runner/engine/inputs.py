@@ -31,6 +31,7 @@ from pipeline_runner.record.deps import varying as deps_of_call
 from pipeline_runner.record.inputs import awaited, numbered, of_values, whole_reads
 from pipeline_runner.record.lineage import deepened
 from pipeline_runner.record.profile import Piece, longest_first
+from pipeline_runner.spec.fanned import fan_out
 from pipeline_runner.spec.pipeline import (
     Batches,
     Computed,
@@ -78,14 +79,6 @@ class FolderMissing(PipelineError):
     def __init__(self, stage: str, workdir: str, path: str) -> None:
         self.stage, self.workdir, self.path = stage, workdir, path
         super().__init__(f'stage "{stage}" is to run in "{workdir}", and there is no folder {path}')
-
-
-class NotIterable(PipelineError):
-    """`over` names one value, and that value has no items."""
-
-    def __init__(self, over: str, value: object) -> None:
-        self.over, self.type = over, type(value).__name__
-        super().__init__(f"`over: {over}` needs items, but its value is of type {self.type}")
 
 
 @dataclass(frozen=True)
@@ -354,15 +347,3 @@ def _items_of(source: FromStage, values: Mapping[str, Any]) -> list[Any]:
     if isinstance(values, Values) and values.lost(source.stage):
         return []
     return fan_out(str(source.reference), follow(source.reference, values))
-
-
-def fan_out(over: str, value: Any) -> list[Any]:
-    """The items of one value: of a mapping, its [key, value] pairs. Errors: NotIterable."""
-    if isinstance(value, Mapping):
-        return [[key, item] for key, item in value.items()]
-    if isinstance(value, str | bytes):
-        raise NotIterable(over, value)
-    try:
-        return list(value)
-    except TypeError:
-        raise NotIterable(over, value) from None

@@ -127,26 +127,26 @@ def _source_problems(stage: StageSpec, named: Method | None) -> list[Problem]:
 
 
 def _contradictions(stage: StageSpec, named: Method | None, table: Table) -> list[Problem]:
-    """Where the named method is not what dispatch, args, returns or backend say."""
+    """Where the named method is not what dispatch, args, returns or backend say: one problem for all of them."""
     if named is None:
         return []
-    problems: list[Problem] = []
-    for key, asked, really in _axes(stage, named, table.owners[named.name]):
-        if asked is None or asked in really:
-            continue
-        problems.append(
-            MethodContradicts(
-                mark=stage.mark("method"),
-                stage=stage.name,
-                method=named.name,
-                key=key,
-                asked=asked,
-                really=really,
-                note=named.note if asked == _surveyed(named, key) else "",
-                fitting=_suggestions(stage, _offers(stage, table, readings(stage))),
-            )
+    found = [
+        MethodContradicts(
+            mark=stage.mark("method"),
+            stage=stage.name,
+            method=named.name,
+            key=key,
+            asked=asked,
+            really=really,
+            note=named.note if asked == _surveyed(named, key) else "",
         )
-    return problems
+        for key, asked, really in _axes(stage, named, table.owners[named.name])
+        if asked is not None and asked not in really
+    ]
+    if not found:
+        return []
+    fitting = _suggestions(stage, _offers(stage, table, readings(stage)))
+    return [replace(found[0], fitting=fitting, more=tuple(found[1:]))]
 
 
 def _axes(stage: StageSpec, method: Method, backend: Backend) -> list[tuple[str, str | None, tuple[str, ...]]]:

@@ -71,7 +71,8 @@ def _cycle(sources: Sources, stages: Mapping[StageName, StageSpec], knot: Sequen
     among = set(knot)
     circle = one_circle(knot, [(source, target) for target in knot for source in sources[target] if source in among])
     link = sources[circle[0]][circle[-1]][0]
-    return CycleOfStages(mark=stages[circle[0]].mark(link.key), stages=(*circle, circle[0]), key=link.key)
+    where = (f"needs.{link.source}", "needs") if link.key == "needs" else (link.key,)
+    return CycleOfStages(mark=stages[circle[0]].mark(*where), stages=(*circle, circle[0]), key=link.key)
 
 
 def order(graph: Graph) -> list[StageName]:

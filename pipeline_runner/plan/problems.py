@@ -133,19 +133,26 @@ class MethodContradicts(Problem):
     really: tuple[str, ...]  # what the method offers there
     note: str = ""  # why the survey's article says what was asked, and is out of date
     fitting: tuple[str, ...] = ()  # methods that are all that the stage asks for
+    more: tuple[MethodContradicts, ...] = ()  # the same of other keys
 
     def sentence(self) -> str:
-        return (
-            f'stage "{self.stage}" says {self.key}: {self.asked}, '
-            f'but method "{self.method}" has {self.key}: {listed(self.really, "or")}'
-        )
+        all_keys = (self, *self.more)
+        says = listed([f"{one.key}: {one.asked}" for one in all_keys])
+        has = listed([f"{one.key}: {listed(one.really, 'or')}" for one in all_keys])
+        return f'stage "{self.stage}" says {says}, but method "{self.method}" has {has}'
 
     def advice(self) -> Sequence[str]:
-        lines = [f'The survey does call it "{self.asked}", but that is out of date: {self.note}'] if self.note else []
+        all_keys = (self, *self.more)
+        lines = [
+            f'The survey does call it "{one.asked}", but that is out of date: {one.note}'
+            for one in all_keys
+            if one.note
+        ]
         if self.fitting:
-            lines.append(f"These have {self.key}: {self.asked}")
+            lines.append(f"These have {listed([f'{one.key}: {one.asked}' for one in all_keys])}")
             lines += [f"  {name}" for name in self.fitting]
-        return [*lines, f'Or leave out "{self.key}", or "method".']
+        keys = listed([f'"{one.key}"' for one in all_keys])
+        return [*lines, f'Or leave out {keys}, or "method".']
 
 
 @dataclass(frozen=True)

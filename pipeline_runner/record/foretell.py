@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import cached_property
 from itertools import islice
 
 from pipeline_runner.axes import Returns, Status
 from pipeline_runner.classes import dataclass, field, replace
-from pipeline_runner.errors import UsageError
+from pipeline_runner.errors import UsageError, listed
 from pipeline_runner.plan.forecast import Action, Forecast, Outlook
 from pipeline_runner.plan.plan import Plan, StagePlan
-from pipeline_runner.record.deps import DepMissing, varying
+from pipeline_runner.record.deps import DepMissing
 from pipeline_runner.record.errors import usable
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.foresee import Foreseen, Foreseer
@@ -22,16 +22,22 @@ from pipeline_runner.record.history import History
 from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.looking import Looking
 from pipeline_runner.record.outs import Standing
+from pipeline_runner.record.plainly import plain_values
 from pipeline_runner.record.reading import Reading
 from pipeline_runner.record.recipe import Recipe
 from pipeline_runner.record.record import about_run, identity
 from pipeline_runner.record.store import Store
 from pipeline_runner.record.times import Work, recorded_times
 from pipeline_runner.record.why import deps_changes, last_read, why_not
-from pipeline_runner.spec.pipeline import Batches, Computed, FromStage, Generate, StageName, StageSpec
+from pipeline_runner.spec.fanned import NotIterable
+from pipeline_runner.spec.pipeline import Batches, StageName, StageSpec, holds
 from pipeline_runner.spec.sources import SourceError, is_open
 from pipeline_runner.state import StageState
-from pipeline_runner.typed import Any
+from pipeline_runner.syntax.expressions import ExpressionError, references
+from pipeline_runner.typed import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline_runner.record.earlier import Earlier, Found
 
 LOOKED_BACK = 20  # runs that are asked how long a stage took
 
@@ -43,10 +49,11 @@ class SourcesMissing(UsageError):
         super().__init__(stages)
         self.stages = stages  # name → why
         self.first = first  # a stage that is to run
+        self.command = f"prun FILE {first}"  # what would run them; a command line knows better what else was said
 
     def __str__(self) -> str:
         told = [f'  "{name}": {why}' for name, why in self.stages.items()]
-        cure = f"run them first, for example by leaving out what keeps them from it: prun FILE {self.first}"
+        cure = f"run them first, for example by leaving out what keeps them from it: {self.command}"
         return "\n".join(["what the stages that are to run would read is not there from before", *told, f"  {cure}"])
 
 
@@ -86,6 +93,8 @@ class _Teller:
     looking: Looking
     run: str
     told: dict[StageName, Outlook] = field(default_factory=dict)
+    doubtful: set[StageName] = field(default_factory=set)  # those that may be skipped
+    values: dict[StageName, tuple[Any] | None] = field(default_factory=dict)  # as far as they were asked for
     still: dict[StageName, bool] = field(default_factory=dict)  # neither it nor what it waits for will run
 
     def tell(self) -> Forecast:
@@ -117,21 +126,75 @@ class _Teller:
     @cached_property
     def _foreseer(self) -> Foreseer:
         stays = lambda name: all(self.still[edge.source] for edge in self.plan.sources(name))  # noqa: E731
-        return Foreseer(self.plan, self.files, stays)
+        return Foreseer(self.plan, self.files, stays, self._value)
 
     def _of(self, stage: StagePlan) -> Outlook:
+        skipped, doubt = self._skipped_or_not(stage.spec)
+        if skipped:
+            self._foreseer.found[stage.spec.name] = None
+            return Outlook(Action.SKIP, 0, because=(skipped,), seconds=0.0)
+        outlook = self._if_it_runs(stage)
+        if not doubt:
+            return outlook
+        self.doubtful.add(stage.spec.name)
+        return replace(outlook, action=Action.DEFERRED, because=(doubt, *outlook.because))
+
+    def _skipped_or_not(self, spec: StageSpec) -> tuple[str, str]:
+        """Why it is surely skipped, and why it may be: a clause or nothing. What is taken from before is not asked."""
+        if spec.name in self.plan.skipped:
+            return self.plan.skipped[spec.name], ""
+        if spec.name in self.plan.taken:
+            return "", ""
+        doubt = ""
+        for source in {edge.source: None for edge in self.plan.sources(spec.name)} if not spec.always else ():
+            if source in self.told and self.told[source].action is Action.SKIP:
+                return f"it depends on {source}, which is skipped", ""
+            if source in self.doubtful:
+                doubt = doubt or f"it depends on {source}, which may be skipped"
+        condition = spec.condition
+        if condition is None or condition.known:
+            return "", doubt
+        try:
+            value = self._foreseer.rendered(condition.value)
+            if value is not None:
+                return ("" if holds(value[0]) else f"its condition is false: {condition.text}"), doubt
+        except ExpressionError as error:
+            return "", str(error)
+        named = dict.fromkeys(str(read.path[0]) for read in references(condition.value) if read.root == "stages")
+        return (
+            "",
+            f"whether it runs is known only when {listed(list(named))} {'has' if len(named) == 1 else 'have'} ended",
+        )
+
+    def _value(self, name: StageName) -> tuple[Any] | None:
+        """The whole result of a stage of which all is there, where it is plain enough to be read without running
+        anything."""
+        if name not in self.values:
+            self.values[name] = self._read(name)
+        return self.values[name]
+
+    def _read(self, name: StageName) -> tuple[Any] | None:
+        stage, calls = self.plan.stages[name], self._foreseer.found[name]
+        if self.told[name].action is not Action.REUSE or calls is None:
+            return None
+        kept = self._kept(stage, self._recipes[name])
+        if kept is None:
+            return None
+        values = plain_values(found.take(found.calls, None) for found in self._found(stage, kept, calls))
+        if values is None or len(values) != calls.calls:
+            return None
+        return (values if stage.spec.over is not None else values[0],)
+
+    def _if_it_runs(self, stage: StagePlan) -> Outlook:
         name = stage.spec.name
-        if name in self.plan.skipped:
-            self._foreseer.found[name] = None
-            return Outlook(Action.SKIP, 0, because=(self.plan.skipped[name],), seconds=0.0)
         try:
             calls = self._foreseer.foresee(name)
-        except (SourceError, DepMissing) as error:
+        except (SourceError, DepMissing, NotIterable, ExpressionError) as error:
             return Outlook(Action.RUN, None, because=(str(error),))
         recipe = self._recipes[name]
         looked_for = self.looking.at_all(self.plan, name)
         if looked_for and recipe.key is not None and calls is None and self.store is not None:
-            return self._timed(stage, Outlook(Action.DEFERRED, stage.calls, because=(self._deferred(stage.spec),)))
+            return self._timed(stage, Outlook(Action.DEFERRED, stage.calls, because=(self._foreseer.unknown[name],)))
         reused, missing = self._reused(stage, recipe, calls) if calls is not None else (0, "")
         number = stage.calls if calls is None else calls.calls
         if number and reused == number:
@@ -141,37 +204,35 @@ class _Teller:
 
     def _reused(self, stage: StagePlan, recipe: Recipe, calls: Foreseen) -> tuple[int, str]:
         """How many of these calls are there, and an out that is not as it was written."""
-        if self.store is None:
-            return 0, ""
-        name = stage.spec.name
-        read = self.plan.read(name)
-        wanted = stage.choice.returns is not Returns.NONE and (stage.spec.cache or read)
-        kept = self.looking.up(self._reading, self.run, self.plan, name, recipe.key, self.files, wanted)
+        kept = self._kept(stage, recipe)
         if kept is None:
             return 0, ""
-        at = reused = 0
+        reused = sum(found.calls for found in self._found(stage, kept, calls))
+        return reused, kept.missing if isinstance(kept, Standing) else ""
+
+    def _kept(self, stage: StagePlan, recipe: Recipe) -> Earlier | Standing | None:
+        if self.store is None:
+            return None
+        wanted = self._wanted(stage)
+        return self.looking.up(self._reading, self.run, self.plan, stage.spec.name, recipe.key, self.files, wanted)
+
+    def _wanted(self, stage: StagePlan) -> bool:
+        """Whether a call counts only with its value."""
+        read = self.plan.read(stage.spec.name)
+        return stage.choice.returns is not Returns.NONE and (stage.spec.cache or read)
+
+    def _found(self, stage: StagePlan, kept: Earlier | Standing, calls: Foreseen) -> Iterator[Found]:
+        """What is there of these calls, in their order; each is taken by whoever gets it, or here."""
+        wanted, at = self._wanted(stage), 0
         while kept and at < calls.calls:
             digests = None if calls.digests is None else calls.digests[8 * at :]
             found = kept.find(at, digests, calls.calls - at, wanted=wanted)
             if found is not None:
+                yield found
                 found.take(found.calls, None)
-            reused += 0 if found is None else found.calls
             at += 1 if found is None else found.calls
-        return reused, kept.missing if isinstance(kept, Standing) else ""
 
     # Why.
-
-    def _deferred(self, spec: StageSpec) -> str:
-        match spec.over:
-            case Generate(function):
-                return f"what {function} gives is known only when it runs"
-            case Computed(template):
-                return f"the items of {template} are known only when its stages have run"
-            case FromStage() if varying(spec):
-                return f'which files it reads is known only when "{spec.over.stage}" has run'
-            case FromStage():
-                return f'how many items "{spec.over.stage}" gives is known only when it has run'
-        return "it reads what stages before it may write"
 
     def _because(
         self, stage: StagePlan, recipe: Recipe, reused: int, missing: str, *, looked_for: bool

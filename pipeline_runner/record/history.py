@@ -97,7 +97,14 @@ class UnknownRun(UsageError):
             more = f"\n    and {len(self.matching) - 5} more" if len(self.matching) > 5 else ""
             return f'{len(self.matching)} runs begin with "{self.word}"\n  write more of one of them:{shown}{more}'
         guess = did_you_mean(self.word, self.known)
-        return f'there is no run "{self.word}" in {self.folder}{guess}\n  `prun runs` lists them; "last" is the newest'
+        return f'there is no run "{self.word}" in {self.folder}{guess}\n  {newest(self.known)}'
+
+
+def newest(runs: Sequence[str]) -> str:
+    """Where people look who name a run that there is not. `runs`: the newest first."""
+    if not runs:
+        return "no run is kept there"
+    return f'the last are {", ".join(runs[:3])}\n  `prun runs` lists them all; "last" is the newest'
 
 
 class UnknownCall(UsageError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from pipeline_runner.axes import Style
@@ -190,6 +190,8 @@ class _Builder:
     places: Mapping[str, Mark] = field(default_factory=dict)  # of what is given, where another file gives it
     warnings: list[str] = field(default_factory=list)
     unsound: dict[StageName, StageSpec] = field(default_factory=dict)
+    said: tuple[str, ...] = ()  # the names of all stages, those of files within this one too
+    needed: list[tuple[Mark, str]] = field(default_factory=list)  # in `needs`, and no stage of the file itself
 
     def pipeline(self, folder: Path, file: str) -> PipelineSpec:
         """The whole pipeline, or what is sound of it when there are problems."""
@@ -203,16 +205,20 @@ class _Builder:
         self._check_profiles()
         specs: dict[StageName, StageSpec] = {}
         parts: dict[StageName, Part] = {}
+        unread: set[str] = set()  # stages whose file cannot be read
         for name, entry in stages.items():
             if isinstance(entry.value, MapNode) and (given := filled[name]) is not None:
                 keys = model.stages.get(name) if model else _alone(given[0])
                 if "pipeline" in given[0]:
                     part = self._part(_StageBuilder(self, name, entry, entry.value, given, names, keys), env)
                     parts |= {} if part is None else {part.name: part}
+                    unread |= {name} if part is None else set()
                     continue
                 spec = _StageBuilder(self, name, entry, entry.value, given, names, keys).build()
                 if spec is not None:
                     specs[spec.name] = spec
+        self.said = (*names.stages, *(f"{part.name}.{name}" for part in parts.values() for name in part.said))
+        self._tell_unknown_needs(unread)
         hooked = self._hooks(names)
         marks = {name: one.marks for name, one in {**specs, **hooked}.items()}
         marks |= {name: one.marks for name, one in parts.items()}
@@ -231,7 +237,7 @@ class _Builder:
             clusters={name: _cluster(getattr(model, name), folder) for name in CLUSTERS if getattr(model, name, None)},
             secrets=secrets(self.root, self.environ, marks),
             description=(model and model.description) or "",
-            warnings=tuple(self.warnings),
+            warnings=tuple(dict.fromkeys(self.warnings)),
         )
         return with_parts(whole, parts, list(stages), self.problems)
 
@@ -255,14 +261,24 @@ class _Builder:
         if root is None:
             return None
         passed = {key: as_node(values[key], node.entries[key].value.mark) for key in PASSED_ON if key in values}
-        inner = self._inner(found, with_passed(root, passed), stage, {**self.environ, **env})
+        inner, said = self._inner(found, with_passed(root, passed), stage, {**self.environ, **env})
         marks = stage._marks
         for hook in inner.hooks.values():
             where = hook.marks[""]
             self.warnings.append(f'{where}: "{hook.hook}" is left out: the run is that of {opened[0].name}')
-        return Part(StageName(stage.name), inner, tuple(map(StageName, needs)), values.get("if"), marks)
+        return Part(StageName(stage.name), inner, tuple(map(StageName, needs)), values.get("if"), marks, said)
 
-    def _inner(self, file: Place, root: MapNode, stage: _StageBuilder, environ: Mapping[str, str]) -> PipelineSpec:
+    def _tell_unknown_needs(self, unread: Collection[str]) -> None:
+        """Only when the files of all stages have been read is it known which names there are in them."""
+        known = frozenset(self.said) if self.needed else ()
+        for mark, name in self.needed:
+            if name not in known and name.partition(".")[0] not in unread:
+                self.problems.append(UnknownStage(mark=mark, name=name, known=self.said))
+
+    def _inner(
+        self, file: Place, root: MapNode, stage: _StageBuilder, environ: Mapping[str, str]
+    ) -> tuple[PipelineSpec, tuple[str, ...]]:
+        """The pipeline of a stage's file, and the names of all that it has, be they sound or not."""
         inside = file.path.is_relative_to(self.around.project)
         project = self.around.project if inside else file.folder
         root = with_included(root, file, project, self.problems)
@@ -277,7 +293,7 @@ class _Builder:
         )
         around = Around(project, (*self.around.opened, file), self.around.profile)
         builder = _Builder(with_defaults(root), self.problems, given, {}, environ, around, places, self.warnings)
-        return builder.pipeline(file.folder, file.name)
+        return builder.pipeline(file.folder, file.name), builder.said
 
     def _hooks(self, names: Names) -> dict[StageName, StageSpec]:
         specs: dict[StageName, StageSpec] = {}
@@ -569,7 +585,7 @@ class _StageBuilder:
         names = given if isinstance(given, list) else [given]
         for item, name in zip(items, names, strict=False):
             if isinstance(name, str) and name not in self.names.any_stage:
-                self._tell(UnknownStage(mark=item.mark, name=name, known=self.names.stages))
+                self.pipeline.needed.append((item.mark, name))
         return list(self.keys.needs) if self.keys else []
 
     def _function(self, key: str) -> Function | None:

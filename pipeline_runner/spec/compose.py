@@ -14,8 +14,8 @@ from pipeline_runner.marks import Mark
 from pipeline_runner.spec.merge import PASSED_ON
 from pipeline_runner.spec.pipeline import Composed, Condition, PipelineSpec, Secret, StageName, StageSpec, holds
 from pipeline_runner.spec.problems import BadReference, BesidePipeline
-from pipeline_runner.spec.rewire import Rename, Within, inward, rewired, value_of
-from pipeline_runner.syntax.expressions import Ends, ExpressionError, ends_of
+from pipeline_runner.spec.rewire import Rename, Within, inward, rewired
+from pipeline_runner.syntax.expressions import Ends, ExpressionError
 from pipeline_runner.syntax.reader import MapNode, plain
 
 OWN = ("pipeline", "params", "allow_outside", "needs", "if", "description")
@@ -37,6 +37,7 @@ class Part:
     needs: tuple[StageName, ...] = ()
     condition: Condition | None = None
     marks: Mapping[str, Mark] = field(default_factory=dict)
+    said: tuple[str, ...] = ()  # the stages that its file has, by their names in it, and those of files within it
 
 
 def with_parts(
@@ -57,9 +58,10 @@ def with_parts(
                 problems.append(BadReference(mark=parts[name].marks.get("if"), what=what, cure=cure))
         elif name in spec.stages:
             stages[name] = spec.stages[name]
-    standing = _standing(composed, stages)
+    standing = _standing(composed, [*stages, *(f"{part.name}.{name}" for part in parts.values() for name in part.said)])
     to: Rename = lambda name: standing.get(name, name)  # noqa: E731
-    made = {name: _renamed(stage, to, problems) for name, stage in stages.items()}
+    last = {name: _last(name, stages) for name in composed}
+    made = {name: _renamed(stage, to, last, problems) for name, stage in stages.items()}
     inner = [part.inner for part in parts.values()]
     return replace(
         spec,
@@ -85,7 +87,7 @@ def _secrets(spec: PipelineSpec, parts: Iterable[Part]) -> tuple[Secret, ...]:
     return tuple(found.values())
 
 
-def _standing(composed: Mapping[StageName, Composed], stages: Iterable[StageName]) -> Mapping[str, Within]:
+def _standing(composed: Mapping[StageName, Composed], stages: Iterable[str]) -> Mapping[str, Within]:
     """What the name of each part means, with the stages in it by their own names."""
     below: dict[str, dict[str, Ends | Within]] = {name: {} for name in composed}
     found = {str(name): Within(one.ends, below[name]) for name, one in composed.items()}
@@ -182,12 +184,26 @@ def _marks(stage: StageSpec, part: Part, renamed: Iterable[tuple[str, str]], fir
     return {**stage.marks, **own, **(outer if first else {})}
 
 
-def _renamed(stage: StageSpec, to: Rename, problems: list[Problem]) -> StageSpec:
-    """A stage in which `${stages.x}` of a part is what ends it."""
+def _last(part: StageName, stages: Mapping[StageName, StageSpec]) -> tuple[StageName, ...]:
+    """The stages of a part that no other of it waits for: when these have ended, all of it has."""
+    inside = {name: stage for name, stage in stages.items() if name.startswith(f"{part}.")}
+    followed = {source for name, stage in inside.items() for source in reads(stage) if source != name}
+    return tuple(name for name in inside if name not in followed)
+
+
+def _renamed(
+    stage: StageSpec, to: Rename, last: Mapping[StageName, Sequence[StageName]], problems: list[Problem]
+) -> StageSpec:
+    """A stage in which `${stages.x}` of a part is what ends it, and `needs: x` all that does."""
     try:
         made: StageSpec = rewired(stage, to)
     except ExpressionError as error:
         key = next((key for key in stage.marks if key and error.message.startswith(key)), "with")
         problems.append(BadReference(mark=stage.mark(key), what=error.message))
         return stage
-    return replace(made, needs=tuple(StageName(end) for name in stage.needs for end in ends_of(value_of(to(name)))))
+    if not any(name in last for name in stage.needs):
+        return made
+    needs = [(name, end) for name in stage.needs for end in last.get(name, (name,))]
+    marks = {f"needs.{end}": stage.marks[f"needs.{name}"] for name, end in needs if f"needs.{name}" in stage.marks}
+    unique = tuple(dict.fromkeys(end for _, end in needs))
+    return replace(made, needs=unique, marks={**stage.marks, **marks})

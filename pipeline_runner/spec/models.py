@@ -116,6 +116,13 @@ def _head(value: object) -> object:
     return value
 
 
+def _variable(name: object) -> object:
+    """The system takes no other names of variables."""
+    if isinstance(name, str) and ("=" in name or "\0" in name):
+        raise PydanticCustomError("bad_variable", "not the name of a variable")
+    return name
+
+
 def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -162,7 +169,7 @@ Texts = Annotated[list[str], BeforeValidator(_several), Or(ONE_TEXT)]
 Paths = Annotated[
     list[Annotated[Any, BeforeValidator(_path), Shape(**ONE_TEXT)]], BeforeValidator(_one_or_several), Or(ONE_TEXT)
 ]
-Environment = dict[Word, str | int | float | bool | None]
+Environment = dict[Annotated[Word, BeforeValidator(_variable)], str | int | float | bool | None]
 Limits = dict[Word, Count]
 Tokens = Annotated[Limits, BeforeValidator(_tokens), Or(ONE_TEXT, {"type": "array", "items": ONE_TEXT})]
 Anything = Annotated[Any, Shape()]

@@ -48,6 +48,10 @@ def _word(value: Any) -> Any:
     return _if(type(value) is str and value != "", value)
 
 
+def _variable(value: Any) -> Any:
+    return _if(type(value) is str and value != "" and "=" not in value and "\0" not in value, value)
+
+
 def _flag(value: Any) -> Any:
     return _if(type(value) is bool, value)
 
@@ -202,14 +206,14 @@ STAGE: Mapping[str, Taken] = {
     "memory": _or_none(_size),
     "priority": _or_none(_whole),
     "stdout": _or_none(lambda value: _if(_text(value) in ("text", "lines", "json", "none"), value)),
-    "env": _or_none(_mapping(_simple)),
+    "env": _or_none(_mapping(_simple, _variable)),
 }
 _stage = _keys(STAGE, _left_out(STAGE, needs=[]))
 _BOTH: Mapping[str, Taken] = {
     "name": _or_none(_word),
     "description": _or_none(_text),
     "params": _or_none(_mapping(_as_is)),
-    "env": _or_none(_mapping(_simple)),
+    "env": _or_none(_mapping(_simple, _variable)),
     "workers": _or_none(_count),
     "limits": _or_none(_mapping(_count)),
     "defaults": _or_none(_stage),

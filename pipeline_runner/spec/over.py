@@ -25,7 +25,7 @@ from pipeline_runner.spec.pipeline import (
     Source,
     Zip,
 )
-from pipeline_runner.spec.problems import BadFunction, BadRow, BadSource, UnequalColumns, describe, short
+from pipeline_runner.spec.problems import BadFunction, BadRow, BadSource, NoName, UnequalColumns, describe, short
 from pipeline_runner.spec.sources import endless
 from pipeline_runner.syntax.expressions import Expression, ExpressionError, Part, Reference, Text, parse, references
 from pipeline_runner.syntax.reader import ListNode, MapNode, Node, Scalar
@@ -65,6 +65,8 @@ class OverBuilder:
             if problem := self._misspelled(node):
                 self.problems.append(problem)
                 return None
+            if not self._are_names(node, 'in "over"'):
+                return None
             named = [(str(key), entry.value, value[key]) for key, entry in node.entries.items()]
             return self._columns(node, named, tuple(name for name, _, _ in named))
         source = self._source(node, value, '"over"')
@@ -81,6 +83,12 @@ class OverBuilder:
             is_one or isinstance(part, list) for is_one, part in zip(sources, value, strict=True)
         )
 
+    def _are_names(self, node: MapNode, where: str) -> bool:
+        """Whether all keys can be names of arguments; where they are no text, that is told here."""
+        wrong = [(key, entry.key.mark) for key, entry in node.entries.items() if not isinstance(key, str)]
+        self.problems += [NoName(mark=mark, where=where, key=key) for key, mark in wrong]
+        return not wrong
+
     def _columns(self, node: Node, parts: list[tuple[str, Node, Any]], names: tuple[str, ...] = ()) -> Source | None:
         if not parts:
             return self._wrong(node.mark, "args: zip needs at least one column")
@@ -92,7 +100,8 @@ class OverBuilder:
         whole = tuple(source for source in sources if source is not None)
         for name in names:
             if not name.isidentifier():
-                self._wrong(node.mark, f'"{name}" cannot be the name of an argument')
+                mark = node.entries[name].key.mark if isinstance(node, MapNode) else node.mark
+                self._wrong(mark, f'"{name}" cannot be the name of an argument')
         return Zip(whole, names) if len(whole) == len(sources) else None
 
     def _source(self, node: Node, value: Any, what: str) -> Source | None:
@@ -210,6 +219,9 @@ class OverBuilder:
             self.problems.append(function)
             return None
         at = node.get if isinstance(node, MapNode) else lambda key: None
+        written = at("with")
+        if isinstance(written, MapNode) and not self._are_names(written, 'in "with" of a generator'):
+            return None
         named = isinstance(keywords, dict) and all(isinstance(k, str) for k in keywords)
         if keywords is not None and not named and not isinstance(keywords, list):
             mark = (at("with") or inner).mark

@@ -154,6 +154,24 @@ class UnknownKey(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoName(Problem):
+    """A key that can be the name of nothing."""
+
+    where: str
+    key: object
+
+    def sentence(self) -> str:
+        if self.key == "":
+            return f"a key {self.where} has no name: it is empty"
+        if isinstance(self.key, str):
+            return f'no variable {self.where} can be called "{short(self.key)}"'
+        return f"a key {self.where} is text, not {describe(self.key)}"
+
+    def advice(self) -> Sequence[str]:
+        return ("put quotes around it",) if isinstance(self.key, bool | int | float) else ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class WrongType(Problem):
     """A value of another kind than the key takes."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pipeline_runner.classes import dataclass, given, replace
+from pipeline_runner.errors import did_you_mean
 from pipeline_runner.spec.command import CommandLine
 from pipeline_runner.spec.pipeline import Computed, FromStage, Given, Items, StageSpec
 from pipeline_runner.syntax.expressions import Ends, Expression, ExpressionError, Reference, Text, ends_of
@@ -82,8 +83,8 @@ def _reference(reference: Reference, to: Rename) -> Reference | Expression:
     if isinstance(ends, str):
         return replace(reference, path=(ends, *path))
     if path and isinstance(standing, Within):
-        known = ", ".join(standing.stages)
-        raise ExpressionError(f'{reference} leads nowhere: there is no "{path[0]}"; there is {known}')
+        guess, known = did_you_mean(str(path[0]), tuple(standing.stages)), ", ".join(standing.stages)
+        raise ExpressionError(f'{reference} leads nowhere: there is no "{path[0]}"{guess or f"; there is {known}"}')
     reads = tuple(Reference("stages", (end,)) for end in ends_of(ends))
     return Expression(f"stages[{name!r}]", reads, stands={str(name): ends})
 

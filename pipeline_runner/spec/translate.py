@@ -13,6 +13,7 @@ from pipeline_runner.spec.problems import (
     BadSize,
     BadStageName,
     BadVersion,
+    NoName,
     NoStages,
     NotAMapping,
     OutOfRange,
@@ -50,8 +51,8 @@ def keys(model: type[Written]) -> tuple[str, ...]:
 def translate(error: ErrorDetails, root: Node) -> Problem:
     """One error of pydantic's, whose `loc` is looked up in the marked nodes."""
     loc = error["loc"]
-    about_key = loc[-1] == "[key]" if loc else False
-    path = loc[:-1] if about_key else loc
+    about_key = bool(loc) and (loc[-1] == "[key]" or error["type"] == "invalid_key")
+    path = loc[:-1] if loc and loc[-1] == "[key]" else loc
     variable = _variable(path)
     if variable:  # after it there is only which type it might have had
         path = path[:variable]
@@ -83,14 +84,15 @@ def translate(error: ErrorDetails, root: Node) -> Problem:
         case "greater_than" | "greater_than_equal" | "less_than_equal":
             return OutOfRange(mark=mark, key=key, got=str(got), wants=_range(error))
         case "string_pattern_mismatch" | "string_type" if about_key and len(path) == 2 and path[0] == "stages":
-            return BadStageName(mark=entry.key.mark if entry else mark, name=str(got))
+            name = got if isinstance(got, str) else _as_written(got)
+            return BadStageName(mark=entry.key.mark if entry else mark, name=name)
     if error["type"] == "model_type" and len(path) == 2 and path[0] in ("stages", "profiles"):
         return NotAMapping(mark=mark, what=f'{str(path[0]).removesuffix("s")} "{path[1]}"', got=describe(got))
     if variable and not about_key:
         return WrongType(mark=mark, key=key, wants="text", got=describe(got), cure=_OF_ENV)
-    wants = _WANTS.get(error["type"], error["msg"].removeprefix("Input should be ").removeprefix("a valid "))
     if about_key:
-        return WrongType(mark=entry.key.mark if entry else mark, key=key, wants="keys that are text", got=describe(got))
+        return NoName(mark=entry.key.mark if entry else mark, where=_where(path[:-1]), key=got)
+    wants = _WANTS.get(error["type"], error["msg"].removeprefix("Input should be ").removeprefix("a valid "))
     return WrongType(mark=mark, key=key, wants=_also(key, wants), got=describe(got), cure=_cure(wants, got))
 
 
@@ -111,14 +113,25 @@ def _find(root: Node, path: tuple[Any, ...]) -> tuple[Entry | None, Node]:
     entry: Entry | None = None
     node = root
     for step in path:
-        if isinstance(node, MapNode) and step in node.entries:
-            entry = node.entries[step]
-            node = entry.value
+        if isinstance(node, MapNode) and (found := _entry(node, step)):
+            entry, node = found, found.value
         elif isinstance(node, ListNode) and isinstance(step, int) and step < len(node.items):
             node = node.items[step]
         else:
             break
     return entry, node
+
+
+def _entry(node: MapNode, step: int | str) -> Entry | None:
+    """The entry of a key. Where it is no text, pydantic says it as Python does."""
+    if step in node.entries:
+        return node.entries[step]
+    return next((entry for key, entry in node.entries.items() if not isinstance(key, str) and str(key) == step), None)
+
+
+def _as_written(key: object) -> str:
+    """A key that is no text, as YAML has it."""
+    return {"None": "null", "True": "true", "False": "false"}.get(str(key), str(key))
 
 
 def _where(path: tuple[Any, ...]) -> str:
@@ -131,6 +144,8 @@ def _where(path: tuple[Any, ...]) -> str:
             return f'in stage "{stage}" of profile "{name}"'
         case ("on_success" | "on_failure" as hook,) | ("on_success" | "on_failure" as hook, int()):
             return f'in "{hook}"'
+        case ("profiles", name, "stages", stage, *_, last):
+            return f'in "{last}" of stage "{stage}" of profile "{name}"'
         case ("stages", name, *_, last):
             return f'in "{last}" of stage "{name}"'
         case ():

@@ -44,6 +44,15 @@ def test_plan_tells_methods_and_reasons(prun):
     assert "3 calls, args map" in out
 
 
+@pytest.mark.parametrize("words", [("plan", "pipeline.yaml"), ("pipeline.yaml",), ("pipeline.yaml", "-n")])
+def test_what_it_tells_to_run_first_is_of_the_same_pipeline(prun, tmp_path, words):
+    (tmp_path / "my params.yaml").write_text("count: 7\n")
+    (tmp_path / "pipeline.yaml").write_text(PIPELINE + "profiles: {big: {workers: 2}}\n")
+    given = ("--params", "my params.yaml", "--profile", "big")
+    _, _, err = prun(*words, "--only", "total", "-p", "count=8", *given)
+    assert "it: prun pipeline.yaml total -p count=8 --params 'my params.yaml' --profile big\n" in err
+
+
 def test_plan_as_json_has_the_parameters_that_were_given(prun):
     _, out, _ = prun("plan", "pipeline.yaml", "--json", "-p", "count=5")
     assert json.loads(out)["stages"]["squares"]["calls"] == 5

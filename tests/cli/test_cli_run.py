@@ -513,6 +513,24 @@ def test_a_project_that_was_moved_is_resumed_where_it_is_now(project, prun, word
     assert {stage["status"] for stage in json.loads(again.stdout)["stages"].values()} == {"reused"}
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("pipeline.yaml --resume BOGUS", 'there is no run "BOGUS" to resume, and no stage of that name\n'),
+        ("pipeline.yaml --resume tt", 'there is no run "tt" to resume, and no stage of that name; did you mean "t"?\n'),
+        ("--resume BOGUS", 'there is neither a file nor a run "BOGUS" to resume\n'),
+        ("pipeline.yaml --resume 19990101", 'there is no run "19990101" in '),
+    ],
+)  # fmt: skip
+def test_a_run_to_resume_that_there_is_not_is_told_with_the_last_ones(project, prun, words, said):
+    assert prun(LOUD).returncode == 0
+    (run,) = json.loads(start_with(project, LOUD, before=f"{sys.executable} -m pipeline_runner runs --json").stdout)
+    again = start_with(project, LOUD, before=f"{sys.executable} -m pipeline_runner {words}")
+    assert again.returncode == 2
+    assert again.stderr.startswith(said)
+    assert f"\n  the last are {run['run']}\n  `prun runs` lists them all" in again.stderr
+
+
 def test_the_runs_of_another_file_in_a_store_are_not_taken_for_ones_own(project, prun):
     assert prun(LOUD).returncode == 0
     (project / "pipeline.yaml").rename(project / "other.yaml")

@@ -63,12 +63,17 @@ def test_the_items_of_another_stage_name_files_too(project):
     project.write("made.txt", "a")
     assert project.run()["read"] == ["a"]
     project.made()
+    assert project.forecast()["read"].action is Action.REUSE
+    project.write("conf/a.txt", "new")
+    told = project.forecast()["read"]
+    assert (told.action, told.calls, told.reused) == (Action.RUN, 1, 0)
+    project.write("made.txt", "a ")
     told = project.forecast()["read"]
     assert (told.action, told.because) == (
         Action.DEFERRED,
         ('which files it reads is known only when "names" has run',),
     )
-    project.write("conf/a.txt", "new")
+    project.write("made.txt", "a")
     assert project.run()["read"] == ["new"]
     assert project.made() == ["read a"]
 

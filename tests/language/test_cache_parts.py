@@ -125,10 +125,25 @@ def test_sources_from_nowhere_are_refused(project):
         project.run(part={"only": ["total"]}, state=False)
 
 
-def test_what_only_the_run_can_find_missing_fails_the_stage_by_name(project):
+def test_items_of_one_value_that_are_not_there_as_they_would_be_made_now_are_refused_before(project):
     def told(count):
         return {
             "one": {"call": "work:read", "with": {"x": [1, 2]}},
+            "each": {"call": "work:count", "over": "${stages.one}", "with": {"more": count}},
+            "sum": {"call": "work:total", "with": {"values": "${stages.each}"}},
+        }
+
+    project.stages(told(0))
+    project.run()
+    project.stages(told(1))
+    with pytest.raises(UsageError, match='"each": argument more has changed'):
+        project.run(part={"only": ["sum"]})
+
+
+def test_what_only_the_run_can_find_missing_fails_the_stage_by_name(project):
+    def told(count):
+        return {
+            "one": {"call": "builtins:range", "with": [1, 3]},
             "each": {"call": "work:count", "over": "${stages.one}", "with": {"more": count}},
             "sum": {"call": "work:total", "with": {"values": "${stages.each}"}},
         }

@@ -54,6 +54,20 @@ def two(x):
     note("two", x)
     return [x, x + 1]
 
+def told(*given, **more):
+    note("told", given, more)
+
+class Odd(list):
+    def __reduce__(self):
+        return unpickled, (list(self),)
+
+def unpickled(items):
+    note("unpickled")
+    return items
+
+def odd():
+    return Odd([1, 2])
+
 def random(x):
     import os
     note("random", x)
@@ -195,10 +209,98 @@ def test_items_of_one_value_are_known_when_it_is_there(project):
     project.made()
     told = project.forecast()
     assert told["one"].action is Action.REUSE
-    assert told["each"].action is Action.DEFERRED
-    assert told["each"].because == ('how many items "one" gives is known only when it has run',)
+    assert (told["each"].action, told["each"].calls) == (Action.REUSE, 2)
     assert project.run()["each"] == [10, 12]
     assert project.made() == []
+
+
+@pytest.mark.parametrize(
+    ("source", "calls"),
+    [
+        ("${stages.one}", 2),
+        ("${stages.one[1:]}", 1),
+        ("${stages.many[0]}", 2),
+        ({"batches": "${stages.one}", "size": 2}, 1),
+        ({"matrix": {"x": "${stages.one}", "y": [1, 2, 3]}}, 6),
+    ],
+)
+def test_calls_over_a_kept_value_are_counted_before_a_run_and_found_by_it(project, source, calls):
+    sources = {
+        "one": {"call": "work:two", "with": {"x": 5}, "cache": True},
+        "many": over([1, 2], "two"),
+    }
+    project.stages(sources)
+    project.run()
+    project.stages({**sources, "each": over(source, "told")})
+    project.made()
+    told = project.forecast()["each"]
+    assert (told.action, told.calls) == (Action.RUN, calls)
+    project.run()
+    assert len(project.made()) == calls
+    told = project.forecast()["each"]
+    assert (told.action, told.calls) == (Action.REUSE, calls)
+
+
+def test_a_value_that_is_of_anybodys_class_is_not_read_before_a_run(project):
+    project.stages({"one": {"call": "work:odd", "cache": True}, "each": over("${stages.one}", "told")})
+    project.run()
+    assert "unpickled" in project.made()
+    told = project.forecast()
+    assert project.made() == []
+    assert told["one"].action is Action.REUSE
+    assert told["each"].action is Action.DEFERRED
+    assert told["each"].because == ('how many items "one" gives is known only when it has run',)
+
+
+def test_what_is_not_there_yet_is_named_as_it_is_read(project):
+    stages = {
+        "one": {"call": "work:two", "with": {"x": 5}, "cache": True},
+        "each": over("${stages.one}"),
+        "sum": {"call": "work:total", "with": {"values": "${stages.each}"}, "cache": True},
+        "rows": over({"matrix": {"x": [1, 2]}}, "told", needs=["sum"], deps=["notes.py"]),
+        "pairs": over({"matrix": {"x": [1, 2]}}, "told", **{"with": {"more": "${stages.sum}"}}),
+        "lines": over({"lines": "notes.py"}, "told", needs=["sum"]),
+        "after": over([1], needs=["sum"]),
+    }
+    project.stages(stages)
+    project.run()
+    project.stages({**stages, "one": {**stages["one"], "with": {"x": 6}}})
+    told = project.forecast()
+    assert {name: told[name].because for name in stages if told[name].action is Action.DEFERRED} == {
+        "each": ('how many items "one" gives is known only when it has run',),
+        "sum": ('what "each" gives is known only when that has run',),
+        "rows": ("the files that it reads may be written by stages before it",),
+        "pairs": ('what "sum" gives is known only when that has run',),
+        "lines": ("the files that it reads may be written by stages before it",),
+        "after": ('what "sum" may write for it is known only when that has run',),
+    }
+
+
+def test_a_condition_over_a_kept_value_is_told_before_a_run_and_any_other_is_deferred(project):
+    condition = "${stages.one[0] > 5}"
+    stages = {
+        "one": {"call": "work:two", "with": {"x": 5}, "cache": True},
+        "then": {"call": "work:double", "with": {"x": 1}, "if": condition},
+        "after": {"call": "work:double", "with": {"x": 1}, "needs": ["then"]},
+        "whatever": {"call": "work:double", "with": {"x": 1}, "needs": ["then"], "if": "always"},
+    }
+    project.stages(stages)
+    told = project.forecast()
+    assert (told["then"].action, told["after"].action) == (Action.DEFERRED, Action.DEFERRED)
+    assert told["then"].because[0] == "whether it runs is known only when one has ended"
+    assert told["after"].because[0] == "it depends on then, which may be skipped"
+    assert told["whatever"].action is Action.RUN
+    result = project.run()
+    assert (result.state.stages["then"].status, result.state.stages["after"].status) == ("skipped", "skipped")
+    told = project.forecast()
+    assert (told["then"].action, told["after"].action) == (Action.SKIP, Action.SKIP)
+    assert told["then"].because == (f"its condition is false: {condition}",)
+    assert told["after"].because == ("it depends on then, which is skipped",)
+    project.stages({**stages, "then": {**stages["then"], "if": "${stages.one[0] < 6}"}})
+    told = project.forecast()
+    assert (told["then"].action, told["after"].action) == (Action.RUN, Action.RUN)
+    project.stages({**stages, "one": {**stages["one"], "with": {"x": 6}}})
+    assert project.forecast()["then"].action is Action.DEFERRED
 
 
 def test_failed_calls_are_not_cached(project):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_runner import Pipeline
+from pipeline_runner.cli.checking import findings
 from pipeline_runner.errors import Problems, UsageError
 from pipeline_runner.plan.make import make_plan
 from pipeline_runner.spec.build import load
@@ -213,6 +214,15 @@ def test_a_path_to_none_of_the_last_stages_is_told(project):
     assert 'no "three"; there is one, two' in problem.sentence()
 
 
+def test_a_path_to_almost_one_of_them_is_told_with_its_name(project):
+    main = project(
+        "stages: {both: {pipeline: both.yaml}, z: {call: 'deeds:join', with: {x: '${stages.both.tow}'}}}",
+        both=TWO_ENDS,
+    )
+    (problem,) = problems(main)
+    assert 'no "tow"; did you mean "two"?' in problem.sentence()
+
+
 def test_parameters_are_given_and_have_the_types_of_their_defaults(run, project):
     result = run(
         "params: {n: 3}\nstages: {sums: {pipeline: sums.yaml, params: {items: ['${params.n}', 4]}}}", sums=SUMS
@@ -298,6 +308,110 @@ def test_who_needs_the_stage_waits_for_its_last_stages(project):
         "stages: {both: {pipeline: both.yaml}, z: {call: 'deeds:same', over: [1], needs: [both]}}", both=TWO_ENDS
     )
     assert load(main).stages["z"].needs == ("both.one", "both.two")
+
+
+DEEP = """
+    stages:
+      deep: {pipeline: both.yaml}
+      after: {call: "deeds:same", over: [1], needs: [deep.one]}
+"""
+
+
+def test_a_stage_within_is_needed_by_its_own_name(project):
+    main = project(
+        "stages: {mid: {pipeline: mid.yaml}, y: {call: 'deeds:same', over: [1], needs: mid.deep.two},"
+        " z: {call: 'deeds:same', over: [1], needs: [mid.deep]}, sums: {pipeline: sums.yaml, needs: [mid.deep.one]}}",
+        mid=DEEP,
+        both=TWO_ENDS,
+        sums=SUMS,
+    )
+    stages = load(main).stages
+    assert stages["mid.after"].needs == ("mid.deep.one",)
+    assert stages["y"].needs == ("mid.deep.two",)
+    assert stages["z"].needs == ("mid.deep.one", "mid.deep.two")
+    assert stages["sums.double"].needs == ("mid.deep.one",)
+    assert list(make_plan(load(main)).stages)
+
+
+def test_who_needs_the_stage_waits_for_all_of_it_also_where_only_some_of_a_file_within_is_waited_for_there(project):
+    main = project(
+        "stages: {mid: {pipeline: mid.yaml}, z: {call: 'deeds:same', over: [1], needs: [mid]}}",
+        mid=DEEP,
+        both=TWO_ENDS,
+    )
+    assert load(main).stages["z"].needs == ("mid.deep.two", "mid.after")
+
+
+@pytest.mark.parametrize(
+    ("needs", "near"), [("both.tow", "both.two"), ("bth.one", "both.one"), ("mid.deep.on", "mid.deep.one")]
+)
+def test_a_misspelt_name_of_a_stage_within_is_told_at_its_place(project, needs, near):
+    main = project(
+        f"""
+        stages:
+          both: {{pipeline: both.yaml}}
+          mid: {{pipeline: mid.yaml}}
+          z: {{call: 'deeds:same', over: [1], needs: [both, {needs}]}}
+        """,
+        mid=DEEP,
+        both=TWO_ENDS,
+    )
+    (problem,) = problems(main)
+    assert f'there is no stage "{needs}"; did you mean "{near}"?' in problem.sentence()
+    assert f"{' ' * 51}{'^' * len(needs)}" in str(problem)
+
+
+def test_what_is_wrong_with_the_file_of_a_stage_is_not_told_again_by_who_needs_a_stage_within(project):
+    wrong = "stages: {one: {call: 'deeds:same', timout: 3}}"
+    main = project(
+        "stages: {gone: {pipeline: gone.yaml}, wrong: {pipeline: wrong.yaml},"
+        " y: {call: 'deeds:join', with: {x: '${stages.wrong.one}'}},"
+        " z: {call: 'deeds:join', needs: [gone.a, wrong.one, wrong]}}",
+        wrong=wrong,
+    )
+    told = [problem.sentence() for problem in problems(main)]
+    assert len(told) == 2
+    assert "cannot read" in told[0]
+    assert "timout" in told[1]
+
+
+def test_what_is_wrong_with_a_file_that_two_stages_are_is_told_once(project):
+    wrong = """
+        stages:
+          a: {call: "deeds:nosuch", over: [1]}
+          b: {call: "deeds:same", over: {lines: none.txt}}
+          c: {call: "deeds:same", over: [1], deps: none.txt}
+          d: {call: "deeds:same", over: [1], dispatch: blocking, method: multiprocessing.Pool.imap}
+          e: {call: "deeds:same", over: [1], needs: [f]}
+          f: {call: "deeds:same", over: [1], needs: [e]}
+        on_success: {call: "deeds:same", with: [1]}
+    """
+    main = project("stages: {x: {pipeline: wrong.yaml}, y: {pipeline: wrong.yaml}}", wrong=wrong)
+    found = findings(str(main))
+    assert [problem.mark.line for problem in found.problems] == [3, 4, 5, 6, 7]
+    project(
+        "stages: {x: {pipeline: fine.yaml}, y: {pipeline: fine.yaml}}", fine=SUMS + "    on_success: {run: 'true'}\n"
+    )
+    assert len(findings(str(main)).warnings) == 1
+
+
+def test_what_is_wrong_with_a_default_is_told_once(project):
+    main = project(
+        """
+        defaults: {deps: none.txt}
+        stages: {a: {call: 'deeds:same', over: [1]}, b: {call: 'deeds:same', over: [1]}}
+        """
+    )
+    assert len(findings(str(main)).problems) == 1
+
+
+def test_a_circle_is_shown_where_the_name_stands_in_needs(project):
+    main = project(
+        "stages: {both: {pipeline: both.yaml, needs: [z]}, z: {call: 'deeds:join', needs: [both.two]}}", both=TWO_ENDS
+    )
+    told = [str(problem) for problem in problems(main)]
+    assert len(told) == 1
+    assert "needs: [z]" in told[0]
 
 
 def test_keys_of_the_stage_hold_beneath_what_the_inner_file_says(project):

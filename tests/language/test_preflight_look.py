@@ -47,6 +47,13 @@ def told(found):
     return [problem.sentence() for problem in found.problems]
 
 
+def test_a_folder_that_is_named_for_a_file_with_functions_is_not_taken_for_a_slip(looked, tmp_path):
+    (tmp_path / "more.py").mkdir()
+    assert told(looked("  a: {call: 'more.py:one', over: [1]}")) == [
+        '"more.py" is a folder; name the file in it that has the function'
+    ]
+
+
 FITTING = [
     "one, over: [1, 2]",
     "one, over: [[1, 2]]",

@@ -85,7 +85,7 @@ def unreadable(file: Path) -> str | None:
     """Why a file cannot be read; None: it can."""
     try:
         if file.is_dir():
-            return "it is a folder"
+            return "it is a folder; name the file in it"
         if not file.is_file():  # a pipe: what is opened and read of it now, the run would lack
             file.stat()
             return None

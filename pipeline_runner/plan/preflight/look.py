@@ -92,7 +92,7 @@ def look_at(
         problems += [*look_at_program(pipeline, stage, stages), *look_at_what_travels(stage)]
         problems += look_at_blanks(stage, pipeline.folder_of(stage))
     mask = mask_of(pipeline)
-    return Looked(tuple(mask.whole(problems)), tuple(map(mask.text, warnings)))
+    return Looked(tuple(mask.whole(problems)), tuple(dict.fromkeys(map(mask.text, warnings))))
 
 
 def refuse(plan: Plan) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ class NoSuchFile(Problem):
     known: tuple[str, ...] = ()
 
     def sentence(self) -> str:
+        if self.path in self.known:
+            return f'"{self.path}" is a folder; name the file in it that has the function'
         return f'there is no file "{self.path}" beside the pipeline{did_you_mean(self.path, self.known)}'
 
 
