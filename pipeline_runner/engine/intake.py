@@ -12,7 +12,8 @@ from pipeline_runner.calls import Calls, Column, Pack, Unfilled, column_values, 
 from pipeline_runner.classes import replace
 from pipeline_runner.engine.chunks import MOST_BYTES
 from pipeline_runner.errors import PipelineError
-from pipeline_runner.record.lineage import SIZE, deepened, each_deepened, in_lists, side_by_side, told_apart
+from pipeline_runner.record.counted import SIZE
+from pipeline_runner.record.lineage import deepened, each_deepened, in_lists, side_by_side, told_apart
 from pipeline_runner.typed import Any, Protocol
 
 HELD = 1 << 16  # items at most that one draw makes into lists

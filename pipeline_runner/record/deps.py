@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pipeline_runner.errors import PipelineError
 from pipeline_runner.hashing import blake2b
+from pipeline_runner.record.counted import SIZE
 from pipeline_runner.record.files import Files
-from pipeline_runner.record.lineage import SIZE
 from pipeline_runner.spec.pipeline import StageSpec
 from pipeline_runner.syntax.expressions import as_text, references, render
 from pipeline_runner.typed import Any

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pipeline_runner.buffers import Buffers
 from pipeline_runner.calls import Pack
 from pipeline_runner.classes import dataclass
+from pipeline_runner.record.counted import unpacked
 from pipeline_runner.record.large import stored
 from pipeline_runner.record.reading import QUICK, NotAtHand, Reading
 from pipeline_runner.record.seal import intact
@@ -206,8 +207,8 @@ class Earlier:
             row = self._reading.row("SELECT digests FROM done WHERE seq = ?", kept.seq)
         except sqlite3.Error:
             return None
-        digests = row and row[0]
-        return digests if isinstance(digests, bytes) and len(digests) == 8 * (kept.stop - kept.first) else None
+        told = row and row[0]
+        return unpacked(told, kept.stop - kept.first) if isinstance(told, bytes) else None
 
     def _all(self) -> Iterator[Kept]:
         """Every row, as far as they can be read; not yet known to be intact."""
@@ -241,14 +242,14 @@ class Earlier:
             return None
         if row is None:
             return None
-        run, stage, recipe, first, calls, digests, body, file, start, mark = row
+        run, stage, recipe, first, calls, told, body, file, start, mark = row
         if self.hurried and isinstance(file, str) and self._reading.store.value_size(file) > QUICK:
             raise NotAtHand
         data, large, whole = stored(self._reading.store, body, file if isinstance(file, str) else None)
-        parts = (run, stage, recipe, first, calls, digests, data, file, start)
+        parts = (run, stage, recipe, first, calls, told, data, file, start)
         own = (run, stage) == (self._run, self._stage)
         if recipe != self._recipe or not (own or self._anybodys):
             return None
         if not whole or not intact(self._reading.store.key, mark, *parts):
             return None
-        return Row(seq, first, calls, digests, data, large, start, own)
+        return Row(seq, first, calls, None if told is None else unpacked(told, calls), data, large, start, own)

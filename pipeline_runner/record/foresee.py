@@ -11,11 +11,11 @@ from pipeline_runner.classes import dataclass, field
 from pipeline_runner.errors import listed
 from pipeline_runner.plan.plan import Plan
 from pipeline_runner.record.apart import telling_apart
+from pipeline_runner.record.counted import SIZE
 from pipeline_runner.record.deps import Read, filled, fixed, read, salt, varying
 from pipeline_runner.record.files import Files
 from pipeline_runner.record.inputs import awaited, numbered, whole_reads
 from pipeline_runner.record.lineage import (
-    SIZE,
     deepened,
     each_deepened,
     in_lists,

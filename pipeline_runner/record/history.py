@@ -17,6 +17,7 @@ from pipeline_runner.classes import dataclass, replace
 from pipeline_runner.errors import UsageError, did_you_mean
 from pipeline_runner.events import Event, Printed, RunEnded, RunStarted, StageEnded
 from pipeline_runner.record.codec import decode
+from pipeline_runner.record.counted import unpacked
 from pipeline_runner.record.errors import store_error
 from pipeline_runner.record.large import stored
 from pipeline_runner.record.owner import owner
@@ -318,10 +319,11 @@ class History:
             f" WHERE run = ? AND stage = ? AND {where}",
             *(run, stage, *given),
         )
-        for seq, recipe, first, calls, digests, body, file, start, seal in found:
+        for seq, recipe, first, calls, told, body, file, start, seal in found:
             data, large, whole = stored(self.store, body, file if isinstance(file, str) else None)
-            if whole and intact(self.store.key, seal, run, stage, recipe, first, calls, digests, data, file, start):
+            if whole and intact(self.store.key, seal, run, stage, recipe, first, calls, told, data, file, start):
                 pack = None if data is None else Pack(data, start, start + calls, large=large)
+                digests = None if told is None else unpacked(told, calls)
                 yield Row(seq, first, first + calls, recipe, digests, pack)
 
     def _events(self, where: str, *given: Any) -> Iterator[Event]:

@@ -23,6 +23,7 @@ from pipeline_runner.events import (
     StageStarted,
 )
 from pipeline_runner.record.codec import encode
+from pipeline_runner.record.counted import packed
 from pipeline_runner.record.errors import damaged, store_error, usable
 from pipeline_runner.record.files import Memory
 from pipeline_runner.record.given import sealed
@@ -141,12 +142,13 @@ class Journal:
         start: int,
     ) -> None:
         first, calls = numbers.start, len(numbers)
-        mark = seal(self._store.key, self._run, stage, recipe, first, calls, digests, kept.data, kept.file, start)
+        told = None if digests is None else packed(digests)
+        mark = seal(self._store.key, self._run, stage, recipe, first, calls, told, kept.data, kept.file, start)
         body = None if kept.file and kept.large is None else kept.data
         self._insert(
             "INSERT INTO done (run, stage, recipe, first, calls, digests, data, file, start, seal)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self._run, stage, recipe, first, calls, digests, body, kept.file, start, mark),
+            (self._run, stage, recipe, first, calls, told, body, kept.file, start, mark),
         )
 
     def _file(self, data: bytes | None, large: Buffers | None, inline: int) -> str | None:

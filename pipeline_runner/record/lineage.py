@@ -8,15 +8,13 @@ the same call, whatever their numbers are and in whichever run they were made.
 from __future__ import annotations
 
 import os
-from array import array
 from collections.abc import Callable, Iterable, Sequence
-from sys import byteorder
 
 from pipeline_runner.calls import Calls
 from pipeline_runner.hashing import blake2b, blake2s
+from pipeline_runner.record.counted import SIZE, counting, first_of
 from pipeline_runner.typed import Any
 
-SIZE = 8  # bytes: a false match among a million calls has a chance of 1 in 10^7
 _PRIME = 2**64 - 59
 _PART = 512 * SIZE  # bytes that are made one number: what fits near the processor
 
@@ -65,15 +63,9 @@ def deepened(indices: Sequence[int], digests: bytes | None, salt: bytes, *, numb
 def _numbers_from(salt: bytes, indices: Sequence[int]) -> bytes:
     """The numbers of calls, counted from where the salt says: a hash for each would cost more than a quick call."""
     base = int.from_bytes(blake2b(salt, digest_size=SIZE).digest(), "little") >> 1  # room to count on from
-    counted = array(
-        "Q",
-        range(base + indices.start, base + indices.stop)
-        if isinstance(indices, range)
-        else [base + index for index in indices],
-    )
-    if byteorder == "big":
-        counted.byteswap()
-    return counted.tobytes()
+    if isinstance(indices, range):
+        return counting(base + indices.start, len(indices))
+    return b"".join([(base + index).to_bytes(SIZE, "little") for index in indices])
 
 
 def each_deepened(indices: Sequence[int], digests: bytes | None, salts: Sequence[bytes]) -> bytes:
@@ -99,11 +91,24 @@ def weight(indices: Sequence[int], digests: bytes) -> int:
         return sum(
             weight(range(index, index + 1), digests[SIZE * at : SIZE * (at + 1)]) for at, index in enumerate(indices)
         )
+    first, calls = first_of(digests), len(indices)
+    if first is not None:
+        return _weight_of_counted(indices.start, first, calls)
     total = 0
     for at in range(0, len(digests), _PART):
         number = int.from_bytes(digests[at : at + _PART], "little") % _PRIME
         total += number * pow(1 << 8 * SIZE, indices.start + at // SIZE, _PRIME)
     return total % _PRIME
+
+
+def _weight_of_counted(start: int, first: int, calls: int) -> int:
+    """The same of digests that count on: (first + k) x^k from k = 0 on, as the two sums that these are."""
+    x = 1 << 8 * SIZE
+    less = pow(x - 1, -1, _PRIME)
+    end = pow(x, calls, _PRIME)
+    ones = (end - 1) * less
+    counts = (calls * end - x * ones) * less
+    return (first * ones + counts) * pow(x, start, _PRIME) % _PRIME
 
 
 def of_whole(total: int, dropped: Sequence[int], weights: int) -> bytes:
