@@ -72,9 +72,7 @@ class _Book:
 
     def lines(self, folder: Path) -> dict[Path, list[str]]:
         """All that is imported within functions, by their modules' files."""
-        return {
-            folder / "<given>" if file is None else file: sorted(lines) for file, lines in self.imports.items() if lines
-        }
+        return {file or folder / "<given>": sorted(lines) for file, lines in self.imports.items()}
 
     def _described(self, value: Any) -> Any:
         """What a value is: functions and classes by what they do."""

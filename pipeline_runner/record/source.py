@@ -35,6 +35,7 @@ from pipeline_runner.record.packages import (
 from pipeline_runner.witness import contents, heard, saw
 
 Origin = tuple[str, str | None]  # what an import binds: a module, or a module and a name in it
+_US = __name__.partition(".")[0]
 _SELF = ""  # of a module: only what runs when it is imported
 _ITS_OWN_NAMES = frozenset({("globals",), ("eval",), ("exec",)})  # they reach whatever is in the module they are in
 # What finds a class that nobody names.
@@ -153,9 +154,15 @@ class _Walk:
         return found and (name is None or name in module or module.lazy or bool(module.stars))
 
     def within(self, file: Path, lines: Iterable[str]) -> bool:
-        """Follow what statements reach that stand in a function. False when a file of that cannot be read."""
-        statement = ast.parse("\n ".join(("def within():", *lines))).body[0]
-        return self._follow_all([*self._statements(file, _Module(), "imports within", [statement])])
+        """Follow what statements reach that stand in a function, and what runs because its module imports others: they
+        may put something where it is found. False when a file of that cannot be read."""
+        statement = ast.parse("\n ".join(("def within():", "pass", *lines))).body[0]
+        todo = [*self._statements(file, _Module(), "imports within", [statement])]
+        own = self._known(file)
+        for whole in () if own is None else own.runs:
+            if whole.partition(".")[0] != _US:  # every script imports it; in a checkout that is 300 files
+                todo += self._import(file, whole)
+        return self._follow_all(todo)
 
     def reached(self, asked: str) -> Reached:
         """All that was, by now."""

@@ -23,6 +23,7 @@ if __name__ == "__main__":  # what is below is not read where all modules count,
 """
 TOOL = "class Tool:\n    def use(self, x):\n        {}\n"
 WITHIN = "from pkg.deep import far; return far(x)"
+LATE = f"def late(x):\n    {WITHIN}\n"
 # how → what is in the script; `near.py` has the function that calls `pkg.deep.far`
 WAYS = {
     "an import within": "def work(x):\n    import pkg.deep\n    return pkg.deep.far(x)",
@@ -59,6 +60,8 @@ WAYS = {
     "a decorator": "import functools\nfrom near import near\ndef after(f):\n    @functools.wraps(f)\n    def both(x):\n        return f(near(x))\n    return both\n@after\ndef work(x):\n    return x",
     "a table of functions": "from near import near\nTABLE = {'near': [near]}\nwork = lambda x: TABLE['near'][0](x)",
     "a set of functions": "from near import near\nwork = lambda x, how={near}: [*how][0](x)",
+    "a function that is registered": "import plug\nimport registry\nwork = lambda x: registry.KNOWN['far'](x)",
+    "a function that is registered, two away": "from late import registered\nwork = lambda x: registered(x)",
     "a property": "class Tool:\n    @property\n    def far(self):\n        from pkg.deep import far\n        return far\nwork = lambda x: Tool().far(x)",
 }  # fmt: skip
 
@@ -71,7 +74,11 @@ def project(made, python):
     made.write("folder/deep.py", "from pkg.deep import far\n")
     made.write("star.py", "from pkg.deep import *\n")
     made.write("near.py", NEAR)
-    made.write("late.py", f"def late(x):\n    {WITHIN}\n")
+    made.write(
+        "late.py", "import plug\nimport registry\ndef registered(x):\n    return registry.KNOWN['far'](x)\n" + LATE
+    )
+    made.write("registry.py", "KNOWN = {}\n")
+    made.write("plug.py", "import registry\nfrom pkg.deep import far\nregistry.KNOWN['far'] = far\n")
     made.write("tool.py", TOOL.format(WITHIN))
 
     def run():
