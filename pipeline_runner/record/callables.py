@@ -25,7 +25,7 @@ from pipeline_runner.typed import Any
 _OF_A_CLASS = frozenset(
     {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__", "_abc_impl"}
 )
-_DOCUMENTED = 0x4000000  # a flag of code since Python 3.13
+_DOCUMENTED = 0x4000000  # a flag of code since Python 3.14
 
 
 def given_parts(function: Any, folder: Path) -> Reached | None:
@@ -206,7 +206,7 @@ def _code(code: CodeType) -> Any:
 
 def _documented(code: CodeType) -> bool:
     """Whether the first constant is a docstring."""
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 14):
         return bool(code.co_flags & _DOCUMENTED)
     function = code.co_flags & 1 and not code.co_name.startswith("<")  # no class, lambda or comprehension
     return bool(function and code.co_consts and isinstance(code.co_consts[0], str))
