@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline_runner.buffers import LEAST
@@ -56,20 +56,20 @@ def with_contents(folder: Path, files: Files, path: Any) -> Any:
     return files.told(folder, path)
 
 
-def stable(value: Any) -> bytes:
+def stable(value: Any, make: Callable[..., pickle.Pickler] = pickle.Pickler) -> bytes:
     """Equal values give equal bytes: without a memo, text that happens to be one object is not told from equal text;
     sets, which come in an order of their own in every process, go sorted.
 
     Large buffers are told by their SHA-256, which most machines have built in: a third of the time of a hash of their
-    pickle, and no copy of them.
+    pickle, and no copy of them. `make`: a pickler that says more of some values.
     """
     if type(value) is str and len(data := value.encode("utf-8", "surrogatepass")) < 1 << 8:
         return _of_text(data)
     buffer = io.BytesIO()
     told: list[bytes] = []
-    pickler = pickle.Pickler(buffer, 5, buffer_callback=lambda large: _told_apart(told, large))
+    pickler = make(buffer, 5, buffer_callback=lambda large: _told_apart(told, large))
     pickler.fast = True
-    pickler.dump(_sorted(value))
+    pickler.dump(sets_told(value))
     return b"".join((buffer.getvalue(), *told))
 
 
@@ -90,17 +90,17 @@ def _told_apart(told: list[bytes], buffer: pickle.PickleBuffer) -> bool:
     return False
 
 
-def _sorted(value: Any) -> Any:
+def sets_told(value: Any, tell: Callable[[Any], bytes] = stable) -> Any:
     """The same nesting, with what stands for a set in the place of each."""
     kind = type(value)
     if kind in _PLAIN:
         return value
     if kind is list or kind is tuple:
-        return kind(map(_sorted, value))
+        return kind([sets_told(inner, tell) for inner in value])
     if kind is dict:
-        return {key: _sorted(inner) for key, inner in value.items()}
+        return {key: sets_told(inner, tell) for key, inner in value.items()}
     if kind is set or kind is frozenset:
-        return _a_set, kind.__name__, sorted(map(stable, value))
+        return _a_set, kind.__name__, sorted(map(tell, value))
     return value
 
 

@@ -12,17 +12,16 @@ import functools
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import CodeType, MethodType, ModuleType
 
-from pipeline_runner.hashing import blake2b, sha256
+from pipeline_runner.hashing import blake2b
 from pipeline_runner.masks import Mask
 from pipeline_runner.plan.plan import Plan, StagePlan
 from pipeline_runner.record.digests import stable
 from pipeline_runner.record.inputs import arguments, awaited, templates, whole_reads
-from pipeline_runner.record.packages import ask_again, package_version
+from pipeline_runner.record.packages import ask_again
 from pipeline_runner.record.recipe import SOURCE, Recipe
 from pipeline_runner.record.seal import load_key, seal
-from pipeline_runner.record.source import source_recipe, whole_recipe
+from pipeline_runner.record.source import Reached, source_recipe
 from pipeline_runner.spec.command import CommandLine, Known
 from pipeline_runner.spec.hidden import mask_of
 from pipeline_runner.spec.pipeline import (
@@ -145,10 +144,12 @@ def _function(function: Function | Command, folder: Path, prefix: str) -> dict[s
         case InFile(path, attribute):
             parts = _reached("file", path, attribute, folder, prefix)
         case Given(given):
-            known = _given(given, folder)
-            if known is None:
+            from pipeline_runner.record.callables import given_parts  # a file has none
+
+            described = given_parts(given, folder)
+            if described is None:
                 raise _Unknowable(f"{function} holds something that cannot be described")
-            return {f"{prefix}function {function}": known.hex()}
+            return _labelled(described, prefix)
     if parts is None:
         raise _Unknowable(f"the source of {function} cannot be read")
     return parts
@@ -158,8 +159,10 @@ def _function(function: Function | Command, folder: Path, prefix: str) -> dict[s
 def _reached(kind: str, where: str, attribute: str, folder: Path, prefix: str) -> dict[str, str] | None:
     """The parts that a function of a module or a file brings; None where its source cannot be read."""
     reached = source_recipe(kind, where, attribute, folder)
-    if reached is None:
-        return None
+    return None if reached is None else _labelled(reached, prefix)
+
+
+def _labelled(reached: Reached, prefix: str) -> dict[str, str]:
     return {
         **{f"{prefix}{label}": told for label, told in reached.definitions},
         **{f"package {name}": version for name, version in reached.packages},
@@ -172,110 +175,6 @@ def _told(value: Any, numbers: Mapping[StageName, int], hide: Hide) -> str:
         return blake2b(stable(plain), digest_size=16).hexdigest()
     except Exception as error:  # a constant that cannot be pickled: whatever its class raises
         raise _Unknowable("an argument in its `with` cannot be pickled") from error
-
-
-def _given(function: Any, folder: Path) -> bytes | None:
-    """A function that exists only in Python: by its code, its defaults, what it closes over, and what of its module's
-    names it uses; None where something of that has no lasting description."""
-    try:
-        return sha256(stable(_described(function, folder, {}))).digest()
-    except Exception:  # whatever a class raises when it is pickled
-        return None
-
-
-def _described(value: Any, folder: Path, seen: dict[int, int]) -> Any:
-    """What a value is, so that a later process says the same: functions and classes by what they do."""
-    if id(value) in seen:
-        return "again", seen[id(value)]
-    if isinstance(value, ModuleType):
-        return "module", value.__name__, _module(value, folder)
-    if not callable(value):
-        return value
-    module = sys.modules.get(getattr(value, "__module__", None) or "")
-    name = (getattr(value, "__module__", ""), getattr(value, "__qualname__", ""))
-    if module is not None and not _is_ours(module, folder) and _found(module, name[1]) is value:
-        return "installed", name, _version(module)
-    seen[id(value)] = len(seen)
-    if isinstance(value, type):
-        members = sorted((key, member) for key, member in vars(value).items() if key not in _OF_A_CLASS)
-        bases = [_described(base, folder, seen) for base in value.__bases__]
-        return "class", name, bases, [(key, _described(_bare(member), folder, seen)) for key, member in members]
-    if isinstance(value, functools.partial):
-        given = [_described(one, folder, seen) for one in (*value.args, *value.keywords.values())]
-        return "partial", _described(value.func, folder, seen), given, list(value.keywords)
-    if isinstance(value, MethodType):
-        return "method", _described(value.__func__, folder, seen), _owner(value.__self__, folder, seen)
-    code = getattr(value, "__code__", None)
-    if code is None and hasattr(value, "__wrapped__"):  # of lru_cache, which is no function of Python
-        return "wrapped", type(value).__qualname__, _described(value.__wrapped__, folder, seen)
-    if code is None:
-        return "object", _described(type(value), folder, seen), value
-    cells = [_described(cell.cell_contents, folder, seen) for cell in value.__closure__ or ()]
-    names = value.__globals__
-    used = [(word, _described(names[word], folder, seen)) for word in _words(code) if word in names]
-    defaults = [_described(default, folder, seen) for default in value.__defaults__ or ()]
-    keywords = sorted((key, _described(given, folder, seen)) for key, given in (value.__kwdefaults__ or {}).items())
-    return "function", _code(code), defaults, keywords, cells, used
-
-
-def _owner(bound: Any, folder: Path, seen: dict[int, int]) -> Any:
-    """What a method is bound to: its class, or an object with its class."""
-    if isinstance(bound, type):
-        return _described(bound, folder, seen)
-    return _described(type(bound), folder, seen), bound
-
-
-def _module(module: ModuleType, folder: Path) -> Any:
-    file = getattr(module, "__file__", None)
-    if not file or not _is_ours(module, folder):
-        return _version(module)
-    reached = whole_recipe(Path(file), folder)
-    if reached is None:
-        raise _Unknowable(f"the source of {module.__name__} cannot be read")
-    return reached.definitions, reached.packages
-
-
-def _version(module: ModuleType) -> str:
-    """Of what a module was installed with; the standard library has Python's, which each recipe has."""
-    top = module.__name__.partition(".")[0]
-    return "" if top in sys.stdlib_module_names else package_version(top)
-
-
-_OF_A_CLASS = frozenset(
-    {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__"}
-)
-
-
-def _is_ours(module: ModuleType, folder: Path) -> bool:
-    """Whether a module is the project's, or a notebook's: not one that was installed."""
-    file = getattr(module, "__file__", None)
-    if module.__name__ == "__main__" or (file and Path(file).is_relative_to(folder)):
-        return True
-    return file is None and module.__name__.partition(".")[0] not in sys.stdlib_module_names
-
-
-def _found(module: Any, name: str) -> Any:
-    """What a module has under a dotted name, or None."""
-    for part in name.split("."):
-        module = getattr(module, part, None)
-    return module
-
-
-def _bare(member: Any) -> Any:
-    """The function in a static or class method, or in a property."""
-    return getattr(member, "__func__", None) or getattr(member, "fget", None) or member
-
-
-def _words(code: CodeType) -> list[str]:
-    """Names that a function's code, and that of functions within it, may look up in its module."""
-    inner = [word for constant in code.co_consts if isinstance(constant, CodeType) for word in _words(constant)]
-    return sorted({*code.co_names, *inner})
-
-
-def _code(code: CodeType) -> Any:
-    """Bytecode and constants, without names of files and numbers of lines."""
-    inner = tuple(_code(constant) if isinstance(constant, CodeType) else constant for constant in code.co_consts)
-    return code.co_code, inner, code.co_names, code.co_varnames, code.co_freevars
 
 
 def _source(source: Source | None, numbers: Mapping[StageName, int]) -> Any:

@@ -45,6 +45,11 @@ class Here:
     package: str
 
 
+def importers() -> frozenset[str]:
+    """What the functions are called that import by a text, each without its module."""
+    return frozenset(name.rpartition(".")[2] for name in _IMPORTERS)
+
+
 def imports_by_name(name: str) -> bool:
     """Whether this, a dotted name, is a function that imports what it is given the name of."""
     return name in _IMPORTERS

@@ -130,10 +130,12 @@ def _roots(top: str, path: tuple[str, ...]) -> tuple[Path, ...]:
         found = [Path(place) for place in places]
         break
     bare = [place.with_name(top) if place.suffix == ".py" or is_compiled(place) else place for place in found]
-    return tuple(place for place in bare if place.is_absolute() and not _installed(place))
+    return tuple(place for place in bare if place.is_absolute() and not installed(place))
 
 
-def _installed(place: Path) -> bool:
+@cache
+def installed(place: Path) -> bool:
+    """Whether a module's file or folder is where packages are installed, or Python's own are."""
     at = place.resolve()
     return "site-packages" in at.parts or "dist-packages" in at.parts or any(at.is_relative_to(p) for p in _places())
 

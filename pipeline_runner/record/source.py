@@ -17,7 +17,7 @@ import ast
 import builtins
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +35,7 @@ from pipeline_runner.record.packages import (
 from pipeline_runner.witness import contents, heard, saw
 
 Origin = tuple[str, str | None]  # what an import binds: a module, or a module and a name in it
+_US = __name__.partition(".")[0]
 _SELF = ""  # of a module: only what runs when it is imported
 _ITS_OWN_NAMES = frozenset({("globals",), ("eval",), ("exec",)})  # they reach whatever is in the module they are in
 # What finds a class that nobody names.
@@ -63,20 +64,26 @@ def source_recipe(kind: str, place: str, attribute: str, folder: Path) -> Reache
     return _reached(file, attribute.partition(".")[0], folder, f"{attribute} of {file.name}")
 
 
-def whole_recipe(file: Path, folder: Path) -> Reached | None:
-    """What a whole module of the project reaches; None when it cannot be read."""
-    return _reached(file, None, folder, "all")
+def given_recipe(modules: Iterable[Path], lines: Mapping[Path, Iterable[str]], folder: Path) -> Reached | None:
+    """What is reached by whole modules of the project, and by statements within functions that are in no file; None
+    when something of it cannot be read.
+
+    lines:  each a statement, by the file that the functions' module has, or might have.
+    """
+    walk = _Walk(folder)
+    try:
+        found = all(walk.reach(file, None) for file in modules) and all(map(walk.within, lines, lines.values()))
+    except RecursionError:
+        return None
+    return walk.reached("all") if found else None
 
 
 def _reached(file: Path, name: str | None, folder: Path, asked: str) -> Reached | None:
     walk = _Walk(folder)
     try:
-        if not walk.reach(file, name):
-            return None
+        return walk.reached(asked) if walk.reach(file, name) else None
     except RecursionError:  # an expression nested deeper than Python can print
         return None
-    told = {label: _digest("\n".join(texts)) for label, texts in sorted(walk.texts.items())}
-    return Reached((("call", _digest(asked)), *told.items()), tuple(sorted(walk.packages.items())))
 
 
 def _digest(text: str) -> str:
@@ -143,7 +150,26 @@ class _Walk:
         module = self._known(file)
         if module is None:
             return False
-        todo: list[tuple[Path, str | None]] = [(file, _SELF), (file, name)]
+        found = self._follow_all([(file, _SELF), (file, name)])
+        return found and (name is None or name in module or module.lazy or bool(module.stars))
+
+    def within(self, file: Path, lines: Iterable[str]) -> bool:
+        """Follow what statements reach that stand in a function, and what runs because its module imports others: they
+        may put something where it is found. False when a file of that cannot be read."""
+        statement = ast.parse("\n ".join(("def within():", "pass", *lines))).body[0]
+        todo = [*self._statements(file, _Module(), "imports within", [statement])]
+        own = self._known(file)
+        for whole in () if own is None else own.runs:
+            if whole.partition(".")[0] != _US:  # every script imports it; in a checkout that is 300 files
+                todo += self._import(file, whole)
+        return self._follow_all(todo)
+
+    def reached(self, asked: str) -> Reached:
+        """All that was, by now."""
+        told = {label: _digest("\n".join(texts)) for label, texts in sorted(self.texts.items())}
+        return Reached((("call", _digest(asked)), *told.items()), tuple(sorted(self.packages.items())))
+
+    def _follow_all(self, todo: list[tuple[Path, str | None]]) -> bool:
         while todo or (self._finds_classes and self._derived):
             if not todo:
                 todo, self._derived = self._derived, []
@@ -158,7 +184,7 @@ class _Walk:
             if read is None:
                 return False
             todo += self._follow(at, read, what)
-        return name is None or name in module or module.lazy or bool(module.stars)
+        return True
 
     def _known(self, file: Path) -> _Module | None:
         if file not in self._modules:

@@ -9,8 +9,9 @@ import types
 import pytest
 
 from pipeline_runner import Pipeline
+from pipeline_runner.record.callables import given_parts
 from pipeline_runner.record.digests import digest, digests
-from pipeline_runner.record.keys import _given, recipes
+from pipeline_runner.record.keys import recipes
 from pipeline_runner.record.lineage import of_whole, weight
 from pipeline_runner.record.recipe import Recipe, call_key, key_of
 from pipeline_runner.spec.pipeline import StageName
@@ -24,7 +25,7 @@ def made(text, name="f"):
 
 
 def recipe(text, tmp_path):
-    return _given(made(text), tmp_path)
+    return given_parts(made(text), tmp_path)
 
 
 CELL = """
@@ -57,6 +58,49 @@ f = closing(3)
 )
 def test_a_closure_is_all_that_it_uses(tmp_path, old, new):
     assert recipe(CELL.replace(old, new), tmp_path) != recipe(CELL, tmp_path) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("def f(*x):\n    return x\n", "*x", "x"),
+        ("def f(x):\n    try:\n        g()\n    except E:\n        return 1\n    else:\n        h()\n", "    else:\n        h", "    h"),
+        ("def g(x):\n    return 1\nT = {g}\ndef f(x):\n    return T\n", "return 1", "return 2"),
+        ("def g(x):\n    return 1\nT = {'a': [g]}\ndef f(x):\n    return T\n", "return 1", "return 2"),
+        ("class M(type):\n    x = 1\nclass C(metaclass=M):\n    pass\ndef f(x):\n    return C.x\n", "x = 1", "x = 2"),
+        ("class C:\n    x = property(None, lambda self, x: 1)\ndef f(x):\n    C().x = 1\n", ": 1)", ": 2)"),
+        ("class C:\n    def g(self):\n        pass\ndef f(x):\n    return C.g(1)\n", "    def g", "    @classmethod\n    def g"),
+        ("class D:\n    def __init__(self, f):\n        self.__wrapped__ = f\n    def __call__(self, x):\n        return 1\n@D\ndef f(x):\n    pass\n", "return 1", "return 2"),
+    ],
+    ids=["a star", "try and else", "in a set", "in a table", "a metaclass", "a setter", "a class method", "a class that decorates"],
+)  # fmt: skip
+def test_a_function_is_what_its_code_and_what_it_keeps_say(tmp_path, cell, text, old, new):
+    before = given_parts(cell(text), tmp_path)
+    assert old in text
+    assert given_parts(cell(text), tmp_path) == before is not None
+    assert given_parts(cell(text.replace(old, new)), tmp_path) != before
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["def f(x):\n    'Old.'\n    return 'a'\n", "class C:\n    'Old.'\n    def g(self):\n        'Old.'\ndef f(x):\n    return C\n"],
+    ids=["of a function", "of a class"],
+)  # fmt: skip
+def test_a_docstring_is_not_in_it(tmp_path, cell, text):
+    assert given_parts(cell(text), tmp_path) == given_parts(cell(text.replace("Old", "New")), tmp_path) is not None
+
+
+def test_where_a_name_may_be_any_what_has_no_file_has_no_recipe(tmp_path, cell):
+    assert given_parts(cell("def f(x):\n    return x.eval(1)\n"), tmp_path) is not None
+    assert given_parts(cell("def f(x):\n    return eval(x)\n"), tmp_path) is None
+
+
+def test_a_long_chain_of_functions_has_a_recipe(tmp_path, cell):
+    chain = "".join(f"def f{number}(x):\n    return f{number + 1}(x)\n" for number in range(2000))
+    last = "def f2000(x):\n    return {}\n"
+    told = [given_parts(cell(chain + last.format(end), "f0"), tmp_path) for end in (1, 2)]
+    assert None not in told
+    assert told[0] != told[1]
 
 
 def test_a_closure_is_not_where_it_stands(tmp_path):
@@ -142,9 +186,9 @@ def cell(monkeypatch):
     ],
 )
 def test_a_partial_a_method_and_a_callable_are_the_code_behind_them(tmp_path, cell, old, new, name):
-    before = _given(cell(OBJECTS, name), tmp_path)
-    assert _given(cell(OBJECTS, name), tmp_path) == before is not None
-    assert _given(cell(OBJECTS.replace(old, new), name), tmp_path) != before
+    before = given_parts(cell(OBJECTS, name), tmp_path)
+    assert given_parts(cell(OBJECTS, name), tmp_path) == before is not None
+    assert given_parts(cell(OBJECTS.replace(old, new), name), tmp_path) != before
 
 
 def test_digests_of_many_are_those_of_each():
