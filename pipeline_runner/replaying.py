@@ -196,7 +196,7 @@ class _Past:
 
     def _writing(self, name: StageName) -> Writing | None:
         spec = self.plan.stages[name].spec
-        return Writing(spec, self._folder(name), self.plan.pipeline.file, Taken()) if spec.outs else None
+        return Writing(spec, self._folder(name), self.plan.pipeline.files, Taken()) if spec.outs else None
 
     def _argument(self, name: StageName, source: Source, item: int) -> Any:
         if isinstance(source, FromStage) and self._goes_through(source):

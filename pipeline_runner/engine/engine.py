@@ -356,7 +356,7 @@ class Engine:
         from pipeline_runner.engine.places import Writing, names
 
         pipeline = self.plan.pipeline
-        writing = Writing(stage, pipeline.folder_of(stage), pipeline.file, self._taken())
+        writing = Writing(stage, pipeline.folder_of(stage), pipeline.files, self._taken())
         if stage.over is None:
             scope.update(names(writing.places(0, None)))  # its `with` may be a list, which is filled in only here
         return writing

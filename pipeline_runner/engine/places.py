@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline_runner.errors import PipelineError
@@ -107,11 +107,11 @@ class Taken:
 class Writing:
     """The outs of one stage, call by call. `taken` is the whole run's."""
 
-    def __init__(self, stage: StageSpec, folder: Path, file: str | None, taken: Taken) -> None:
-        """`file`: the pipeline's own."""
+    def __init__(self, stage: StageSpec, folder: Path, files: Collection[str], taken: Taken) -> None:
+        """`files`: the pipeline's own."""
         self._stage = stage
         self._folder = folder
-        self._file = file and os.path.realpath(file)
+        self._files = files
         self._root = os.path.realpath(folder)
         self._taken = taken
         self._told = any(reference.root in ("out", "outs") for reference in references(spoken(stage)))
@@ -137,7 +137,7 @@ class Writing:
             final = os.path.realpath(final)
         if final == self._root or not (self._stage.allow_outside or final.startswith(self._root + os.sep)):
             raise OutOutside(out, final, self._root)
-        if is_ours(final, self._root, self._file):
+        if is_ours(final, self._root, self._files):
             raise OutOfOurs(out)
         self._taken.take(self._stage.name, index, [final], told=out)
         return Place(out, final, self._given(out, final), out.endswith("/"), self._told)

@@ -105,7 +105,7 @@ def attempt(
 def _lacking(stage: StageSpec, spec: PipelineSpec, *, first: bool) -> Iterator[Problem]:
     """What a stage asks for and there is not. `first`: no stage comes before it that could make it."""
     yield from wrong(stage, spec.limits)
-    yield from unwritable(stage, spec.folder_of(stage), spec.file)
+    yield from unwritable(stage, spec.folder_of(stage), spec.files)
     if (
         first
         and stage.workdir is not None

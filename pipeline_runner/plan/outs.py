@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -84,23 +84,23 @@ class OutInAnother(Problem):
         return ["Give each a place of its own: whoever writes the outer one replaces it whole."]
 
 
-OURS = "it is the pipeline itself, or where its runs are kept"
+OURS = "it is a file of the pipeline itself, or where its runs are kept"
 
 
-def is_ours(path: str, folder: str, file: str | None) -> bool:
-    """Whether prun itself reads or writes a place in a project's folder. `file`: the pipeline's. All absolute."""
-    return ".prun" in os.path.relpath(path, folder).split(os.sep) or path == file
+def is_ours(path: str, folder: str, files: Collection[str]) -> bool:
+    """Whether prun itself reads or writes a place in a project's folder. `files`: the pipeline's. All absolute."""
+    return ".prun" in os.path.relpath(path, folder).split(os.sep) or path in files
 
 
-def unwritable(stage: StageSpec, folder: Path, file: str | None) -> Iterator[Problem]:
-    """Outs of one stage that cannot be, whatever its items are. `folder`: outside of which it does not write; `file`:
+def unwritable(stage: StageSpec, folder: Path, files: Collection[str]) -> Iterator[Problem]:
+    """Outs of one stage that cannot be, whatever its items are. `folder`: outside of which it does not write; `files`:
     the pipeline's own."""
     for out in fixed(stage):
         path = os.path.normpath(out)
         # One through a symbolic link is followed when the stage begins.
         if path == "." or (not stage.allow_outside and _leads_out(path, folder)):
             yield OutNotInside(mark=stage.mark("outs"), stage=stage.name, out=out)
-        elif is_ours(os.path.abspath(folder / path), os.path.abspath(folder), file and os.path.abspath(file)):
+        elif is_ours(os.path.abspath(folder / path), os.path.abspath(folder), files):
             yield OutIsOurs(mark=stage.mark("outs"), stage=stage.name, out=out)
         elif stage.over is not None:
             yield OutOfEveryCall(mark=stage.mark("outs"), stage=stage.name, out=out)

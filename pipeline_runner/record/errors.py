@@ -47,6 +47,8 @@ def store_error(path: Path, error: BaseException) -> StoreError:
         return StoreError(
             path, f"the journal is damaged: {error}", "go on with --resume: what can be read of it is kept"
         )
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return StoreError(path, "the run store is a folder, and here is a file", "name another folder with --state")
     cure = "free some space or make it writable, then go on with --resume; or name another folder with --state"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return StoreError(path, f"the run store cannot be used: {text}", cure)

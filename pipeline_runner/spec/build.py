@@ -122,7 +122,7 @@ def build(
         raise Problems([*problems, NotAMapping(mark=root.mark, what="a pipeline", got=describe(plain(root)))])
     project = (Path.cwd() if folder is None else folder).resolve()
     around = Around(project, (Place(name, project / Path(name).name),), profile)
-    root = with_included(root, around.opened[-1], project, problems)
+    root = with_included(root, around.opened[-1], project, problems, around.read)
     spec = build_node(
         with_profile(root, profile, problems),
         name,
@@ -164,6 +164,7 @@ class Around:
     project: Path  # the folder that holds them
     opened: tuple[Place, ...] = ()  # the file that is being read, and before it those whose stage it is
     profile: str | None = None
+    read: set[Path] = field(default_factory=set)  # all of them, included ones too
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
@@ -229,6 +230,7 @@ class _Builder:
             unsound=self.unsound,
             folder=folder,
             file=file,
+            files=frozenset(map(os.path.realpath, self.around.read)),
             params=params,
             given={name: params[name] for name in parameters_of((*self.given, *self.overrides), params)},
             env=env,
@@ -281,7 +283,7 @@ class _Builder:
         """The pipeline of a stage's file, and the names of all that it has, be they sound or not."""
         inside = file.path.is_relative_to(self.around.project)
         project = self.around.project if inside else file.folder
-        root = with_included(root, file, project, self.problems)
+        root = with_included(root, file, project, self.problems, self.around.read)
         profiles = root.get("profiles")
         known = isinstance(profiles, MapNode) and self.around.profile in profiles.entries
         root = with_profile(root, self.around.profile if known else None, self.problems)
@@ -291,7 +293,7 @@ class _Builder:
         places = (
             {str(key): entry.key.mark for key, entry in written.entries.items()} if isinstance(written, MapNode) else {}
         )
-        around = Around(project, (*self.around.opened, file), self.around.profile)
+        around = Around(project, (*self.around.opened, file), self.around.profile, self.around.read)
         builder = _Builder(with_defaults(root), self.problems, given, {}, environ, around, places, self.warnings)
         return builder.pipeline(file.folder, file.name), builder.said
 

@@ -28,9 +28,13 @@ OWN = ("version", "name", "description", "include")  # said by each file of itse
 KEYS = ("file", "allow_outside")
 
 
-def with_included(root: MapNode, file: Place, project: Path, problems: list[Problem]) -> MapNode:
-    """The file with all that it includes, and that those include; without the `include` itself."""
-    return _Including(project, problems).whole(root, file, ())
+def with_included(root: MapNode, file: Place, project: Path, problems: list[Problem], read: set[Path]) -> MapNode:
+    """The file with all that it includes, and that those include; without the `include` itself. `read` is told all of
+    them."""
+    including = _Including(project, problems)
+    whole = including.whole(root, file, ())
+    read.update([file.path, *including.made])
+    return whole
 
 
 @dataclass(frozen=True)

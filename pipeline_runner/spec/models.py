@@ -229,7 +229,8 @@ class StageKeys(Written):
     Left out: what a named `method` takes; else `single` without `over`, `zip` for several sources, and `map` for all
     others."""
     with_: Annotated[Any, Shape(anyOf=[{"type": ["object", "array", "null"]}, REFERENCE])] = Field(None, alias="with")
-    """The same keyword arguments in every call; without `over` it may be a list of positions."""
+    """The same keyword arguments in every call; what an item itself gives by that name goes before. Without `over` it
+    may be a list of positions."""
     shortest: Flag | None = None
     """With `args: zip`, stop at the shortest column instead of refusing unequal ones."""
     dispatch: Annotated[Dispatch, Field(strict=False), Or(REFERENCE)] | None = None

@@ -309,6 +309,7 @@ class PipelineSpec:
     stages: Mapping[StageName, StageSpec]  # in the order of the file
     folder: Path = field(default_factory=Path.cwd)  # where functions and relative paths are found
     file: str = ""  # as the user named it; empty for a pipeline made in Python
+    files: frozenset[str] = frozenset()  # all that it was read from, absolute, links followed
     params: Mapping[str, Any] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)  # those of the params that were not left at their defaults
     profile: str | None = None

@@ -181,7 +181,7 @@ def _jsonl(path: str, folder: Path) -> Iterator[Any]:
 def _csv(path: str, folder: Path) -> Iterator[dict[str, str]]:
     import csv
 
-    reader = csv.reader(_text_lines(path, folder))
+    reader = csv.reader(_text_lines(path, folder), strict=True)  # else a quote that is open takes all rows after it
     try:
         head = next(reader, [])
         if twice := sorted({name for name in head if head.count(name) > 1}):
@@ -192,7 +192,8 @@ def _csv(path: str, folder: Path) -> Iterator[dict[str, str]]:
             if row:
                 yield dict(zip(head, row, strict=True))
     except csv.Error as error:
-        raise SourceError(path, reader.line_num, str(error)) from error
+        why = "a quote is opened, and never closed" if str(error) == "unexpected end of data" else str(error)
+        raise SourceError(path, reader.line_num, why) from error
 
 
 def _generated(source: Generate, folder: Path) -> Iterator[Any]:

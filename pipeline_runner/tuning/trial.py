@@ -140,7 +140,7 @@ def _loop(plan: Plan, weigh: Weigh) -> Bare:
 def _calls(plan: Plan, stage: StagePlan) -> list[Callable[[], object]]:
     """Every call, ready to be made: with its arguments as a worker would have them."""
     spec, folder = stage.spec, plan.pipeline.folder_of(stage.spec)
-    writing = Writing(spec, folder, plan.pipeline.file, Taken()) if spec.outs else None
+    writing = Writing(spec, folder, plan.pipeline.files, Taken()) if spec.outs else None
     scope = {"stages": {}, "run": None} | (names(writing.places(0, None)) if writing and spec.over is None else {})
     constants = constants_of(spec, scope)
     intake, _ = intake_of(plan, stage, constants.per_call, {}, lambda: None, writing=writing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline_runner import Pipeline
+from pipeline_runner.errors import Problems
 
 pytestmark = pytest.mark.timeout(100)
 
@@ -121,3 +122,26 @@ def test_names_of_outs_may_come_from_a_stage_around_it(project):
     project.stages(stages)
     assert project.run()["last"] == "A!B!"
     assert (project.folder / "lib/out/b.txt").read_text() == "b!"
+
+
+def test_no_file_of_the_pipeline_is_an_out(tmp_path):
+    (tmp_path / "more.yaml").write_text("stages: {}\n")
+    (tmp_path / "inner.yaml").write_text("stages: {x: {run: 'echo x > ${out}', outs: [more.yaml]}}\n")
+    (tmp_path / "outer.yaml").write_text(
+        "include: [more.yaml]\n"
+        "stages:\n"
+        "  a: {run: 'echo x > ${out}', outs: [inner.yaml]}\n"
+        "  b: {pipeline: inner.yaml}\n"
+        "  c: {run: 'echo x > ${out}', over: [outer.yaml], outs: ['${item}']}\n"
+    )
+    with pytest.raises(Problems) as refused:
+        Pipeline.load(tmp_path / "outer.yaml").plan()
+    assert [problem.sentence().partition(":")[0] for problem in refused.value.problems] == [
+        '"inner.yaml" of stage "a" cannot be an out',
+        '"more.yaml" of stage "b.x" cannot be an out',
+    ]
+    (tmp_path / "outer.yaml").write_text(
+        "include: [more.yaml]\nstages: {c: {run: 'echo x > ${out}', over: [more.yaml], outs: ['${item}']}}\n"
+    )
+    (failed,) = Pipeline.load(tmp_path / "outer.yaml").run(state=False).failures
+    assert failed.failure.type == "OutOfOurs"

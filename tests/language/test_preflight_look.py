@@ -263,6 +263,9 @@ def test_a_dep_that_another_stage_makes_is_told_with_what_to_wait_for(looked):
         ("rows.csv", b"a,b\n1\n", "line 2: 1 values for 2 columns"),
         ("rows.jsonl", b"\n[1\n", "line 2: not JSON: Expecting ',' delimiter: line 2 column 1 (char 3)"),
         ("rows.lines", b"\xff\n", "line 1: not UTF-8: invalid start byte"),
+        ("rows.csv", b'a,b\n1,"2\n3,4\n', "line 3: a quote is opened, and never closed"),
+        ("rows.csv", b'"a,b\n1,2\n', "line 2: a quote is opened, and never closed"),
+        ("rows.csv", b'a,b\n1,"2\n3 ""x"""\n', None),
         ("rows.csv", b"", None),
         ("rows.csv", b"a,b\n1,2\n3\n", None),  # that is for the run to tell
     ],

@@ -169,6 +169,10 @@ class ArgumentsMissing(Misfit):
         plural = "s" if len(self.names) > 1 else ""
         return f'stage "{self.stage}" does not give {self.function} its argument{plural} {names}'
 
+    def advice(self) -> Sequence[str]:
+        rows = ("if an item is a row of arguments, say so: args: star",) if self.call == "item" else ()
+        return (*Misfit.advice(self), *rows)
+
 
 def _count(number: int) -> str:
     return "1 argument" if number == 1 else f"{number} arguments"
