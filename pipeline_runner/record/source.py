@@ -310,6 +310,26 @@ class _Walk:
             found = project_file(".".join(parts[:stop]), self.folder)
             if found is not None and found != file:
                 yield found, _SELF
+        if parts[-1] == "*":
+            yield from self._starred(whole.removesuffix(".*"))
+
+    def _starred(self, name: str) -> Iterator[tuple[Path, str | None]]:
+        """What runs because everything is imported from a package: the modules of it that its `__all__` names; all of
+        them where that is put together when it runs."""
+        file = project_file(name, self.folder)
+        package = self._known(file) if file is not None and file.name == "__init__.py" else None
+        if file is None or package is None or "__all__" not in package:
+            return
+        listed = _listed(package)
+        if listed is None:
+            yield from ((one, _SELF) for one in project_modules(name, self.folder) if self._counts(one))
+        for one in listed or ():
+            if one not in package:
+                yield from self._import(file, f"{name}.{one}")
+
+    def _counts(self, module: Path) -> bool:
+        """Whether a file that may be imported is a module at all."""
+        return is_compiled(module) or self._known(module) is not None
 
     def _by_name(self, file: Path, what: Asked) -> Iterator[tuple[Path, str | None]]:
         """A module that is imported by a text; where only its package is known, all of that."""
@@ -324,7 +344,7 @@ class _Walk:
             found += project_modules(_package_name(file.parent, self.folder).partition(".")[0], self.folder)
         if package and not found:
             self._package(package)
-        yield from ((one, None) for one in found if is_compiled(one) or self._known(one) is not None)
+        yield from ((one, None) for one in found if self._counts(one))
 
     def _package(self, name: str) -> None:
         top = name.partition(".")[0]
@@ -431,6 +451,21 @@ def _called(statement: ast.stmt) -> frozenset[str]:
     """First names of what a statement calls: `add` and `registry.add` both count as that."""
     found = (dotted(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call))
     return frozenset(use[0] for use in found if use is not None)
+
+
+def _listed(package: _Module) -> list[str] | None:
+    """What `__all__` names, if that stands there."""
+    if "__all__" in package.imported or any(use[0] == "__all__" for made in package.always for use in _told(made).uses):
+        return None
+    names: list[str] = []
+    for made in package.defined["__all__"]:
+        if not isinstance(made, ast.Assign | ast.AnnAssign | ast.AugAssign):  # under a condition, say
+            return None
+        try:
+            names += ast.literal_eval(made.value) if made.value else ()
+        except (TypeError, ValueError):
+            return None
+    return names
 
 
 def _may_keep(made: ast.stmt) -> bool:

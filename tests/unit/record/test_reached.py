@@ -20,6 +20,11 @@ BY_NAME = "import importlib\n\ndef f(x):\n    return importlib.import_module({})
 LAZY = "def __getattr__(name):\n    if name == 'one':\n        from .b import one\n        return one\n    raise AttributeError(name)\n"
 LAZY_BY_NAME = "import importlib\n\nWHERE = {'one': '.b'}\n\ndef __getattr__(name):\n    return getattr(importlib.import_module(WHERE[name], __name__), name)\n"
 LAZY_PACKAGE = {"w.py": "from pkg import one\n\ndef f(x):\n    return one(x)\n", "pkg/b.py": ONE, "pkg/c.py": ONE}
+STARRED = {
+    "w.py": "from pkg import *\nfrom reg import KNOWN\n\ndef f(x):\n    return KNOWN[0](x)\n",
+    "reg.py": "KNOWN = []\n",
+    "pkg/b.py": "from reg import KNOWN\n\n@KNOWN.append\ndef one(x):\n    return x\n",
+}
 NEGATED = ("return x", "return -x")
 TABLE = {
     "what it does": ({"w.py": "def f(x):\n    return x\n"}, "w:f", ("w.py", "return x", "return -x"), True),
@@ -207,6 +212,26 @@ TABLE = {
     "what it finds in its own names": ({"w.py": ONE + "\ndef f(x):\n    return globals()[x](1)\n"}, "w:f", ("w.py", *NEGATED), True),
     "what it finds in its own module": ({"w.py": "import sys\n\n" + ONE + "\ndef f(x):\n    return getattr(sys.modules[__name__], x)(1)\n"}, "w:f", ("w.py", *NEGATED), True),
     "what it evaluates": ({"w.py": ONE + "\ndef f(x):\n    return eval(x)\n"}, "w:f", ("w.py", *NEGATED), True),
+    "a module that a star imports": (
+        {**STARRED, "pkg/__init__.py": "__all__ = ['b']\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star does not import": (
+        {**STARRED, "pkg/__init__.py": "__all__ = ['b']\n", "pkg/c.py": STARRED["pkg/b.py"]}, "w:f", ("pkg/c.py", *NEGATED), False),
+    "a module beside a star without a list": ({**STARRED, "pkg/__init__.py": "K = 1\n"}, "w:f", ("pkg/b.py", *NEGATED), False),
+    "a module that a star of a star imports": (
+        {**STARRED, "w.py": STARRED["w.py"].replace("pkg", "a"), "a.py": "from pkg import *\n", "pkg/__init__.py": "__all__ = ['b']\n"},
+        "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star imports by a list that grows": (
+        {**STARRED, "pkg/__init__.py": "__all__ = []\n__all__ += ('b',)\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star imports by a list that is put together": (
+        {**STARRED, "pkg/__init__.py": "__all__ = []\nfor name in 'abc':\n    __all__.append(name)\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star imports under a condition": (
+        {**STARRED, "pkg/__init__.py": "if True:\n    __all__ = ['b']\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star imports by a list of files": (
+        {**STARRED, "pkg/__init__.py": "import os\n__all__ = [name[:-3] for name in os.listdir(__path__[0])]\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star imports by another's list": (
+        {**STARRED, "pkg/__init__.py": "from .names import __all__\n", "pkg/names.py": "__all__ = ['b']\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a package finds for a star": (
+        {**STARRED, "pkg/__init__.py": "__all__ = ['one']\n\n" + LAZY}, "w:f", ("pkg/b.py", *NEGATED), True),
 }  # fmt: skip
 
 
