@@ -25,6 +25,10 @@ STARRED = {
     "reg.py": "KNOWN = []\n",
     "pkg/b.py": "from reg import KNOWN\n\n@KNOWN.append\ndef one(x):\n    return x\n",
 }
+FIRST = (
+    "import sys\nfrom pathlib import Path\nsys.path.insert(0, str(Path(__file__).parent / 'src'))\n"
+    "from b import one\n\ndef f(x):\n    return one(x)\n"
+)
 NEGATED = ("return x", "return -x")
 TABLE = {
     "what it does": ({"w.py": "def f(x):\n    return x\n"}, "w:f", ("w.py", "return x", "return -x"), True),
@@ -230,6 +234,37 @@ TABLE = {
         {**STARRED, "pkg/__init__.py": "import os\n__all__ = [name[:-3] for name in os.listdir(__path__[0])]\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
     "a module that a star imports by another's list": (
         {**STARRED, "pkg/__init__.py": "from .names import __all__\n", "pkg/names.py": "__all__ = ['b']\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module on a path that is put before": ({"w.py": FIRST, "src/b.py": ONE}, "w:f", ("src/b.py", *NEGATED), True),
+    "a module in a package on such a path": (
+        {"w.py": FIRST.replace("from b", "from pkg.b"), "src/pkg/__init__.py": "", "src/pkg/b.py": ONE}, "w:f", ("src/pkg/b.py", *NEGATED), True),
+    "a package on such a path": (
+        {"w.py": FIRST.replace("from b", "from pkg.b"), "src/pkg/__init__.py": "", "src/pkg/b.py": ONE}, "w:f", ("src/pkg/__init__.py", "", "print(1)\n"), True),
+    "a folder without __init__ on such a path": ({"w.py": FIRST.replace("from b", "from pkg.b"), "src/pkg/b.py": ONE}, "w:f", ("src/pkg/b.py", *NEGATED), True),
+    "what it does not use of a module on such a path": (
+        {"w.py": FIRST, "src/b.py": ONE + "\ndef two(x):\n    return 2\n"}, "w:f", ("src/b.py", "return 2", "return 3"), False),
+    "a module that it does not import on such a path": ({"w.py": FIRST, "src/b.py": ONE, "src/c.py": ONE}, "w:f", ("src/c.py", *NEGATED), False),
+    "a module of such a path that another imports": ({"w.py": FIRST, "src/b.py": "from c import one\n", "src/c.py": ONE}, "w:f", ("src/c.py", *NEGATED), True),
+    "a module that is there twice": ({"w.py": FIRST, "b.py": ONE, "src/b.py": ONE}, "w:f", ("src/b.py", *NEGATED), True),
+    "a module beside a file": ({"lib/w.py": FIRST, "lib/b.py": ONE}, "lib/w.py:f", ("lib/b.py", *NEGATED), True),
+    "a module in a folder that is put after": (
+        {"w.py": "import sys\nsys.path.append('src')\n\ndef f(x):\n    from pkg import b\n    return b.K\n", "src/pkg/__init__.py": "", "src/pkg/b.py": "K = 1\n"},
+        "w:f", ("src/pkg/b.py", "K = 1", "K = 2"), True),
+    "a module on a path that another module extends": (
+        {"w.py": "import paths\nfrom b import one\n\ndef f(x):\n    return one(x)\n", "paths.py": "from sys import path\npath.insert(0, 'src')\n", "src/b.py": ONE},
+        "w:f", ("src/b.py", *NEGATED), True),
+    "a module on a path that is extended within": (
+        {"w.py": "def f(x):\n    import site\n    site.addsitedir('src')\n    import b\n    return b.one(x)\n", "src/b.py": ONE}, "w:f", ("src/b.py", *NEGATED), True),
+    "a module of which the name is computed, on such a path": (
+        {"w.py": "import sys\nsys.path.append('src')\n" + BY_NAME.format("x"), "src/b.py": ONE}, "w:f", ("src/b.py", *NEGATED), True),
+    "a module of a package, its name computed, on such a path": (
+        {"w.py": "import sys\nsys.path.append('src')\n" + BY_NAME.format("f'pkg.{x}'"), "src/pkg/b.py": ONE}, "w:f", ("src/pkg/b.py", *NEGATED), True),
+    "a module that a star imports on such a path": (
+        {"w.py": "import sys\nsys.path.append('src')\n" + STARRED["w.py"], "src/reg.py": "KNOWN = []\n", "src/pkg/__init__.py": "__all__ = ['b']\n", "src/pkg/b.py": STARRED["pkg/b.py"]},
+        "w:f", ("src/pkg/b.py", *NEGATED), True),
+    "a module somewhere, and no path is extended": (
+        {"w.py": "from b import one\n\ndef f(x):\n    return one(x)  # sys.path\n", "src/b.py": ONE}, "w:f", ("src/b.py", *NEGATED), False),
+    "a module in a hidden folder": ({"w.py": FIRST, ".src/b.py": ONE}, "w:f", (".src/b.py", *NEGATED), False),
+    "a module of an environment": ({"w.py": FIRST, "env/pyvenv.cfg": "", "env/b.py": ONE}, "w:f", ("env/b.py", *NEGATED), False),
     "a module that a package finds for a star": (
         {**STARRED, "pkg/__init__.py": "__all__ = ['one']\n\n" + LAZY}, "w:f", ("pkg/b.py", *NEGATED), True),
 }  # fmt: skip
@@ -271,6 +306,22 @@ def test_a_module_more_where_any_may_be_imported_is_another_recipe(tmp_path):
     write(tmp_path, {"w.py": BY_NAME.format("f'pkg.{x}'"), "pkg/b.py": ONE, "pkg/data/table.csv": "1"})
     before = reached(tmp_path, "w:f")
     write(tmp_path, {"pkg/sub/c.py": ONE})
+    assert reached(tmp_path, "w:f") != before
+
+
+def test_a_module_of_a_path_that_is_extended_may_be_beside_the_project(tmp_path):
+    up = FIRST.replace(".parent / 'src'", ".parent.parent")
+    write(tmp_path, {"pipelines/w.py": up, "b.py": ONE, "src/c.py": ONE})
+    before = reached(tmp_path / "pipelines", "w:f")
+    write(tmp_path, {"b.py": ONE.replace(*NEGATED)})
+    assert reached(tmp_path / "pipelines", "w:f") != before
+
+
+def test_a_module_more_on_a_path_that_is_extended_is_another_recipe_once_it_is_asked_again(tmp_path):
+    write(tmp_path, {"w.py": FIRST, "src/b.py": ONE})
+    before = reached(tmp_path, "w:f")
+    write(tmp_path, {"lib/b.py": ONE})
+    packages.ask_again()
     assert reached(tmp_path, "w:f") != before
 
 
