@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from textwrap import dedent
 
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.hashing import blake2b
@@ -135,11 +136,13 @@ class _Module:
 
 @dataclass(frozen=True)
 class _Told:
-    """What a statement says, and what it uses: dotted names, as far as they are plain; and imports within it."""
+    """What a statement says, and what it uses: dotted names, as far as they are plain; imports within it, and the
+    code in texts that it runs."""
 
     text: str
     uses: frozenset[tuple[str, ...]]
     imports: tuple[ast.Import | ast.ImportFrom, ...]
+    texts: tuple[ast.Module, ...]
 
 
 @dataclass
@@ -242,11 +245,12 @@ class _Walk:
             yield from self._by_name(file, Asked(f"{_package_name(file.parent, self.folder)}.", known=False))
 
     def _statements(
-        self, file: Path, module: _Module, label: str, statements: Iterable[ast.stmt]
+        self, file: Path, module: _Module, label: str, statements: Iterable[ast.stmt | ast.Module]
     ) -> Iterator[tuple[Path, str | None]]:
         for statement in statements:
             told = _told(statement)
             self.texts.setdefault(label, []).append(told.text)
+            yield from self._statements(file, module, label, told.texts)
             inner: dict[str, list[Origin]] = {}
             named = {use[0] for use in told.uses}
             for imported in told.imports:
@@ -560,9 +564,10 @@ def _is_package(folder: Path) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _told(statement: ast.stmt) -> _Told:
+def _told(statement: ast.stmt | ast.Module) -> _Told:
     uses: set[tuple[str, ...]] = set()
     imports: list[ast.Import | ast.ImportFrom] = []
+    texts: list[ast.Module] = []
     todo: list[ast.AST] = [statement]
     while todo:
         node = todo.pop()
@@ -576,12 +581,22 @@ def _told(statement: ast.stmt) -> _Told:
         match node:
             case ast.Import() | ast.ImportFrom():
                 imports.append(node)
+            case ast.Call(func=ast.Name(id="exec" | "eval" | "compile"), args=[first, *_]):
+                texts += _written(first)
             case ast.AnnAssign(annotation=annotation) | ast.arg(annotation=ast.expr() as annotation):
                 todo += _quoted(annotation)
             case ast.FunctionDef(returns=ast.expr() as annotation):
                 todo += _quoted(annotation)
         todo += ast.iter_child_nodes(node)
-    return _Told(ast.unparse(statement), frozenset(uses), tuple(imports))
+    return _Told(ast.unparse(statement), frozenset(uses), tuple(imports), tuple(texts))
+
+
+def _written(code: ast.expr) -> Iterator[ast.Module]:
+    """What is in texts that stand where code is expected: `"import b"`, `dedent("import b")`."""
+    for node in ast.walk(code):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            with suppress(SyntaxError, ValueError):
+                yield ast.parse(dedent(node.value))
 
 
 def _quoted(annotation: ast.expr) -> Iterator[ast.expr]:

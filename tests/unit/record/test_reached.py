@@ -215,6 +215,20 @@ TABLE = {
         "w:f", ("w.py", "= 1", "= 2"), True),
     "what it finds in its own names": ({"w.py": ONE + "\ndef f(x):\n    return globals()[x](1)\n"}, "w:f", ("w.py", *NEGATED), True),
     "what it finds in its own module": ({"w.py": "import sys\n\n" + ONE + "\ndef f(x):\n    return getattr(sys.modules[__name__], x)(1)\n"}, "w:f", ("w.py", *NEGATED), True),
+    "what a text that is run imports": (
+        {"w.py": "def f(x):\n    d = {}\n    exec('import b; r = b.one(1)', d)\n    return d['r']\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "what a text that is run does not use": (
+        {"w.py": "def f(x):\n    d = {}\n    exec('import b; r = b.one(1)', d)\n    return d['r']\n", "b.py": ONE + "\ndef two(x):\n    return 2\n"},
+        "w:f", ("b.py", "return 2", "return 3"), False),
+    "what a text that is run at the top imports": (
+        {"w.py": "exec('from b import one')\n\ndef f(x):\n    return one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "what a text of lines imports": (
+        {"w.py": "from textwrap import dedent\n\ndef f(x):\n    d = {}\n    exec(dedent('''\n        from b import one\n        r = one(1)\n    '''), d)\n    return d['r']\n", "b.py": ONE},
+        "w:f", ("b.py", *NEGATED), True),
+    "what a text that is evaluated names": (
+        {"w.py": "def f(x):\n    return eval('__import__(\"b\").one(1)')\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "what a text that is compiled imports": (
+        {"w.py": "CODE = compile('import b', 'c', 'exec')\n\ndef f(x):\n    exec(CODE)\n    return b.one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
     "what it evaluates": ({"w.py": ONE + "\ndef f(x):\n    return eval(x)\n"}, "w:f", ("w.py", *NEGATED), True),
     "a module that a star imports": (
         {**STARRED, "pkg/__init__.py": "__all__ = ['b']\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
