@@ -81,6 +81,59 @@ def _below(folder: str) -> Iterator[Path]:
                 yield from inner
 
 
+def elsewhere(top: str, folder: Path) -> tuple[Path, ...]:
+    """The folders other than the project's from which a top-level module could be imported if `sys.path` had them:
+    below the project's folder, and above it or in a `src` there; "" is those below that have any module."""
+    if top in sys.stdlib_module_names:
+        return ()
+    below = _importable(folder)
+    beside = [Path(at, *inner) for at in folder.parents for inner in ((), ("src",), ("lib",))] if top else []
+    found = (
+        *(below.get(top, ()) if top else dict.fromkeys(at for places in below.values() for at in places)),
+        *(at for at in beside if at != folder and _has(at, top)),
+    )
+    saw("elsewhere", top, str(folder), answer=digest("\n".join(map(str, found)).encode("utf-8", "surrogatepass")))
+    return found
+
+
+def _has(place: Path, top: str) -> bool:
+    names = (f"{place}/{top}{end}" for end in ("/__init__.py", ".py", *EXTENSION_SUFFIXES))
+    return any(map(os.path.isfile, names)) and not installed(place / top)
+
+
+@cache
+def _importable(folder: Path) -> dict[str, list[Path]]:
+    """By the names of modules, and of folders that have modules in or below them: where they are, below a folder.
+
+    Not in hidden folders, environments, and where other things are installed.
+    """
+    found: dict[str, list[Path]] = {}
+
+    def look(at: str, inner: bool) -> bool:
+        try:
+            with os.scandir(at) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError:
+            return False
+        names = {entry.name for entry in entries}
+        if "pyvenv.cfg" in names:
+            return False
+        modules = {name.partition(".")[0] for name in names if name.endswith((".py", *EXTENSION_SUFFIXES))}
+        folders = (entry for entry in entries if not entry.name.startswith(".") and entry.name not in _OTHERS)
+        modules.update(
+            entry.name for entry in folders if entry.is_dir(follow_symlinks=False) and look(entry.path, inner=True)
+        )
+        for name in sorted(modules) if inner else ():
+            found.setdefault(name, []).append(Path(at))
+        return bool(modules)
+
+    look(os.fspath(folder), inner=False)
+    return found
+
+
+_OTHERS = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
+
+
 def _bases(folder: Path, top: str) -> Iterator[Path]:
     yield folder / top
     yield from _roots(top, tuple(sys.path))
@@ -112,6 +165,7 @@ def ask_again() -> None:
     project_folder.cache_clear()
     package_version.cache_clear()
     _roots.cache_clear()
+    _importable.cache_clear()
 
 
 @cache

@@ -144,6 +144,9 @@ def _all(state: Path) -> Iterator[Path]:
 
 def _same(key: bytes, variables: Mapping[str, bytes | None], answers: Mapping[Question, Answer]) -> bool:
     """Whether everything that was asked has the same answer now."""
+    from pipeline_runner.record.packages import ask_again
+
+    ask_again()  # in this process it may have been asked for a run before
     return all(_variable(key, name) == told for name, told in variables.items()) and all(
         _AGAIN[kind](*about) == told for (kind, *about), told in answers.items()
     )
@@ -202,6 +205,12 @@ def _modules_below(package: str, folder: str) -> bytes:
     return witness.digest("\n".join(map(str, project_modules(package, Path(folder)))).encode("utf-8", "surrogatepass"))
 
 
+def _elsewhere(top: str, folder: str) -> bytes:
+    from pipeline_runner.record.packages import elsewhere
+
+    return witness.digest("\n".join(map(str, elsewhere(top, Path(folder)))).encode("utf-8", "surrogatepass"))
+
+
 def _surroundings() -> bytes:
     """This program, what is installed beside it, how many CPUs there are, and what keeps numerical libraries at bay."""
     told = (
@@ -247,6 +256,7 @@ _AGAIN: Mapping[str, Callable[..., Answer]] = {
     "runnable": _runnable,
     "project": _project,
     "modules": _modules_below,
+    "elsewhere": _elsewhere,
     "matches": _matches,
     "readable": _readable,
     "spoiled": _spoiled,

@@ -17,15 +17,17 @@ import ast
 import builtins
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from textwrap import dedent
 
 from pipeline_runner.classes import dataclass, field
 from pipeline_runner.hashing import blake2b
 from pipeline_runner.record.named import HOMES, Asked, Here, asked, dotted, imports_by_name
 from pipeline_runner.record.packages import (
+    elsewhere,
     is_compiled,
     package_version,
     project_file,
@@ -40,6 +42,9 @@ _SELF = ""  # of a module: only what runs when it is imported
 _ITS_OWN_NAMES = frozenset({("globals",), ("eval",), ("exec",)})  # they reach whatever is in the module they are in
 # What finds a class that nobody names.
 _FINDS_CLASSES = r"__subclasses__|__init_subclass__|metaclass=(?!(?:abc\.)?ABCMeta\b)"
+
+# What has, or makes, `sys.path` another.
+_EXTENDS_PATH = r"\bsys\.path\b|\baddsitedir\b|\bimport sys as\b|\bfrom sys import\b.*\bpath\b"
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ def source_recipe(kind: str, place: str, attribute: str, folder: Path) -> Reache
         top = place.partition(".")[0]
         known = {} if top in sys.stdlib_module_names else {top: package_version(top)}
         return Reached((("call", _digest(f"{place}:{attribute}")),), tuple(known.items()))
-    return _reached(file, attribute.partition(".")[0], folder, f"{attribute} of {file.name}")
+    name = attribute.partition(".")[0]
+    return _walked(folder, lambda walk: walk.reach(file, name), f"{attribute} of {file.name}")
 
 
 def given_recipe(modules: Iterable[Path], lines: Mapping[Path, Iterable[str]], folder: Path) -> Reached | None:
@@ -70,20 +76,26 @@ def given_recipe(modules: Iterable[Path], lines: Mapping[Path, Iterable[str]], f
 
     lines:  each a statement, by the file that the functions' module has, or might have.
     """
-    walk = _Walk(folder)
-    try:
-        found = all(walk.reach(file, None) for file in modules) and all(map(walk.within, lines, lines.values()))
-    except RecursionError:
-        return None
-    return walk.reached("all") if found else None
+    whole = list(modules)
+
+    def follow(walk: _Walk) -> bool:
+        return all(walk.reach(file, None) for file in whole) and all(map(walk.within, lines, lines.values()))
+
+    return _walked(folder, follow, "all")
 
 
-def _reached(file: Path, name: str | None, folder: Path, asked: str) -> Reached | None:
+def _walked(folder: Path, follow: Callable[[_Walk], bool], asked: str) -> Reached | None:
+    """All that is reached. Where some code extends `sys.path`, it is followed once more: modules may be in any folder
+    of the project."""
     walk = _Walk(folder)
     try:
-        return walk.reached(asked) if walk.reach(file, name) else None
+        found = follow(walk)
+        if walk.extends_path:
+            walk = _Walk(folder, widely=True)
+            found = follow(walk)
     except RecursionError:  # an expression nested deeper than Python can print
         return None
+    return walk.reached(asked) if found else None
 
 
 def _digest(text: str) -> str:
@@ -100,6 +112,7 @@ class _Module:
     calling: list[tuple[ast.stmt, frozenset[str]]] = field(default_factory=list)  # it gives a value, and calls these
     derived: list[str] = field(default_factory=list)  # classes that have a base
     finds_classes: bool = False
+    extends_path: bool = False
     stars: list[str] = field(default_factory=list)  # modules from which everything is imported
     runs: list[str] = field(default_factory=list)  # names of all that is imported, whether it is used or not
 
@@ -123,16 +136,20 @@ class _Module:
 
 @dataclass(frozen=True)
 class _Told:
-    """What a statement says, and what it uses: dotted names, as far as they are plain; and imports within it."""
+    """What a statement says, and what it uses: dotted names, as far as they are plain; imports within it, and the
+    code in texts that it runs."""
 
     text: str
     uses: frozenset[tuple[str, ...]]
     imports: tuple[ast.Import | ast.ImportFrom, ...]
+    texts: tuple[ast.Module, ...]
 
 
 @dataclass
 class _Walk:
     folder: Path
+    widely: bool = False  # look for modules in all folders of the project, as `sys.path` may have them
+    extends_path: bool = False
     texts: dict[str, list[str]] = field(default_factory=dict)  # by label, as the file has them
     packages: dict[str, str] = field(default_factory=dict)
     _seen: set[tuple[Path, str | None]] = field(default_factory=set)
@@ -188,8 +205,13 @@ class _Walk:
 
     def _known(self, file: Path) -> _Module | None:
         if file not in self._modules:
-            self._modules[file] = _known(file, self.folder)
+            module = self._modules[file] = _known(file, self.folder)
+            self.extends_path |= module is not None and module.extends_path
         return self._modules[file]
+
+    def _folders(self, name: str) -> tuple[Path, ...]:
+        """From where a module may be imported: the project's folder, with what is on the path, and others."""
+        return (self.folder, *elsewhere(name.partition(".")[0], self.folder)) if self.widely else (self.folder,)
 
     def _compiled(self, file: Path) -> None:
         digest = _contents(file, _stamp(file))
@@ -223,11 +245,12 @@ class _Walk:
             yield from self._by_name(file, Asked(f"{_package_name(file.parent, self.folder)}.", known=False))
 
     def _statements(
-        self, file: Path, module: _Module, label: str, statements: Iterable[ast.stmt]
+        self, file: Path, module: _Module, label: str, statements: Iterable[ast.stmt | ast.Module]
     ) -> Iterator[tuple[Path, str | None]]:
         for statement in statements:
             told = _told(statement)
             self.texts.setdefault(label, []).append(told.text)
+            yield from self._statements(file, module, label, told.texts)
             inner: dict[str, list[Origin]] = {}
             named = {use[0] for use in told.uses}
             for imported in told.imports:
@@ -254,7 +277,8 @@ class _Walk:
         for name in called:
             if any(map(_may_keep, module.defined.get(name, ()))):
                 return True
-            if any(project_file(at.partition(".")[0], self.folder) for at, _ in module.imported.get(name, ())):
+            tops = [at.partition(".")[0] for at, _ in module.imported.get(name, ())]
+            if any(project_file(top, folder) for top in tops for folder in self._folders(top)):
                 return True
         return False
 
@@ -280,15 +304,19 @@ class _Walk:
 
     def _origin(self, origin: Origin, rest: tuple[str, ...]) -> Iterator[tuple[Path, str | None]]:
         """What an imported name stands for: a definition in a module of the project, all of that, or a package."""
+        for folder in self._folders(origin[0]):
+            yield from self._origin_from(folder, origin, rest)
+
+    def _origin_from(self, folder: Path, origin: Origin, rest: tuple[str, ...]) -> Iterator[tuple[Path, str | None]]:
         name, attribute = origin
         steps = rest if attribute is None else (attribute, *rest)
-        file = project_file(name, self.folder)
+        file = project_file(name, folder)
         passed = 0  # folders without `__init__.py`
         while len(steps) > passed:
             deeper = ".".join((name, *steps[: passed + 1]))
-            inner = project_file(deeper, self.folder)
+            inner = project_file(deeper, folder)
             if inner is None:
-                if not project_folder(deeper, self.folder):
+                if not project_folder(deeper, folder):
                     break
                 passed += 1
                 continue
@@ -306,10 +334,31 @@ class _Walk:
     def _import(self, file: Path, whole: str) -> Iterator[tuple[Path, str | None]]:
         """What runs because a module is imported: its own top, and that of the packages that it is in."""
         parts = whole.split(".")
-        for stop in range(1, len(parts) + 1):
-            found = project_file(".".join(parts[:stop]), self.folder)
-            if found is not None and found != file:
-                yield found, _SELF
+        for folder in self._folders(parts[0]):
+            for stop in range(1, len(parts) + 1):
+                found = project_file(".".join(parts[:stop]), folder)
+                if found is not None and found != file:
+                    yield found, _SELF
+            if parts[-1] == "*":
+                yield from self._starred(whole.removesuffix(".*"), folder)
+
+    def _starred(self, name: str, folder: Path) -> Iterator[tuple[Path, str | None]]:
+        """What runs because everything is imported from a package: the modules of it that its `__all__` names; all of
+        them where that is put together when it runs."""
+        file = project_file(name, folder)
+        package = self._known(file) if file is not None and file.name == "__init__.py" else None
+        if file is None or package is None or "__all__" not in package:
+            return
+        listed = _listed(package)
+        if listed is None:
+            yield from ((one, _SELF) for one in project_modules(name, folder) if self._counts(one))
+        for one in listed or ():
+            if one not in package:
+                yield from self._import(file, f"{name}.{one}")
+
+    def _counts(self, module: Path) -> bool:
+        """Whether a file that may be imported is a module at all."""
+        return is_compiled(module) or self._known(module) is not None
 
     def _by_name(self, file: Path, what: Asked) -> Iterator[tuple[Path, str | None]]:
         """A module that is imported by a text; where only its package is known, all of that."""
@@ -319,12 +368,12 @@ class _Walk:
             yield from self._origin((top, None), tuple(rest))
             return
         package = what.name.rpartition(".")[0]
-        found = project_modules(package, self.folder)
+        found = [one for folder in self._folders(package) for one in project_modules(package, folder)]
         if not package and not file.is_relative_to(self.folder):
             found += project_modules(_package_name(file.parent, self.folder).partition(".")[0], self.folder)
         if package and not found:
             self._package(package)
-        yield from ((one, None) for one in found if is_compiled(one) or self._known(one) is not None)
+        yield from ((one, None) for one in found if self._counts(one))
 
     def _package(self, name: str) -> None:
         top = name.partition(".")[0]
@@ -384,11 +433,10 @@ def _read(file: Path, stamp: tuple[int, int], folder: Path) -> _Module | None:
     try:
         source = file.read_bytes()
         tree: ast.Module = _Undocumented().visit(ast.parse(source))
-        # The text is made only where the words are there at all: they may stand in a comment.
-        finds = bool(re.search(_FINDS_CLASSES.encode(), source)) and bool(re.search(_FINDS_CLASSES, ast.unparse(tree)))
+        finds, extends = (_says(words, source, tree) for words in (_FINDS_CLASSES, _EXTENDS_PATH))
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
-    module = _Module(finds_classes=finds)
+    module = _Module(finds_classes=finds, extends_path=extends)
     for statement in tree.body:
         match statement:
             case ast.Import() | ast.ImportFrom():
@@ -415,6 +463,11 @@ def _read(file: Path, stamp: tuple[int, int], folder: Path) -> _Module | None:
     return module
 
 
+def _says(words: str, source: bytes, tree: ast.Module) -> bool:
+    """Whether a module says this. Its text is made only where the words are there at all: they may be a comment's."""
+    return bool(re.search(words.encode(), source)) and bool(re.search(words, ast.unparse(tree)))
+
+
 def _harmless(decorator: ast.expr, module: _Module) -> bool:
     """Whether a decorator is of the standard library, and so does not put what it decorates where others find it."""
     while isinstance(decorator, ast.Call | ast.Attribute):
@@ -431,6 +484,21 @@ def _called(statement: ast.stmt) -> frozenset[str]:
     """First names of what a statement calls: `add` and `registry.add` both count as that."""
     found = (dotted(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call))
     return frozenset(use[0] for use in found if use is not None)
+
+
+def _listed(package: _Module) -> list[str] | None:
+    """What `__all__` names, if that stands there."""
+    if "__all__" in package.imported or any(use[0] == "__all__" for made in package.always for use in _told(made).uses):
+        return None
+    names: list[str] = []
+    for made in package.defined["__all__"]:
+        if not isinstance(made, ast.Assign | ast.AnnAssign | ast.AugAssign):  # under a condition, say
+            return None
+        try:
+            names += ast.literal_eval(made.value) if made.value else ()
+        except (TypeError, ValueError):
+            return None
+    return names
 
 
 def _may_keep(made: ast.stmt) -> bool:
@@ -496,9 +564,10 @@ def _is_package(folder: Path) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _told(statement: ast.stmt) -> _Told:
+def _told(statement: ast.stmt | ast.Module) -> _Told:
     uses: set[tuple[str, ...]] = set()
     imports: list[ast.Import | ast.ImportFrom] = []
+    texts: list[ast.Module] = []
     todo: list[ast.AST] = [statement]
     while todo:
         node = todo.pop()
@@ -512,12 +581,22 @@ def _told(statement: ast.stmt) -> _Told:
         match node:
             case ast.Import() | ast.ImportFrom():
                 imports.append(node)
+            case ast.Call(func=ast.Name(id="exec" | "eval" | "compile"), args=[first, *_]):
+                texts += _written(first)
             case ast.AnnAssign(annotation=annotation) | ast.arg(annotation=ast.expr() as annotation):
                 todo += _quoted(annotation)
             case ast.FunctionDef(returns=ast.expr() as annotation):
                 todo += _quoted(annotation)
         todo += ast.iter_child_nodes(node)
-    return _Told(ast.unparse(statement), frozenset(uses), tuple(imports))
+    return _Told(ast.unparse(statement), frozenset(uses), tuple(imports), tuple(texts))
+
+
+def _written(code: ast.expr) -> Iterator[ast.Module]:
+    """What is in texts that stand where code is expected: `"import b"`, `dedent("import b")`."""
+    for node in ast.walk(code):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            with suppress(SyntaxError, ValueError):
+                yield ast.parse(dedent(node.value))
 
 
 def _quoted(annotation: ast.expr) -> Iterator[ast.expr]:

@@ -56,3 +56,25 @@ def test_an_edit_behind_a_name_is_made_again_and_one_of_a_comment_is_not(made, w
     assert any("pkg.deep" in why for why in made.forecast()["work"].because)
     assert made.run()["work"] == 11
     assert made.run().state.stages["work"].status == "reused"
+
+
+def test_an_edit_on_a_path_that_is_extended_is_made_again_and_a_module_that_comes_before_is(made):
+    made.write("src/pkg/__init__.py", "")
+    made.write("src/pkg/deep.py", FAR)
+    made.write(
+        "work.py",
+        "import os, sys\nHERE = os.path.dirname(__file__)\nfor name in ('src', 'first'):\n"
+        "    sys.path.insert(0, os.path.join(HERE, name))\nfrom pkg.deep import far as work\n",
+    )
+    made.stages({"work": {"call": "work:work", "with": {"x": 1}, "cache": True}})
+    assert made.run()["work"] == 2
+    assert made.run().state.stages["work"].status == "reused"
+
+    made.write("src/pkg/deep.py", FAR.replace("x + 1", "x + 10"))
+    assert made.run()["work"] == 11
+    assert made.run().state.stages["work"].status == "reused"
+
+    made.write("first/pkg/__init__.py", "")
+    made.write("first/pkg/deep.py", FAR.replace("x + 1", "x + 100"))
+    assert made.run()["work"] == 101
+    assert made.run().state.stages["work"].status == "reused"

@@ -20,6 +20,15 @@ BY_NAME = "import importlib\n\ndef f(x):\n    return importlib.import_module({})
 LAZY = "def __getattr__(name):\n    if name == 'one':\n        from .b import one\n        return one\n    raise AttributeError(name)\n"
 LAZY_BY_NAME = "import importlib\n\nWHERE = {'one': '.b'}\n\ndef __getattr__(name):\n    return getattr(importlib.import_module(WHERE[name], __name__), name)\n"
 LAZY_PACKAGE = {"w.py": "from pkg import one\n\ndef f(x):\n    return one(x)\n", "pkg/b.py": ONE, "pkg/c.py": ONE}
+STARRED = {
+    "w.py": "from pkg import *\nfrom reg import KNOWN\n\ndef f(x):\n    return KNOWN[0](x)\n",
+    "reg.py": "KNOWN = []\n",
+    "pkg/b.py": "from reg import KNOWN\n\n@KNOWN.append\ndef one(x):\n    return x\n",
+}
+FIRST = (
+    "import sys\nfrom pathlib import Path\nsys.path.insert(0, str(Path(__file__).parent / 'src'))\n"
+    "from b import one\n\ndef f(x):\n    return one(x)\n"
+)
 NEGATED = ("return x", "return -x")
 TABLE = {
     "what it does": ({"w.py": "def f(x):\n    return x\n"}, "w:f", ("w.py", "return x", "return -x"), True),
@@ -206,7 +215,72 @@ TABLE = {
         "w:f", ("w.py", "= 1", "= 2"), True),
     "what it finds in its own names": ({"w.py": ONE + "\ndef f(x):\n    return globals()[x](1)\n"}, "w:f", ("w.py", *NEGATED), True),
     "what it finds in its own module": ({"w.py": "import sys\n\n" + ONE + "\ndef f(x):\n    return getattr(sys.modules[__name__], x)(1)\n"}, "w:f", ("w.py", *NEGATED), True),
+    "what a text that is run imports": (
+        {"w.py": "def f(x):\n    d = {}\n    exec('import b; r = b.one(1)', d)\n    return d['r']\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "what a text that is run does not use": (
+        {"w.py": "def f(x):\n    d = {}\n    exec('import b; r = b.one(1)', d)\n    return d['r']\n", "b.py": ONE + "\ndef two(x):\n    return 2\n"},
+        "w:f", ("b.py", "return 2", "return 3"), False),
+    "what a text that is run at the top imports": (
+        {"w.py": "exec('from b import one')\n\ndef f(x):\n    return one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "what a text of lines imports": (
+        {"w.py": "from textwrap import dedent\n\ndef f(x):\n    d = {}\n    exec(dedent('''\n        from b import one\n        r = one(1)\n    '''), d)\n    return d['r']\n", "b.py": ONE},
+        "w:f", ("b.py", *NEGATED), True),
+    "what a text that is evaluated names": (
+        {"w.py": "def f(x):\n    return eval('__import__(\"b\").one(1)')\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
+    "what a text that is compiled imports": (
+        {"w.py": "CODE = compile('import b', 'c', 'exec')\n\ndef f(x):\n    exec(CODE)\n    return b.one(x)\n", "b.py": ONE}, "w:f", ("b.py", *NEGATED), True),
     "what it evaluates": ({"w.py": ONE + "\ndef f(x):\n    return eval(x)\n"}, "w:f", ("w.py", *NEGATED), True),
+    "a module that a star imports": (
+        {**STARRED, "pkg/__init__.py": "__all__ = ['b']\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star does not import": (
+        {**STARRED, "pkg/__init__.py": "__all__ = ['b']\n", "pkg/c.py": STARRED["pkg/b.py"]}, "w:f", ("pkg/c.py", *NEGATED), False),
+    "a module beside a star without a list": ({**STARRED, "pkg/__init__.py": "K = 1\n"}, "w:f", ("pkg/b.py", *NEGATED), False),
+    "a module that a star of a star imports": (
+        {**STARRED, "w.py": STARRED["w.py"].replace("pkg", "a"), "a.py": "from pkg import *\n", "pkg/__init__.py": "__all__ = ['b']\n"},
+        "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star imports by a list that grows": (
+        {**STARRED, "pkg/__init__.py": "__all__ = []\n__all__ += ('b',)\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star imports by a list that is put together": (
+        {**STARRED, "pkg/__init__.py": "__all__ = []\nfor name in 'abc':\n    __all__.append(name)\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star imports under a condition": (
+        {**STARRED, "pkg/__init__.py": "if True:\n    __all__ = ['b']\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star imports by a list of files": (
+        {**STARRED, "pkg/__init__.py": "import os\n__all__ = [name[:-3] for name in os.listdir(__path__[0])]\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module that a star imports by another's list": (
+        {**STARRED, "pkg/__init__.py": "from .names import __all__\n", "pkg/names.py": "__all__ = ['b']\n"}, "w:f", ("pkg/b.py", *NEGATED), True),
+    "a module on a path that is put before": ({"w.py": FIRST, "src/b.py": ONE}, "w:f", ("src/b.py", *NEGATED), True),
+    "a module in a package on such a path": (
+        {"w.py": FIRST.replace("from b", "from pkg.b"), "src/pkg/__init__.py": "", "src/pkg/b.py": ONE}, "w:f", ("src/pkg/b.py", *NEGATED), True),
+    "a package on such a path": (
+        {"w.py": FIRST.replace("from b", "from pkg.b"), "src/pkg/__init__.py": "", "src/pkg/b.py": ONE}, "w:f", ("src/pkg/__init__.py", "", "print(1)\n"), True),
+    "a folder without __init__ on such a path": ({"w.py": FIRST.replace("from b", "from pkg.b"), "src/pkg/b.py": ONE}, "w:f", ("src/pkg/b.py", *NEGATED), True),
+    "what it does not use of a module on such a path": (
+        {"w.py": FIRST, "src/b.py": ONE + "\ndef two(x):\n    return 2\n"}, "w:f", ("src/b.py", "return 2", "return 3"), False),
+    "a module that it does not import on such a path": ({"w.py": FIRST, "src/b.py": ONE, "src/c.py": ONE}, "w:f", ("src/c.py", *NEGATED), False),
+    "a module of such a path that another imports": ({"w.py": FIRST, "src/b.py": "from c import one\n", "src/c.py": ONE}, "w:f", ("src/c.py", *NEGATED), True),
+    "a module that is there twice": ({"w.py": FIRST, "b.py": ONE, "src/b.py": ONE}, "w:f", ("src/b.py", *NEGATED), True),
+    "a module beside a file": ({"lib/w.py": FIRST, "lib/b.py": ONE}, "lib/w.py:f", ("lib/b.py", *NEGATED), True),
+    "a module in a folder that is put after": (
+        {"w.py": "import sys\nsys.path.append('src')\n\ndef f(x):\n    from pkg import b\n    return b.K\n", "src/pkg/__init__.py": "", "src/pkg/b.py": "K = 1\n"},
+        "w:f", ("src/pkg/b.py", "K = 1", "K = 2"), True),
+    "a module on a path that another module extends": (
+        {"w.py": "import paths\nfrom b import one\n\ndef f(x):\n    return one(x)\n", "paths.py": "from sys import path\npath.insert(0, 'src')\n", "src/b.py": ONE},
+        "w:f", ("src/b.py", *NEGATED), True),
+    "a module on a path that is extended within": (
+        {"w.py": "def f(x):\n    import site\n    site.addsitedir('src')\n    import b\n    return b.one(x)\n", "src/b.py": ONE}, "w:f", ("src/b.py", *NEGATED), True),
+    "a module of which the name is computed, on such a path": (
+        {"w.py": "import sys\nsys.path.append('src')\n" + BY_NAME.format("x"), "src/b.py": ONE}, "w:f", ("src/b.py", *NEGATED), True),
+    "a module of a package, its name computed, on such a path": (
+        {"w.py": "import sys\nsys.path.append('src')\n" + BY_NAME.format("f'pkg.{x}'"), "src/pkg/b.py": ONE}, "w:f", ("src/pkg/b.py", *NEGATED), True),
+    "a module that a star imports on such a path": (
+        {"w.py": "import sys\nsys.path.append('src')\n" + STARRED["w.py"], "src/reg.py": "KNOWN = []\n", "src/pkg/__init__.py": "__all__ = ['b']\n", "src/pkg/b.py": STARRED["pkg/b.py"]},
+        "w:f", ("src/pkg/b.py", *NEGATED), True),
+    "a module somewhere, and no path is extended": (
+        {"w.py": "from b import one\n\ndef f(x):\n    return one(x)  # sys.path\n", "src/b.py": ONE}, "w:f", ("src/b.py", *NEGATED), False),
+    "a module in a hidden folder": ({"w.py": FIRST, ".src/b.py": ONE}, "w:f", (".src/b.py", *NEGATED), False),
+    "a module of an environment": ({"w.py": FIRST, "env/pyvenv.cfg": "", "env/b.py": ONE}, "w:f", ("env/b.py", *NEGATED), False),
+    "a module that a package finds for a star": (
+        {**STARRED, "pkg/__init__.py": "__all__ = ['one']\n\n" + LAZY}, "w:f", ("pkg/b.py", *NEGATED), True),
 }  # fmt: skip
 
 
@@ -246,6 +320,22 @@ def test_a_module_more_where_any_may_be_imported_is_another_recipe(tmp_path):
     write(tmp_path, {"w.py": BY_NAME.format("f'pkg.{x}'"), "pkg/b.py": ONE, "pkg/data/table.csv": "1"})
     before = reached(tmp_path, "w:f")
     write(tmp_path, {"pkg/sub/c.py": ONE})
+    assert reached(tmp_path, "w:f") != before
+
+
+def test_a_module_of_a_path_that_is_extended_may_be_beside_the_project(tmp_path):
+    up = FIRST.replace(".parent / 'src'", ".parent.parent")
+    write(tmp_path, {"pipelines/w.py": up, "b.py": ONE, "src/c.py": ONE})
+    before = reached(tmp_path / "pipelines", "w:f")
+    write(tmp_path, {"b.py": ONE.replace(*NEGATED)})
+    assert reached(tmp_path / "pipelines", "w:f") != before
+
+
+def test_a_module_more_on_a_path_that_is_extended_is_another_recipe_once_it_is_asked_again(tmp_path):
+    write(tmp_path, {"w.py": FIRST, "src/b.py": ONE})
+    before = reached(tmp_path, "w:f")
+    write(tmp_path, {"lib/b.py": ONE})
+    packages.ask_again()
     assert reached(tmp_path, "w:f") != before
 
 
