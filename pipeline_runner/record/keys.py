@@ -98,7 +98,7 @@ def _recipe(plan: Plan, stage: StagePlan, found: Mapping[StageName, Recipe], run
     keys = {name: _known(name, found) for name in dict.fromkeys([*sources, *before])}
     parts = {
         "python": "{}.{}".format(*sys.version_info),
-        **_function(spec.function, folder, ""),
+        **_function(spec.function, folder, "", widely=spec.setup is not None and _extends_path(spec.setup, folder)),
         **{f"{SOURCE}{number}": keys[name] for name, number in numbers.items()},
         **{f"argument {key}": _told(value, numbers, hide) for key, value in arguments(spec.constants)},
     }
@@ -134,15 +134,15 @@ def _known(name: StageName, found: Mapping[StageName, Recipe]) -> str:
     return key.hex()
 
 
-def _function(function: Function | Command, folder: Path, prefix: str) -> dict[str, str]:
-    """The parts that a function brings."""
+def _function(function: Function | Command, folder: Path, prefix: str, widely: bool = False) -> dict[str, str]:
+    """The parts that a function brings. `widely`: what ran before it may have added to `sys.path`."""
     match function:
         case Command(stdout=stdout):
             return {"function": f"command, its output as {stdout}"}
         case Named(module, attribute):
-            parts = _reached("module", module, attribute, folder, prefix)
+            reached = _reached("module", module, attribute, folder, widely)
         case InFile(path, attribute):
-            parts = _reached("file", path, attribute, folder, prefix)
+            reached = _reached("file", path, attribute, folder, widely)
         case Given(given):
             from pipeline_runner.record.callables import given_parts  # a file has none
 
@@ -150,16 +150,27 @@ def _function(function: Function | Command, folder: Path, prefix: str) -> dict[s
             if described is None:
                 raise _Unknowable(f"{function} holds something that cannot be described")
             return _labelled(described, prefix)
-    if parts is None:
+    if reached is None:
         raise _Unknowable(f"the source of {function} cannot be read")
-    return parts
+    return _labelled(reached, prefix)
+
+
+def _extends_path(setup: Function, folder: Path) -> bool:
+    """Whether a worker's setup may add to `sys.path`, by which its calls then import."""
+    match setup:
+        case Named(module, attribute):
+            reached = _reached("module", module, attribute, folder, False)
+        case InFile(path, attribute):
+            reached = _reached("file", path, attribute, folder, False)
+        case _:
+            return False
+    return reached is not None and reached.extends_path
 
 
 @functools.cache  # of a run: many stages may call one function
-def _reached(kind: str, where: str, attribute: str, folder: Path, prefix: str) -> dict[str, str] | None:
-    """The parts that a function of a module or a file brings; None where its source cannot be read."""
-    reached = source_recipe(kind, where, attribute, folder)
-    return None if reached is None else _labelled(reached, prefix)
+def _reached(kind: str, where: str, attribute: str, folder: Path, widely: bool) -> Reached | None:
+    """What a function of a module or a file reaches; None where its source cannot be read."""
+    return source_recipe(kind, where, attribute, folder, widely=widely)
 
 
 def _labelled(reached: Reached, prefix: str) -> dict[str, str]:

@@ -57,17 +57,18 @@ class Reached:
 
     definitions: tuple[tuple[str, str], ...]
     packages: tuple[tuple[str, str], ...]
+    extends_path: bool = False  # it has, or makes, `sys.path` another: for what is called after it, too
 
 
-def source_recipe(kind: str, place: str, attribute: str, folder: Path) -> Reached | None:
-    """What `place:attribute` reaches; None when its source cannot be read."""
+def source_recipe(kind: str, place: str, attribute: str, folder: Path, *, widely: bool = False) -> Reached | None:
+    """What `place:attribute` reaches; None when its source cannot be read. `widely`: the path is extended before."""
     file = folder / place if kind == "file" else project_file(place, folder)
     if file is None:
         top = place.partition(".")[0]
         known = {} if top in sys.stdlib_module_names else {top: package_version(top)}
         return Reached((("call", _digest(f"{place}:{attribute}")),), tuple(known.items()))
     name = attribute.partition(".")[0]
-    return _walked(folder, lambda walk: walk.reach(file, name), f"{attribute} of {file.name}")
+    return _walked(folder, lambda walk: walk.reach(file, name), f"{attribute} of {file.name}", widely)
 
 
 def given_recipe(modules: Iterable[Path], lines: Mapping[Path, Iterable[str]], folder: Path) -> Reached | None:
@@ -84,13 +85,13 @@ def given_recipe(modules: Iterable[Path], lines: Mapping[Path, Iterable[str]], f
     return _walked(folder, follow, "all")
 
 
-def _walked(folder: Path, follow: Callable[[_Walk], bool], asked: str) -> Reached | None:
+def _walked(folder: Path, follow: Callable[[_Walk], bool], asked: str, widely: bool = False) -> Reached | None:
     """All that is reached. Where some code extends `sys.path`, it is followed once more: modules may be in any folder
     of the project."""
-    walk = _Walk(folder)
+    walk = _Walk(folder, widely)
     try:
         found = follow(walk)
-        if walk.extends_path:
+        if walk.extends_path and not widely:
             walk = _Walk(folder, widely=True)
             found = follow(walk)
     except RecursionError:  # an expression nested deeper than Python can print
@@ -184,7 +185,9 @@ class _Walk:
     def reached(self, asked: str) -> Reached:
         """All that was, by now."""
         told = {label: _digest("\n".join(texts)) for label, texts in sorted(self.texts.items())}
-        return Reached((("call", _digest(asked)), *told.items()), tuple(sorted(self.packages.items())))
+        return Reached(
+            (("call", _digest(asked)), *told.items()), tuple(sorted(self.packages.items())), self.extends_path
+        )
 
     def _follow_all(self, todo: list[tuple[Path, str | None]]) -> bool:
         while todo or (self._finds_classes and self._derived):

@@ -78,3 +78,16 @@ def test_an_edit_on_a_path_that_is_extended_is_made_again_and_a_module_that_come
     made.write("first/pkg/deep.py", FAR.replace("x + 1", "x + 100"))
     assert made.run()["work"] == 101
     assert made.run().state.stages["work"].status == "reused"
+
+
+def test_an_edit_on_a_path_that_the_setup_extends_is_made_again(made):
+    made.write("src/deep.py", FAR)
+    made.write("first.py", f"import sys\ndef first():\n    sys.path.insert(0, {str(made.folder / 'src')!r})\n")
+    made.write("work.py", "def work(x):\n    import deep\n    return deep.far(x)\n")
+    made.stages({"work": {"call": "work:work", "setup": "first:first", "with": {"x": 1}, "cache": True}})
+    assert made.run()["work"] == 2
+    assert made.run().state.stages["work"].status == "reused"
+
+    made.write("src/deep.py", FAR.replace("x + 1", "x + 10"))
+    assert made.run()["work"] == 11
+    assert made.run().state.stages["work"].status == "reused"
