@@ -284,9 +284,16 @@ def test_a_damaged_journal_is_not_replaced_under_a_run(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_told_with_its_path_and_the_cure(tmp_path):
+    longer_than_a_name = "s" * 300
+    with pytest.raises(StoreError, match=r"ss: the run store cannot be used: .*\n.*--resume"):
+        Store(tmp_path / longer_than_a_name)
+
+
+@pytest.mark.parametrize("place", ["state", "state/inner"])
+def test_a_file_in_the_place_of_the_store_is_told_as_that(tmp_path, place):
     (tmp_path / "state").write_text("a file")
-    with pytest.raises(StoreError, match=r"state: the run store cannot be used: .*\n.*--resume"):
-        Store(tmp_path / "state")
+    with pytest.raises(StoreError, match=r"is a folder, and here is a file\n  name another folder with --state"):
+        Store(tmp_path / place)
 
 
 def test_a_database_whose_columns_are_not_ours_is_damaged_and_put_aside(tmp_path):
