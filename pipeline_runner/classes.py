@@ -106,8 +106,8 @@ def _told_of(default: Any) -> Mapping[str, Any] | None:
     """What was told of a field where its default would be; None: that is its default."""
     if isinstance(default, _Told):
         return {"compare": True, **default.options}
-    library = sys.modules.get("dataclasses")
-    if library is None or not isinstance(default, library.Field):
+    library: Any = sys.modules.get("dataclasses")  # where another thread is at importing it, nobody has a Field yet
+    if not isinstance(default, getattr(library, "Field", ())):
         return None
     said = {name: getattr(default, name) for name in ("default", "default_factory", "init", "kw_only")}
     return {name: value for name, value in said.items() if value is not library.MISSING}

@@ -7,10 +7,11 @@ import dataclasses
 import os
 import pickle
 import signal
+import sys
 import threading
 from dataclasses import FrozenInstanceError, field
 from functools import cached_property
-from types import MemberDescriptorType
+from types import MemberDescriptorType, ModuleType
 from typing import ClassVar
 
 import pytest
@@ -331,3 +332,13 @@ def test_first_values_are_told_apart_as_later_ones():
         assert repr(first[3]).endswith("Base(a=1)")  # it is finished
         assert [[one == other for other in first] for one in first] == told
         assert list(map(hash, first)) == hashes
+
+
+def test_values_are_made_while_another_thread_is_at_importing_the_library(monkeypatch):
+    @dataclass
+    class Late:
+        x: int
+        y: int = 2
+
+    monkeypatch.setitem(sys.modules, "dataclasses", ModuleType("dataclasses"))  # as it is in the middle of it
+    assert (Late(1).x, Late(1).y) == (1, 2)
