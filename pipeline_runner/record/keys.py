@@ -50,6 +50,7 @@ def recipes(plan: Plan, run: str = "") -> dict[StageName, Recipe]:
     `run` is the id of the run that is meant: a stage that is given it computes another thing in each run.
     """
     ask_again()
+    _parts.cache_clear()
     _reached.cache_clear()
     hide = _hider(mask_of(plan.pipeline))
     found: dict[StageName, Recipe] = {}
@@ -140,9 +141,9 @@ def _function(function: Function | Command, folder: Path, prefix: str, widely: b
         case Command(stdout=stdout):
             return {"function": f"command, its output as {stdout}"}
         case Named(module, attribute):
-            reached = _reached("module", module, attribute, folder, widely)
+            parts = _parts("module", module, attribute, folder, prefix, widely)
         case InFile(path, attribute):
-            reached = _reached("file", path, attribute, folder, widely)
+            parts = _parts("file", path, attribute, folder, prefix, widely)
         case Given(given):
             from pipeline_runner.record.callables import given_parts  # a file has none
 
@@ -150,9 +151,9 @@ def _function(function: Function | Command, folder: Path, prefix: str, widely: b
             if described is None:
                 raise _Unknowable(f"{function} holds something that cannot be described")
             return _labelled(described, prefix)
-    if reached is None:
+    if parts is None:
         raise _Unknowable(f"the source of {function} cannot be read")
-    return _labelled(reached, prefix)
+    return parts
 
 
 def _extends_path(setup: Function, folder: Path) -> bool:
@@ -167,7 +168,14 @@ def _extends_path(setup: Function, folder: Path) -> bool:
     return reached is not None and reached.extends_path
 
 
-@functools.cache  # of a run: many stages may call one function
+@functools.cache  # of a run: many stages may call one function, and have what it brings in common
+def _parts(kind: str, where: str, attribute: str, folder: Path, prefix: str, widely: bool) -> dict[str, str] | None:
+    """The parts that a function of a module or a file brings; None where its source cannot be read."""
+    reached = _reached(kind, where, attribute, folder, widely)
+    return None if reached is None else _labelled(reached, prefix)
+
+
+@functools.cache
 def _reached(kind: str, where: str, attribute: str, folder: Path, widely: bool) -> Reached | None:
     """What a function of a module or a file reaches; None where its source cannot be read."""
     return source_recipe(kind, where, attribute, folder, widely=widely)
