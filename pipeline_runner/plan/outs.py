@@ -114,19 +114,18 @@ def _leads_out(path: str, folder: Path) -> bool:
 
 def written_twice(spec: PipelineSpec) -> Iterator[Problem]:
     """Outs that two stages have, or that are one within the other."""
+    stages = {**spec.stages, **spec.hooks}
     first: dict[str, tuple[StageName, str]] = {}
-    places: list[tuple[StageSpec, str, str]] = []
-    for name, stage in {**spec.stages, **spec.hooks}.items():
+    for name, stage in stages.items():
         for out in fixed(stage):
             path = os.path.normpath(spec.folder_of(stage) / out)
             other, _ = first.setdefault(path, (name, out))
             if other != name:
                 yield OutOfTwoStages(mark=stage.mark("outs"), stage=name, other=other, out=out)
-            places.append((stage, out, path))
-    for stage, out, path in places:
+    for path, (name, out) in first.items():
         above = (first[whole] for whole in map(str, Path(path).parents) if whole in first and whole != str(spec.folder))
         for other, whole in islice(above, 1):
-            yield OutInAnother(mark=stage.mark("outs"), stage=stage.name, out=out, other=other, whole=whole)
+            yield OutInAnother(mark=stages[name].mark("outs"), stage=name, out=out, other=other, whole=whole)
 
 
 def folders(spec: PipelineSpec) -> list[str]:

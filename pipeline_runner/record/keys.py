@@ -140,10 +140,6 @@ def _function(function: Function | Command, folder: Path, prefix: str, widely: b
     match function:
         case Command(stdout=stdout):
             return {"function": f"command, its output as {stdout}"}
-        case Named(module, attribute):
-            parts = _parts("module", module, attribute, folder, prefix, widely)
-        case InFile(path, attribute):
-            parts = _parts("file", path, attribute, folder, prefix, widely)
         case Given(given):
             from pipeline_runner.record.callables import given_parts  # a file has none
 
@@ -151,6 +147,7 @@ def _function(function: Function | Command, folder: Path, prefix: str, widely: b
             if described is None:
                 raise _Unknowable(f"{function} holds something that cannot be described")
             return _labelled(described, prefix)
+    parts = _parts(*_where(function), folder, prefix, widely)
     if parts is None:
         raise _Unknowable(f"the source of {function} cannot be read")
     return parts
@@ -158,14 +155,15 @@ def _function(function: Function | Command, folder: Path, prefix: str, widely: b
 
 def _extends_path(setup: Function, folder: Path) -> bool:
     """Whether a worker's setup may add to `sys.path`, by which its calls then import."""
-    match setup:
-        case Named(module, attribute):
-            reached = _reached("module", module, attribute, folder, False)
-        case InFile(path, attribute):
-            reached = _reached("file", path, attribute, folder, False)
-        case _:
-            return False
+    reached = None if isinstance(setup, Given) else _reached(*_where(setup), folder, False)
     return reached is not None and reached.extends_path
+
+
+def _where(function: Named | InFile) -> tuple[str, str, str]:
+    """The kind of place that a function is in, the place, and its name there."""
+    if isinstance(function, Named):
+        return "module", function.module, function.attribute
+    return "file", function.path, function.attribute
 
 
 @functools.cache  # of a run: many stages may call one function, and have what it brings in common
