@@ -295,7 +295,27 @@ def test_a_file_of_items_is_read_up_to_its_first_row(looked, tmp_path, name, con
         ("[./tool], workdir: bin", None),
         ("[echo, hello]", None),
         ("['${item}'], over: [ech]", None),  # may be one that a call can be without
-        ("ech hello", None),  # the shell's own business
+        ("ech hello", 'stage "s" runs "ech", and there is no such program on the PATH'),
+        ('"\\n  ech\\n  echo"', 'stage "s" runs "ech", and there is no such program on the PATH'),
+        ("'ech ${params.program} > x'", 'stage "s" runs "ech", and there is no such program on the PATH'),
+        ("./plain x", 'stage "s" runs "./plain", and that may not be executed'),
+        ("bin/tool x", None),
+        ("tool x, env: {PATH: bin}", None),
+        ("tool x, workdir: bin, env: {PATH: .}", None),
+        # What the shell itself knows, or may do otherwise:
+        *(
+            (f"'{text}'", None)
+            for text in ("cd .", "export X=1", ". ./x", "if ech; then true; fi", "while ech; do true; done")
+        ),
+        *(
+            (f"'{text}'", None)
+            for text in ("ech || true", "ech; true", "ech & wait", "X=1 ech", "$ech", "ech() { true; }")
+        ),
+        *((f"'{text}'", None) for text in ("{ ech; }", "(ech)", "# ech", "ech${params.program}", "${params.program}")),
+        ('"ech \\\\\\n || true"', None),
+        *((f'"{word} ech\\ndo\\n  true\\ndone"', None) for word in ("while", "for x in")),
+        ("ech hello, needs: [before]", None),  # which may install it
+        ("ech hello, backend: dask", None),  # where it runs there may be one
         ("[./made], needs: [before]", None),
     ],
 )

@@ -1,15 +1,17 @@
-"""Whether the program of a `run` that is a list of words is there."""
+"""Whether the program of a `run` is there: of a list its first word, of a shell's text what that surely begins with."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.preflight.files import before
 from pipeline_runner.plan.preflight.written import place_of
-from pipeline_runner.spec.command import CommandLine, Known
+from pipeline_runner.spec.command import CommandLine, Known, Text
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
+from pipeline_runner.spec.words import CLUSTERS
 from pipeline_runner.witness import read_variable, saw
 from pipeline_runner.worker.job import COMMAND
 
@@ -17,27 +19,55 @@ from pipeline_runner.worker.job import COMMAND
 def look_at_program(
     pipeline: PipelineSpec, stage: StageSpec, stages: Mapping[StageName, StageSpec]
 ) -> Iterator[Problem]:
-    """The problem of a program that is nowhere. Stages before it may make or install it; a shell's text is its own."""
+    """The problem of a program that is nowhere. Stages before it may make or install it, and machines of a cluster have
+    their own."""
     command = stage.constants.get(COMMAND) if isinstance(stage.constants, Mapping) else None
-    if not isinstance(command, CommandLine) or command.shell or before(stage, stages):
+    if not isinstance(command, CommandLine) or stage.backend in CLUSTERS or before(stage, stages):
         return
-    first = command.words[0]
-    if not all(
-        isinstance(piece, str) or (isinstance(piece, Known) and isinstance(piece.value, str)) for piece in first
-    ):
-        return
-    name = "".join(piece.value if isinstance(piece, Known) else str(piece) for piece in first)
-    why = _unrunnable(name, pipeline, stage)
-    if why is not None:
+    name = _begins_with(command.words[0]) if command.shell else _word(command.words[0])
+    why = name and _unrunnable(name, pipeline, stage)
+    if name and why and not (command.shell and _is_shells_own(name)):
         from pipeline_runner.plan.preflight.problems import NoProgram
 
-        yield NoProgram(mark=place_of(stage, ("run", 0), value=True), stage=stage.name, program=name, why=why)
+        at = ("run",) if command.shell else ("run", 0)
+        yield NoProgram(mark=place_of(stage, at, value=True), stage=stage.name, program=name, why=why)
+
+
+def _word(word: Text) -> str | None:
+    """A word, where all of it is known."""
+    values = (piece.value if isinstance(piece, Known) else piece for piece in word)
+    texts = [value for value in values if isinstance(value, str)]
+    return "".join(texts) if len(texts) == len(word) else None
+
+
+# A plain word, and nothing on its line that the shell might do in its place, or after it, or with its failure.
+_PLAINLY = re.compile(r"\s*([A-Za-z0-9_./][A-Za-z0-9_.+/-]*)(?:[ \t][^|&;(){}`\n]*)?(?:\n|\Z)")
+
+
+def _begins_with(text: Text) -> str | None:
+    """The program with which a shell's text begins, where that is a plain word, and it fails if there is none."""
+    line = "".join(piece if isinstance(piece, str) else "_" for piece in text) if isinstance(text[0], str) else ""
+    found = _PLAINLY.match(line)
+    # A word that goes on in a value is another one.
+    whole = found is not None and (len(text) == 1 or found.end(1) < len(str(text[0])))
+    return found.group(1) if found is not None and whole and not found.group().endswith("\\\n") else None
+
+
+def _is_shells_own(name: str) -> bool:
+    """Whether the shell has a command or a word of this name itself. Asked only of what is on no path."""
+    if "/" in name:
+        return False
+    from subprocess import DEVNULL, run  # only where something seems to be missing
+
+    asked = ["/bin/sh", "-c", 'command -v "$1"', "sh", name]
+    env = {**os.environ, "PATH": os.devnull}
+    return run(asked, env=env, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, check=False).returncode == 0
 
 
 def _unrunnable(name: str, pipeline: PipelineSpec, stage: StageSpec) -> str | None:
     """Why the system would find nothing to run under this name; None: it would."""
     read_variable("PATH")
-    path = {**os.environ, **pipeline.env, **stage.env}.get("PATH", os.defpath)
+    path = next(env["PATH"] for env in (stage.env, pipeline.env, os.environ, _DEFAULT) if "PATH" in env)
     folders = [""] if "/" in name else path.split(os.pathsep)
     start = os.path.join(pipeline.folder_of(stage), stage.workdir or "")
     places = [os.path.join(start, folder, name) for folder in folders]
@@ -50,6 +80,9 @@ def _unrunnable(name: str, pipeline: PipelineSpec, stage: StageSpec) -> str | No
     if os.path.isdir(places[0]):
         return "that is a folder"
     return "that may not be executed" if os.path.exists(places[0]) else "there is no such program"
+
+
+_DEFAULT = {"PATH": os.defpath}
 
 
 def runnable(path: str) -> bool:
