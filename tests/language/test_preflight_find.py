@@ -126,6 +126,14 @@ def test_a_method_that_is_not_there_comes_with_those_of_its_class(project):
     assert (answer.owner, answer.name, answer.known) == ("class C", "totl", ("total",))
 
 
+@pytest.mark.parametrize(
+    "files", [["src__steps__clean"], ["src__INIT", "src__steps__clean"], ["src__steps__deep__clean"]]
+)
+def test_folders_without_an_init_may_be_one_within_another(project, files):
+    named = files[-1].replace("__", ".")
+    assert arguments(project(f"{named}:f", **dict.fromkeys(files, "def f(a): ..."))) == ["a"]
+
+
 def test_a_module_that_is_not_there_comes_with_those_beside_the_pipeline(project):
     assert project("stpes:f", steps="") == NoModule("stpes", ("steps",))
 

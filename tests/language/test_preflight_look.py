@@ -316,6 +316,11 @@ def test_a_file_of_items_is_read_up_to_its_first_row(looked, tmp_path, name, con
         *((f'"{word} ech\\ndo\\n  true\\ndone"', None) for word in ("while", "for x in")),
         ("ech hello, needs: [before]", None),  # which may install it
         ("ech hello, backend: dask", None),  # where it runs there may be one
+        ("ech hello, method: dask.distributed.Client.submit", None),
+        *((f"'ech ${{{value} | raw}}', over: [1]", None) for value in ("params.tail", "item")),
+        *((f'"ech {quote}a\\n b{quote} || true"', None) for quote in ("'", '\\"')),
+        ("'ech ${item}', over: [1]", 'stage "s" runs "ech", and there is no such program on the PATH'),
+        ("ech 'a b' \"c\"", 'stage "s" runs "ech", and there is no such program on the PATH'),
         ("[./made], needs: [before]", None),
     ],
 )
@@ -323,7 +328,7 @@ def test_a_program_that_is_nowhere_is_told_before_anything_runs(looked, tmp_path
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "tool").touch(0o755)
     (tmp_path / "plain").touch(0o644)
-    found = looked(f"  before: {{call: 'steps:any'}}\n  s: {{run: {run}}}\nparams: {{program: ech}}")
+    found = looked(f"  before: {{call: 'steps:any'}}\n  s: {{run: {run}}}\nparams: {{program: ech, tail: '|| true'}}")
     assert told(found) == ([] if sentence is None else [sentence])
 
 

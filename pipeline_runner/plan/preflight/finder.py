@@ -39,7 +39,9 @@ class Finder:
         for count in range(1, len(parts) + 1):
             if path is None:
                 return "unread"
-            inner = ".".join(parts[:count])
+            # By its last name: of a folder without an `__init__` within another, Python would look up the outer one
+            # among what this process has imported.
+            inner = parts[count - 1]
             spec = PathFinder.find_spec(inner, path) or (_by_others(inner) if count == 1 else None)
             if spec is None:
                 return "missing" if count == 1 else "unread"

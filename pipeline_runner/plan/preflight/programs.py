@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from pipeline_runner.errors import Problem
 from pipeline_runner.plan.preflight.files import before
 from pipeline_runner.plan.preflight.written import place_of
-from pipeline_runner.spec.command import CommandLine, Known, Text
+from pipeline_runner.spec.command import CommandLine, Known, Piece, Text
 from pipeline_runner.spec.pipeline import PipelineSpec, StageName, StageSpec
 from pipeline_runner.spec.words import CLUSTERS
+from pipeline_runner.syntax.expressions import Raw, Reference
 from pipeline_runner.witness import read_variable, saw
 from pipeline_runner.worker.job import COMMAND
 
@@ -22,11 +23,11 @@ def look_at_program(
     """The problem of a program that is nowhere. Stages before it may make or install it, and machines of a cluster have
     their own."""
     command = stage.constants.get(COMMAND) if isinstance(stage.constants, Mapping) else None
-    if not isinstance(command, CommandLine) or stage.backend in CLUSTERS or before(stage, stages):
+    if not isinstance(command, CommandLine) or before(stage, stages):
         return
     name = _begins_with(command.words[0]) if command.shell else _word(command.words[0])
     why = name and _unrunnable(name, pipeline, stage)
-    if name and why and not (command.shell and _is_shells_own(name)):
+    if name and why and not _is_elsewhere(stage) and not (command.shell and _is_shells_own(name)):
         from pipeline_runner.plan.preflight.problems import NoProgram
 
         at = ("run",) if command.shell else ("run", 0)
@@ -46,11 +47,27 @@ _PLAINLY = re.compile(r"\s*([A-Za-z0-9_./][A-Za-z0-9_.+/-]*)(?:[ \t][^|&;(){}`\n
 
 def _begins_with(text: Text) -> str | None:
     """The program with which a shell's text begins, where that is a plain word, and it fails if there is none."""
-    line = "".join(piece if isinstance(piece, str) else "_" for piece in text) if isinstance(text[0], str) else ""
-    found = _PLAINLY.match(line)
-    # A word that goes on in a value is another one.
-    whole = found is not None and (len(text) == 1 or found.end(1) < len(str(text[0])))
-    return found.group(1) if found is not None and whole and not found.group().endswith("\\\n") else None
+    if not isinstance(text[0], str) or not all(map(_is_one_word, text[1:])):
+        return None
+    found = _PLAINLY.match("".join(piece if isinstance(piece, str) else "_" for piece in text))
+    if found is None or (len(text) > 1 and found.end(1) >= len(text[0])):  # a word that goes on in a value is another
+        return None
+    line = found.group()
+    goes_on = line.endswith("\\\n") or line.count("'") % 2 or line.count('"') % 2
+    return None if goes_on else found.group(1)
+
+
+def _is_one_word(piece: Piece) -> bool:
+    """Whether the shell reads a piece as it stands, or as a value: not as code, which a `raw` one may be."""
+    return isinstance(piece, str | Reference) or (isinstance(piece, Known) and not isinstance(piece.value, Raw))
+
+
+def _is_elsewhere(stage: StageSpec) -> bool:
+    """Whether its calls run on other machines. Asked only where this one lacks something."""
+    from pipeline_runner.backends import table
+
+    found = table().find(stage.method) if stage.method else None
+    return stage.backend in CLUSTERS or (found is not None and not table().owners[found.name].local)
 
 
 def _is_shells_own(name: str) -> bool:
